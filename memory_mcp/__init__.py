@@ -1,0 +1,3 @@
+"""Long-term memory for any MCP client."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,236 @@
+"""The seams, on one page: what the use cases need of a backend, and no more.
+
+Backends match these protocols by shape. Any method may raise `TierUnavailableError`, and may then be
+repeated; whatever a method is asked twice has the same effect as once. Every method stays inside the
+scopes it is given: they are a condition of the search, never a sieve for its results.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from memory_mcp.models import (
+    Added,
+    Changes,
+    Delta,
+    Draft,
+    Embedding,
+    Filter,
+    Hit,
+    Matrix,
+    Memory,
+    Note,
+    Operation,
+    Points,
+    Provenance,
+    Scope,
+    StoreCounts,
+    Version,
+)
+
+Clock = Callable[[], datetime]
+"""Wall time, aware, UTC: a stamp, never an order (rule R18)."""
+
+
+class RecordStore(Protocol):
+    """The truth: memories, their past forms, and the revision of every scope.
+
+    Every write is one transaction holding the rows, their text index, their vector, the operation,
+    the outbox notes and the scope's new revision; when a method returns, it is durable.
+    """
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        """The revision of each scope, 0 for one never written; a few microseconds."""
+
+    async def add(self, draft: Draft, embedding: Embedding | None) -> Added:
+        """Store a draft, unless a live memory of its fingerprint is there: that one is `already_known`.
+
+        A live memory of the same key, and those that the draft supersedes, end here. Without an
+        embedding a note for the tier "embed" goes along.
+
+        Raises:
+            MemoryNotFoundError: A superseded id is not a live memory of the scope.
+            ConflictError: The idempotency key was used for another request.
+        """
+
+    async def revise(
+        self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime
+    ) -> Operation:
+        """Change a live memory in place; its past form becomes a version.
+
+        Raises:
+            MemoryNotFoundError: No live memory of that id in the scopes.
+            ConflictError: A live memory of the scope has the new text already.
+        """
+
+    async def forget(self, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """Take memories out of every answer, keeping them for `undo`; all of them or none.
+
+        Raises:
+            MemoryNotFoundError: One of the ids is not a live memory of one of the scopes.
+        """
+
+    async def undo(self, scope: Scope, operation: UUID | None, actor: Provenance, now: datetime) -> Operation:
+        """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
+
+        Raises:
+            RequestError: There is no such operation, or it is undone already.
+            ConflictError: A later operation changed the same memories; its id is named.
+        """
+
+    async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
+        """The memories of these ids that are in the scopes and not forgotten, in the order asked for."""
+
+    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+        """Live memories, newest `when` first, equal ones by id."""
+
+    async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
+        """The past forms of a memory, oldest first; empty if it never changed."""
+
+    async def as_of(
+        self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
+    ) -> list[tuple[Memory, float]]:
+        """What was true at `moment`, in the form it then had, closest first, with a score in [0, 1]."""
+
+    async def count_uses(self, ids: Sequence[UUID], now: datetime) -> None:
+        """Note that these memories were an answer; moves no revision."""
+
+    async def counts(self, tenant: str) -> StoreCounts:
+        """How much of what there is."""
+
+    async def check(self) -> list[str]:
+        """Every fault a full look at the store finds, in sentences; empty when it is healthy."""
+
+
+class TextIndex(Protocol):
+    """Full text over the live memories, as durable and as fresh as the records themselves."""
+
+    async def search_text(self, scopes: Sequence[Scope], text: str, where: Filter, *, limit: int) -> list[Hit]:
+        """The best matches for any words of free text, best first, equal ones by id. Never a syntax error."""
+
+
+class VectorSource(Protocol):
+    """Where vectors are durable, and derived indexes fill themselves from."""
+
+    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
+        """What an index that holds the scope as of revision `since` has to change; 0: everything."""
+
+    async def adopt_epoch(self, epoch: str) -> int:
+        """Make `epoch` the one to embed with: every live memory without such a vector is noted for "embed".
+
+        Returns:
+            How many were newly noted.
+        """
+
+    async def settle_embeddings(self, notes: Sequence[Note], embeddings: Sequence[Embedding | None]) -> None:
+        """Store the vectors that were owed and drop their notes; None: the memory is no longer there."""
+
+    async def contents(self, notes: Sequence[Note]) -> list[str | None]:
+        """The present text of each noted memory; None where it is no longer live."""
+
+
+class Outbox(Protocol):
+    """What is still to be carried to a derived tier, claimed under a lease."""
+
+    async def claim(self, tier: str, *, limit: int, lease_seconds: float) -> list[Note]:
+        """Due notes, oldest first, that nobody else gets until the lease ends."""
+
+    async def settle(self, notes: Sequence[Note]) -> None:
+        """The notes are carried out: drop them."""
+
+    async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
+        """The notes failed: give them back, due after the delay, with one more attempt counted."""
+
+
+class OperationLog(Protocol):
+    """The append-only log of changes, each entry hashed together with the one before it."""
+
+    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
+        """Entries, newest first."""
+
+    async def verify_chain(self) -> UUID | None:
+        """The first entry that does not follow from the one before it; None when all do."""
+
+
+class VectorIndex(Protocol):
+    """Nearest-neighbour search over embeddings: derived data, rebuildable from the record store.
+
+    Similarity is cosine, higher is closer. Vectors are unit rows of one dimension within an epoch.
+    """
+
+    async def covers(self, scope: Scope, epoch: str) -> int | None:
+        """The revision up to which every vector of the scope is held; None if it is not held whole."""
+
+    async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
+        """Insert or replace."""
+
+    async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
+        """Remove; unknown ids are nothing to worry about."""
+
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An id with what each search said of it; None where a search did not return it."""
+
+    id: UUID
+    similarity: float | None
+    text_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What gathering found, before anything was read or ranked.
+
+    Attributes:
+        degraded: In words, what was missing while gathering; such a result is never cached.
+    """
+
+    items: tuple[Candidate, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class RecallCache(Protocol):
+    """Candidates by question. A stamp that differs is a miss, so nothing here can be stale (rule R4)."""
+
+    async def lookup(self, key: str, stamp: str) -> Candidates | None:
+        """What was stored under exactly this key and stamp, if it is still there."""
+
+    async def store(self, key: str, stamp: str, candidates: Candidates) -> None:
+        """Keep it as long as there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderState:
+    """For people: which model, and how it is doing.
+
+    Attributes:
+        phase: loading, ready, or broken (`detail` says why and what to do).
+        epoch: None until ready.
+    """
+
+    model: str
+    phase: Literal["loading", "ready", "broken"]
+    epoch: str | None = None
+    dimension: int | None = None
+    detail: str = ""
+    figures: Mapping[str, float] | None = None
+
+
+class Embedder(Protocol):
+    """Text to unit vectors."""
+
+    @property
+    def state(self) -> EmbedderState:
+        """Never waits."""
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> tuple[Matrix, str]:
+        """(n, d) vectors of n texts, and their epoch; urgent ones overtake those that wait.
+
+        Raises:
+            EmbedderNotReadyError: The model is loading or broken; never waits for it.
+        """

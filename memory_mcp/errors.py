@@ -1,0 +1,116 @@
+"""Everything memory_mcp raises.
+
+MemoryMcpError                   (not MemoryError: Python has one)
+├── ConfigError                  the settings make no sense; raised before anything opens
+├── RequestError                 the caller can mend it (also a ValueError)
+│   └── ConflictError            what was asked contradicts what is stored
+├── MemoryNotFoundError          (also a LookupError)
+└── TierError                    a backend failed; the driver's own error is __cause__
+    ├── TierUnavailableError     passing: repeat it, or go on without a derived tier
+    │   ├── StoreBusyError       another process holds the store; nothing was written
+    │   └── EmbedderNotReadyError  the model is still loading, or broken
+    ├── StoreFullError           no room left; nothing was written
+    ├── StoreDamagedError        the file is not a healthy store; it was left as it is
+    ├── StoreReadOnlyError       the store can be read but not written
+    └── SchemaTooNewError        a newer program wrote this store; it was left as it is
+
+A message is written for whoever reads it last, a model or a person: what is wrong, and what to do.
+It never holds the text of a memory, a secret, or a driver's own words.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+
+class MemoryMcpError(Exception):
+    """Root of the tree; `retryable` tells whether the same call may succeed later, unchanged."""
+
+    retryable = False
+
+
+class ConfigError(MemoryMcpError):
+    """The settings make no sense."""
+
+
+class RequestError(MemoryMcpError, ValueError):
+    """The request is at fault; the message says what to change."""
+
+
+class ConflictError(RequestError):
+    """What was asked contradicts what is stored."""
+
+
+class MemoryNotFoundError(MemoryMcpError, LookupError):
+    """No memory of these ids is visible to the caller."""
+
+    def __init__(self, ids: Sequence[UUID | str]) -> None:
+        self.ids = tuple(str(memory_id) for memory_id in ids)
+        super().__init__(f"No memory with id {', '.join(self.ids)} here. Use an id from recall, find_similar or a receipt.")
+
+
+class TierError(MemoryMcpError):
+    """A backend failed in a way that repeating will not mend."""
+
+    def __init__(self, tier: str, message: str) -> None:
+        self.tier = tier
+        super().__init__(message)
+
+
+class TierUnavailableError(TierError):
+    """A backend is away for the moment."""
+
+    retryable = True
+
+
+class StoreBusyError(TierUnavailableError):
+    """The store's lock was not to be had in time."""
+
+    def __init__(self, tier: str, waited_seconds: float) -> None:
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            tier,
+            f"The memory store is busy: another process has held it for {waited_seconds:.0f} s. Nothing was written; try again.",
+        )
+
+
+class EmbedderNotReadyError(TierUnavailableError):
+    """No vectors can be made at the moment."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("embedder", message)
+
+
+class StoreFullError(TierError):
+    """The disk, or the limit set for the store, is full."""
+
+    retryable = True
+
+    def __init__(self, tier: str) -> None:
+        super().__init__(
+            tier, "The disk that holds the memory store is full. Nothing was written; free some space and try again."
+        )
+
+
+class StoreDamagedError(TierError):
+    """The store's file is damaged."""
+
+
+class StoreReadOnlyError(TierError):
+    """The store cannot be written."""
+
+    def __init__(self, tier: str) -> None:
+        super().__init__(
+            tier, "The memory store is read-only: recall works, but nothing can be stored. Make its folder and files writable."
+        )
+
+
+class SchemaTooNewError(TierError):
+    """The store's schema is newer than this program."""
+
+    def __init__(self, tier: str, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(
+            tier,
+            f"This store was written by a newer memory_mcp (schema {found}; this program knows {known}). "
+            "It was left untouched: upgrade memory_mcp to open it.",
+        )

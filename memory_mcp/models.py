@@ -1,0 +1,277 @@
+"""The values that travel between the rooms: frozen, without behaviour beyond what their fields say.
+
+Standard library and NumPy only, so that an index can be tested where nothing else is installed.
+Times are aware datetimes in UTC; vectors are unit rows of float32.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+"""(n, d) or (d,) float32; each row a unit vector."""
+
+KINDS = ("fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error")
+DOMAINS = ("coding", "business", "general")
+RETENTIONS = ("short_term", "long_term")
+EPISODIC_KINDS = frozenset({"chat", "event"})
+"""Kinds whose same words at another time are another memory."""
+
+GLOBAL_NAMESPACE = "global"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """What a memory belongs to, and what no search leaves."""
+
+    tenant: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who wrote a memory, stamped by the server; empty where unknown."""
+
+    client: str = ""
+    user: str = ""
+    agent: str = ""
+    source: str = "conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One memory as the record store holds it.
+
+    Attributes:
+        valid_from: Since when it is true: given, else `occurred_at`, else `created_at`.
+        valid_to: Until when it was true; None while it still is.
+        change: The scope's revision at which this row last changed.
+        recalled_count: How often it was an answer; counted beside the memory, moves no revision.
+    """
+
+    id: UUID
+    scope: Scope
+    content: str
+    created_at: datetime
+    updated_at: datetime
+    valid_from: datetime
+    kind: str = "fact"
+    domain: str = "general"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    session_id: str = ""
+    importance: float = 0.5
+    confidence: float = 1.0
+    retention: str = "long_term"
+    occurred_at: datetime | None = None
+    valid_to: datetime | None = None
+    expires_at: datetime | None = None
+    superseded_by: UUID | None = None
+    forgotten_at: datetime | None = None
+    provenance: Provenance = Provenance()
+    change: int = 0
+    recalled_count: int = 0
+    last_recalled_at: datetime | None = None
+
+    @property
+    def when(self) -> datetime:
+        """The time a person would give it: when it happened, else when it was stored."""
+        return self.occurred_at or self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A memory about to be stored, checked and complete but for its vector.
+
+    Attributes:
+        fingerprint: 16 bytes that are equal for the same text (see `remember.drafts`).
+        supersedes: Memories that this one replaces.
+        idempotency_key: Empty, or a name under which repeating the call returns the first receipt.
+        request_digest: 16 bytes over everything the caller gave, to tell a repetition from a clash.
+    """
+
+    id: UUID
+    scope: Scope
+    content: str
+    fingerprint: bytes
+    now: datetime
+    kind: str = "fact"
+    domain: str = "general"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    session_id: str = ""
+    importance: float = 0.5
+    confidence: float = 1.0
+    retention: str = "long_term"
+    occurred_at: datetime | None = None
+    valid_from: datetime | None = None
+    expires_at: datetime | None = None
+    supersedes: tuple[UUID, ...] = ()
+    provenance: Provenance = Provenance()
+    idempotency_key: str = ""
+    request_digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector and the epoch (model, revision, dimension) it may be compared within."""
+
+    vector: Matrix
+    epoch: str
+
+
+AddStatus = Literal["stored", "already_known", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a draft. `superseded` means stored, in place of `replaced`."""
+
+    id: UUID
+    status: AddStatus
+    operation: UUID | None
+    replaced: tuple[UUID, ...] = ()
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to alter in a memory; None leaves a field as it is."""
+
+    content: str | None = None
+    fingerprint: bytes | None = None
+    tags: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] | None = None
+    importance: float | None = None
+    expires_at: datetime | None = None
+    embedding: Embedding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a candidate must satisfy; applied before the closest are chosen, in every tier.
+
+    Attributes:
+        kinds: Any of these; empty: any kind.
+        domains: Any of these; empty: any domain.
+        tags: All of these.
+        since: Happened (`Memory.when`) at this time or later.
+        until: Happened before this time.
+        now: What expired at or before this time is out; None: nothing is.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A candidate. Higher is closer; cosine in [-1, 1] from an index, BM25 >= 0 from full text."""
+
+    id: UUID
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """n indexed memories, by columns.
+
+    Attributes:
+        vectors: (n, d) float32 unit rows.
+        when: (n,) int64, microseconds since 1970 UTC of `Memory.when`.
+        expires: (n,) int64, microseconds since 1970 UTC; `NEVER` where it does not expire.
+    """
+
+    ids: Sequence[UUID]
+    vectors: Matrix
+    kinds: Sequence[str]
+    domains: Sequence[str]
+    tags: Sequence[tuple[str, ...]]
+    when: NDArray[np.int64]
+    expires: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+NEVER = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """How a scope's vectors changed since a revision, up to `revision`.
+
+    Attributes:
+        whole: True where `points` is everything and what is not in it is gone.
+    """
+
+    points: Points
+    removed: Sequence[UUID]
+    revision: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A past form of a memory; `replaced_at` is when it ceased to be the present one."""
+
+    n: int
+    memory: Memory
+    replaced_at: datetime
+    operation: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An entry of the log: who did what when, to which memories, never their text."""
+
+    id: UUID
+    scope: Scope
+    at: datetime
+    action: str
+    subjects: tuple[UUID, ...]
+    actor: Provenance
+    undoes: UUID | None = None
+    undone_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A claimed entry of the outbox: this memory is to be carried to that tier."""
+
+    number: int
+    tier: str
+    scope: Scope
+    memory_id: UUID
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """What a record store holds for a tenant.
+
+    Attributes:
+        by_namespace: Live memories per namespace.
+        by_kind: Live memories per kind.
+        outbox: Waiting notes per tier.
+    """
+
+    by_namespace: Mapping[str, int]
+    by_kind: Mapping[str, int]
+    forgotten: int
+    superseded: int
+    unembedded: int
+    operations: int
+    outbox: Mapping[str, int]
+    bytes_on_disk: int
