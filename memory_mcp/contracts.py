@@ -44,20 +44,18 @@ class RecordStore(Protocol):
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """The revision of each scope, 0 for one never written; a few microseconds."""
 
-    async def add(self, draft: Draft, embedding: Embedding | None) -> Added:
+    async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """Store a draft, unless a live memory of its fingerprint is there: that one is `already_known`.
 
-        A live memory of the same key, and those that the draft supersedes, end here. Without an
-        embedding a note for the tier "embed" goes along.
+        A live memory of the same key, and those that the draft supersedes (looked for `within` these
+        scopes), end here. Without an embedding a note for the tier "embed" goes along.
 
         Raises:
-            MemoryNotFoundError: A superseded id is not a live memory of the scope.
+            MemoryNotFoundError: A superseded id is not a live memory of those scopes.
             ConflictError: The idempotency key was used for another request.
         """
 
-    async def revise(
-        self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime
-    ) -> Operation:
+    async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """Change a live memory in place; its past form becomes a version.
 
         Raises:
@@ -72,7 +70,7 @@ class RecordStore(Protocol):
             MemoryNotFoundError: One of the ids is not a live memory of one of the scopes.
         """
 
-    async def undo(self, scope: Scope, operation: UUID | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
         """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
 
         Raises:
@@ -150,7 +148,7 @@ class OperationLog(Protocol):
     async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
         """Entries, newest first."""
 
-    async def verify_chain(self) -> UUID | None:
+    async def verify_chain(self) -> int | None:
         """The first entry that does not follow from the one before it; None when all do."""
 
 

@@ -86,9 +86,7 @@ class StoreFullError(TierError):
     retryable = True
 
     def __init__(self, tier: str) -> None:
-        super().__init__(
-            tier, "The disk that holds the memory store is full. Nothing was written; free some space and try again."
-        )
+        super().__init__(tier, "The disk that holds the memory store is full. Nothing was written; free some space and try again.")
 
 
 class StoreDamagedError(TierError):

@@ -136,7 +136,7 @@ class Added:
 
     id: UUID
     status: AddStatus
-    operation: UUID | None
+    operation: int | None
     replaced: tuple[UUID, ...] = ()
     embedded: bool = False
 
@@ -229,21 +229,21 @@ class Version:
     n: int
     memory: Memory
     replaced_at: datetime
-    operation: UUID
+    operation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An entry of the log: who did what when, to which memories, never their text."""
+    """An entry of the log: who did what when, to which memories, never their text; numbered from 1."""
 
-    id: UUID
+    number: int
     scope: Scope
     at: datetime
     action: str
     subjects: tuple[UUID, ...]
     actor: Provenance
-    undoes: UUID | None = None
-    undone_by: UUID | None = None
+    undoes: int | None = None
+    undone_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""Opening the file safely: pragmas, migrations, versions, and what the driver's errors mean."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from memory_mcp.errors import (
+    SchemaTooNewError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreReadOnlyError,
+    TierError,
+)
+from memory_mcp.tiers.sqlite.lock import StoreLock
+
+TIER = "sqlite"
+FILE_NAME = "memories.db"
+LOCK_NAME = "memories.lock"
+APPLICATION_ID = 0x4D4D4350  # "MMCP"
+OLDEST_SAFE_SQLITE = (3, 51, 3)
+"""Before it, several checkpointing processes lose acknowledged rows (the WAL-reset bug, rule R2)."""
+
+LOCK_WAIT_SECONDS = 10.0
+BUSY_MILLISECONDS = 5_000
+
+
+@contextmanager
+def sqlite_errors() -> Iterator[None]:
+    """Driver errors stop here."""
+    try:
+        yield
+    except apsw.BusyError as error:
+        raise StoreBusyError(TIER, BUSY_MILLISECONDS / 1000) from error
+    except apsw.FullError as error:
+        raise StoreFullError(TIER) from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StoreReadOnlyError(TIER) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreDamagedError(TIER, "The memory store's file is damaged. " + HOW_TO_RESTORE) from error
+    except apsw.CantOpenError as error:
+        raise TierError(TIER, "The memory store's file cannot be opened: check that its folder exists and belongs to you.") from error
+    except apsw.IOError as error:
+        raise TierError(TIER, "The disk that holds the memory store gave an error. Nothing was written; see the log.") from error
+
+
+HOW_TO_RESTORE = (
+    "Nothing was changed or deleted. Restore a backup with `memory-mcp restore FILE`, "
+    "or move the file away (keep it) to start with an empty store; `memory-mcp doctor` tells more."
+)
+
+
+def migrations() -> list[str]:
+    """The numbered scripts, in order; the schema's version is how many have run."""
+    folder = resources.files("memory_mcp.tiers.sqlite") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def prepare(folder: Path) -> Path:
+    """Make the data directory and the file, readable by their owner alone; the file's path."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    # made before SQLite opens it, which gives its WAL the same permissions
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    return path
+
+
+def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    """A connection as the rules want it: WAL, every commit synced, no checkpoint but our own."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    for pragma in (
+        "synchronous=FULL",
+        "fullfsync=1",
+        "foreign_keys=1",
+        "secure_delete=1",
+        "wal_autocheckpoint=0",
+        "cache_size=-16000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def version_of(connection: apsw.Connection) -> int:
+    """The schema's version, 0 for an empty file.
+
+    Raises:
+        SchemaTooNewError: The file's schema is newer than this program.
+        StoreDamagedError: The file is a database, but none of ours.
+    """
+    version, owner = int(connection.pragma("user_version")), int(connection.pragma("application_id"))
+    if owner not in (0, APPLICATION_ID) or (owner == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone()):
+        raise StoreDamagedError(TIER, f"{FILE_NAME} is some other program's database. " + HOW_TO_RESTORE)
+    known = len(migrations())
+    if version > known:
+        raise SchemaTooNewError(TIER, version, known)
+    return version
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the schema up to date, each step in its own transaction; call it under the store's lock."""
+    version = version_of(connection)
+    if version == 0:
+        connection.pragma("journal_mode", "wal")
+    for number, script in enumerate(migrations()[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(script)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", number)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def open_writer(folder: Path, lock: StoreLock) -> apsw.Connection:
+    """Open the store's file for writing, under its lock: made and migrated where need be.
+
+    Raises:
+        StoreBusyError: Another process held the lock all the time.
+        StoreDamagedError: Header or schema are not those of a healthy store; the file is left as it is.
+    """
+    if apsw_version() < OLDEST_SAFE_SQLITE:
+        raise TierError(TIER, "SQLite 3.51.3 or later is needed: reinstall the package apsw-sqlite3mc.")
+    if not lock.acquire(LOCK_WAIT_SECONDS):
+        raise StoreBusyError(TIER, LOCK_WAIT_SECONDS)
+    try:
+        connection = connect(prepare(folder))
+        try:
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    finally:
+        lock.release()
+
+
+def apsw_version() -> tuple[int, ...]:
+    """The SQLite library's version, as three numbers."""
+    return tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+
+
+def faults(connection: apsw.Connection) -> list[str]:
+    """What SQLite's own full check and the text index's say, in sentences."""
+    found = [f"The store's file: {row[0]}" for row in connection.execute("PRAGMA integrity_check(5)") if row[0] != "ok"]
+    found += ["A row points to one that is not there." for _ in connection.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1")]
+    return found

@@ -1,0 +1,163 @@
+"""What every write leaves behind in its transaction: revision, past form, log entry, words, notes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from memory_mcp import words
+from memory_mcp.clock import from_micros, to_micros
+from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.tiers.sqlite.query import first, only, value
+from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json
+
+_PLAIN = (
+    "kind domain tags metadata key session_id importance confidence retention updated occurred valid_from valid_to expires forgotten "
+    "operation"
+).split()
+_BLOBS = ("superseded_by", "fingerprint")
+_FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', hex(m.{name})" for name in _BLOBS)])
+
+
+def scope_number(db: apsw.Connection, scope: Scope) -> int:
+    """The scope's number, made at its first write."""
+    db.execute("INSERT OR IGNORE INTO scopes (tenant, namespace) VALUES (?, ?)", (scope.tenant, scope.namespace))
+    return int(value(db, "SELECT number FROM scopes WHERE tenant = ? AND namespace = ?", (scope.tenant, scope.namespace)))
+
+
+def next_revision(db: apsw.Connection, scope: int) -> int:
+    """Move the scope's revision: whatever was derived from an older one is stale from here on."""
+    return int(value(db, "UPDATE scopes SET revision = revision + 1 WHERE number = ? RETURNING revision", (scope,)))
+
+
+def keep_form(db: apsw.Connection, memory: int, operation: int, now: datetime, *, content: bool) -> None:
+    """Save the present form of a memory as a version that `operation` replaces; with text and vector if they change."""
+    db.execute(
+        f"""INSERT INTO versions (memory, n, operation, replaced, content, form, epoch, vector)
+            SELECT m.number, (SELECT coalesce(max(n), 0) + 1 FROM versions WHERE memory = m.number), :operation, :now,
+                   iif(:content, m.content, NULL), json_object({_FORM}), iif(:content, v.epoch, NULL), iif(:content, v.vector, NULL)
+            FROM memories m LEFT JOIN vectors v ON v.memory = m.number WHERE m.number = :memory""",
+        {"memory": memory, "operation": operation, "now": to_micros(now), "content": content},
+    )
+
+
+def restore_form(db: apsw.Connection, memory: int, content: str | None, form: str, epoch: int | None, vector: bytes | None) -> None:
+    """Give a memory back the form of a version, its vector with it."""
+    values: dict[str, Any] = json.loads(form)
+    values.update({name: bytes.fromhex(values[name]) or None for name in _BLOBS})
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    db.execute(f"UPDATE memories SET {assignments} WHERE number = :number", {**values, "number": memory})
+    if content is not None:
+        db.execute("UPDATE memories SET content = ? WHERE number = ?", (content, memory))
+        db.execute("DELETE FROM vectors WHERE memory = ?", (memory,))
+        if vector is not None:
+            db.execute("INSERT INTO vectors (memory, epoch, vector) VALUES (?, ?, ?)", (memory, epoch, vector))
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Which derived tiers are owed a note for every change."""
+
+    tiers: tuple[str, ...] = ()
+
+    def touch(self, db: apsw.Connection, memory: int) -> None:
+        """Bring the text index level with the row and note the change for every tier that needs to hear of it."""
+        row = only(db, f"SELECT m.scope, m.content, m.tags, m.key, m.metadata, {LIVE} FROM memories m WHERE m.number = ?", (memory,))
+        scope, content, tags, key, metadata, live = row
+        if live:
+            labels = [*tags_from(tags), key, *(value for value in json.loads(metadata).values() if isinstance(value, str))]
+            db.execute(
+                "INSERT OR REPLACE INTO words (rowid, scope, body, labels) VALUES (?, ?, ?, ?)",
+                (memory, scope_word(scope), words.index_text(content), words.index_text(" ".join(labels))),
+            )
+            self._owe_embedding(db, memory)
+        else:
+            db.execute("DELETE FROM words WHERE rowid = ?", (memory,))
+            db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
+        for tier in self.tiers:
+            owe(db, tier, memory)
+
+    def _owe_embedding(self, db: apsw.Connection, memory: int) -> None:
+        current = "SELECT 1 FROM vectors v JOIN epochs e ON e.number = v.epoch WHERE v.memory = ? AND e.active"
+        if first(db, current, (memory,)):
+            db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
+        else:
+            owe(db, "embed", memory)
+
+
+def owe(db: apsw.Connection, tier: str, memory: int) -> None:
+    """Note that a memory is to be carried to a tier; a note already there is replaced, so that nobody settles the older one."""
+    db.execute("INSERT OR REPLACE INTO outbox (tier, memory, due) VALUES (?, ?, 0)", (tier, memory))
+
+
+def scope_word(scope: int) -> str:
+    """The word that holds a scope's entries of the text index together."""
+    return f"scope{scope}"
+
+
+def next_operation(db: apsw.Connection) -> int:
+    """The number of the operation that the present transaction will log."""
+    return int(value(db, "SELECT coalesce(max(number), 0) + 1 FROM operations"))
+
+
+def log_operation(
+    db: apsw.Connection,
+    number: int,
+    scope: int,
+    action: str,
+    memories: Sequence[int],
+    actor: Provenance,
+    now: datetime,
+    undoes: int | None = None,
+) -> None:
+    """Append the entry; its hash runs over its fields and over the hash before it."""
+    subjects = bytearray()
+    for memory in memories:
+        memory_id, content, salt = only(db, "SELECT id, content, salt FROM memories WHERE number = ?", (memory,))
+        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=16).digest()
+    entry = (number, scope, to_micros(now), action, bytes(subjects), actor.client, actor.user, actor.agent, actor.source, undoes)
+    previous = first(db, "SELECT hash FROM operations WHERE number = ?", (number - 1,))
+    db.execute(
+        "INSERT INTO operations (number, scope, at, action, subjects, client, user, agent, source, undoes, hash) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*entry, entry_hash(entry, previous[0] if previous else b"")),
+    )
+
+
+def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
+    """32 bytes over one entry of the log and the hash of the one before it."""
+    plain = [value.hex() if isinstance(value, bytes) else value for value in entry]
+    return hashlib.blake2b(previous + to_json(plain).encode(), digest_size=32).digest()
+
+
+OPERATION_COLUMNS = (
+    "o.number, s.tenant, s.namespace, o.at, o.action, o.subjects, o.client, o.user, o.agent, o.source, o.undoes, "
+    "(SELECT number FROM operations WHERE undoes = o.number)"
+)
+OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope"
+
+
+def operation_from(row: Sequence[Any]) -> Operation:
+    """An operation from a row of `OPERATION_COLUMNS`."""
+    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 32))
+    return Operation(
+        number=row[0],
+        scope=Scope(row[1], row[2]),
+        at=from_micros(row[3]),
+        action=row[4],
+        subjects=subjects,
+        actor=Provenance(*row[6:10]),
+        undoes=row[10],
+        undone_by=row[11],
+    )
+
+
+def read_operation(db: apsw.Connection, number: int) -> Operation | None:
+    """One entry of the log."""
+    row = first(db, f"SELECT {OPERATION_COLUMNS} FROM {OPERATION_TABLES} WHERE o.number = ?", (number,))
+    return operation_from(row) if row else None

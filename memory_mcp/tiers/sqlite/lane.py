@@ -1,0 +1,171 @@
+"""The one writer: whatever has queued while it was busy becomes one transaction, so that a sync serves many calls."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import anyio
+import apsw
+import structlog
+
+from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
+from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, LOCK_WAIT_SECONDS, TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.lock import StoreLock
+
+T = TypeVar("T")
+Write = Callable[[apsw.Connection], T]
+_Job = tuple[Write[Any], "Future[Any]"]
+
+_CHECKPOINT_PAGES = 1_000  # 4 MB of WAL
+_TRUNCATE_PAGES = 8_000  # a long read kept the WAL from being reused: shrink it as soon as one can
+_TRUNCATE_WAIT_MILLISECONDS = 200
+_MAX_BATCH = 256
+
+log = structlog.get_logger(__name__)
+
+
+class WriterLane:
+    """A daemon thread that owns the writing connection.
+
+    Each job runs in a savepoint of a shared transaction: it is wholly in or wholly out, whatever
+    becomes of its neighbours, and its caller hears of it only after the commit.
+    """
+
+    def __init__(self, connection: apsw.Connection, lock: StoreLock) -> None:
+        self._connection, self._lock = connection, lock
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._wal_pages = 0
+        self._closed = False
+        connection.set_wal_hook(self._note_wal)
+        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, write: Write[T]) -> T:
+        """Carry out `write` and return its result once it is on the disk.
+
+        A call that is cancelled, or has waited too long, before its write began is dropped whole;
+        once begun it is carried to its end, and the cancellation takes effect after it.
+
+        Raises:
+            StoreBusyError: The store's lock was not to be had; nothing was written.
+        """
+        if self._closed:
+            raise TierError(TIER, "The memory store is closed.")
+        future: Future[T] = Future()
+        self._jobs.put((write, future))
+        waiter = asyncio.ensure_future(asyncio.wrap_future(future))
+        try:
+            with anyio.move_on_after(LOCK_WAIT_SECONDS):
+                return await asyncio.shield(waiter)
+            if future.cancel():
+                raise StoreBusyError(TIER, LOCK_WAIT_SECONDS)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([waiter])
+                waiter.exception()  # looked at, so that it is not reported as lost
+            raise
+        return await waiter
+
+    async def close(self) -> None:
+        """Finish what has queued, fold the WAL into the file, and end."""
+        self._closed = True
+        self._jobs.put(None)
+        await anyio.to_thread.run_sync(self._thread.join, 2.0)
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _work(self) -> None:
+        ending = False
+        while not ending:
+            first = self._jobs.get()
+            if first is None:
+                break
+            # jobs stay cancellable until the lock is ours: whoever waits too long gives up by himself
+            self._lock.acquire(None)
+            try:
+                batch, ending = self._drain(first)
+                self._commit(batch)
+                self._checkpoint()
+            finally:
+                self._lock.release()
+        if self._lock.acquire(1.0):
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.Error:
+                log.info("final_checkpoint_skipped")
+            finally:
+                self._connection.close()
+                self._lock.release()
+        self._lock.close()
+
+    def _drain(self, first: _Job) -> tuple[list[_Job], bool]:
+        batch, job = [], first
+        while True:
+            if job[1].set_running_or_notify_cancel():
+                batch.append(job)
+            if len(batch) >= _MAX_BATCH:
+                return batch, False
+            try:
+                following = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, False
+            if following is None:
+                return batch, True
+            job = following
+
+    def _commit(self, batch: list[_Job]) -> None:
+        if not batch:
+            return
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with sqlite_errors():
+                self._connection.execute("BEGIN IMMEDIATE")
+                for write, future in batch:
+                    outcomes.append((future, *self._attempt(write)))
+                self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if not isinstance(error, MemoryMcpError):
+                log.exception("transaction_failed", jobs=len(batch))
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for future, result, failure in outcomes:
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
+
+    def _attempt(self, write: Write[Any]) -> tuple[Any, BaseException | None]:
+        """Run one job in its savepoint; errors that end the whole transaction pass on."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result = write(self._connection)
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.ReadOnlyError, apsw.BusyError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - belongs to this job's caller alone
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            return None, error
+        self._connection.execute("RELEASE job")
+        return result, None
+
+    def _checkpoint(self) -> None:
+        if self._wal_pages < _CHECKPOINT_PAGES:
+            return
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._wal_pages > _TRUNCATE_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            self._connection.set_busy_timeout(_TRUNCATE_WAIT_MILLISECONDS)
+            self._connection.wal_checkpoint(mode=mode)
+        except apsw.Error as error:
+            log.warning("checkpoint_failed", error=type(error).__name__)
+        finally:
+            self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+        self._wal_pages = 0

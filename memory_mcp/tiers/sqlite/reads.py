@@ -1,0 +1,254 @@
+"""The reads: each a function over a reading connection, short, in one read transaction."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import apsw
+import numpy as np
+
+from memory_mcp import words
+from memory_mcp.clock import from_micros, to_micros
+from memory_mcp.errors import MemoryNotFoundError
+from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Memory, Operation, Points, Scope, StoreCounts, Version
+from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite.query import all_rows, first, value
+from memory_mcp.tiers.sqlite.rows import (
+    LIVE,
+    MEMORY_COLUMNS,
+    MEMORY_TABLES,
+    WHEN,
+    conditions,
+    from_blobs,
+    ids_json,
+    memory_from,
+    scope_numbers,
+    tags_from,
+)
+
+_LABEL_WEIGHT = 0.5
+"""Of a word in tags, key or metadata, against one in the text itself."""
+
+
+def revisions(db: apsw.Connection, scopes: Sequence[Scope]) -> tuple[int, ...]:
+    """`RecordStore.revisions`."""
+    query = "SELECT revision FROM scopes WHERE tenant = ? AND namespace = ?"
+    return tuple(value(db, query, (scope.tenant, scope.namespace)) or 0 for scope in scopes)
+
+
+def get_many(db: apsw.Connection, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
+    """`RecordStore.get_many`."""
+    query = f"""SELECT {MEMORY_COLUMNS} FROM json_each(:ids) wanted CROSS JOIN {MEMORY_TABLES}
+                WHERE m.id = unhex(wanted.value) AND m.scope IN ({_numbers(db, scopes)}) AND m.forgotten IS NULL"""
+    found = {memory.id: memory for memory in map(memory_from, all_rows(db, query, {"ids": ids_json(ids)}))}
+    return [found[memory_id] for memory_id in dict.fromkeys(ids) if memory_id in found]
+
+
+def _numbers(db: apsw.Connection, scopes: Sequence[Scope]) -> str:
+    return ", ".join(map(str, scope_numbers(db, scopes)))
+
+
+def newest(db: apsw.Connection, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> list[Memory]:
+    """`RecordStore.newest`."""
+    more, values = conditions(where)
+    query = f"""SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
+                WHERE m.scope IN ({_numbers(db, scopes)}) AND {LIVE}{more} ORDER BY {WHEN} DESC, m.id LIMIT :limit OFFSET :offset"""
+    return [memory_from(row) for row in all_rows(db, query, {**values, "limit": limit, "offset": offset})]
+
+
+def history(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
+    """`RecordStore.history`."""
+    present = get_many(db, scopes, [memory_id])
+    if not present:
+        raise MemoryNotFoundError([memory_id])
+    query = """SELECT n, v.operation, replaced, v.content, form FROM versions v JOIN memories m ON m.number = v.memory
+               WHERE m.id = ? ORDER BY n DESC"""
+    versions: list[Version] = []
+    following = present[0]
+    for n, operation, replaced, content, form in all_rows(db, query, (memory_id.bytes,)):
+        following = _past_form(following, content, json.loads(form))
+        versions.append(Version(n, following, from_micros(replaced), operation))
+    return versions[::-1]
+
+
+def _past_form(following: Memory, content: str | None, form: dict[str, Any]) -> Memory:
+    def moment(name: str) -> datetime | None:
+        return None if form[name] is None else from_micros(form[name])
+
+    return replace(
+        following,
+        content=following.content if content is None else content,
+        kind=form["kind"],
+        domain=form["domain"],
+        tags=tags_from(form["tags"]),
+        metadata=json.loads(form["metadata"]),
+        key=form["key"],
+        session_id=form["session_id"],
+        importance=form["importance"],
+        confidence=form["confidence"],
+        retention=form["retention"],
+        updated_at=from_micros(form["updated"]),
+        occurred_at=moment("occurred"),
+        valid_from=from_micros(form["valid_from"]),
+        valid_to=moment("valid_to"),
+        expires_at=moment("expires"),
+        superseded_by=UUID(hex=form["superseded_by"]) if form["superseded_by"] else None,
+        forgotten_at=moment("forgotten"),
+    )
+
+
+def search_text(db: apsw.Connection, scopes: Sequence[Scope], text: str, where: Filter, limit: int) -> list[Hit]:
+    """`TextIndex.search_text`: BM25 over the words, each quoted, so that no operator is left in them (rule R11)."""
+    terms = words.query_terms(text)
+    numbers = scope_numbers(db, scopes)
+    if not terms or not numbers:
+        return []
+    any_scope = " OR ".join(f'"{journal.scope_word(number)}"' for number in numbers)
+    any_term = " OR ".join(f'"{term}"' for term in terms)
+    more, values = conditions(where)
+    query = f"""SELECT m.id, -bm25(words, 0, 1, {_LABEL_WEIGHT}) AS score FROM words JOIN memories m ON m.number = words.rowid
+                WHERE words MATCH :match AND m.scope IN ({", ".join(map(str, numbers))}) AND {LIVE}{more}
+                ORDER BY score DESC, m.id LIMIT :limit"""
+    match = f"{{scope}} : ({any_scope}) AND {{body labels}} : ({any_term})"
+    return [Hit(UUID(bytes=row[0]), row[1]) for row in all_rows(db, query, {**values, "match": match, "limit": limit})]
+
+
+_POINT_COLUMNS = f"m.id, v.vector, m.kind, m.domain, m.tags, {WHEN}, m.expires"
+
+
+def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) -> Delta:
+    """`VectorSource.vector_changes`."""
+    (revision,) = revisions(db, [scope])
+    whole = since == 0 or since > revision  # beyond it: an older copy of the store was put in place
+    known = first(db, "SELECT number FROM epochs WHERE name = ?", (epoch,))
+    numbers = scope_numbers(db, [scope])
+    if not known or not numbers:
+        return Delta(points_from([], 0), [], revision, whole=True)
+    query = f"""SELECT {_POINT_COLUMNS} FROM memories m JOIN vectors v ON v.memory = m.number AND v.epoch = ?
+                WHERE m.scope = ? AND m.change > ? AND {LIVE}"""
+    rows = all_rows(db, query, (known[0], numbers[0], 0 if whole else since))
+    removed: list[UUID] = []
+    if not whole:
+        query = f"""SELECT m.id FROM memories m LEFT JOIN vectors v ON v.memory = m.number AND v.epoch = ?
+                    WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE} AND v.memory IS NOT NULL)"""
+        removed = [UUID(bytes=row[0]) for row in all_rows(db, query, (known[0], numbers[0], since))]
+    return Delta(points_from(rows, len(rows[0][1]) // 2 if rows else 0), removed, revision, whole)
+
+
+def points_from(rows: Sequence[Sequence[Any]], dimension: int) -> Points:
+    """Points from rows of id, vector, kind, domain, tags, when, expires."""
+    ids, blobs, kinds, domains, tags, when, expires = zip(*rows, strict=True) if rows else ((),) * 7
+    return Points(
+        ids=[UUID(bytes=memory_id) for memory_id in ids],
+        vectors=from_blobs(blobs, dimension),
+        kinds=kinds,
+        domains=domains,
+        tags=[tags_from(text) for text in tags],
+        when=np.array(when, dtype=np.int64),
+        expires=np.array([NEVER if moment is None else moment for moment in expires], dtype=np.int64),
+    )
+
+
+def search_vectors(db: apsw.Connection, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str) -> list[list[Hit]]:
+    """`VectorIndex.search` by reading every vector that passes the filter: exact, and the last resort."""
+    more, values = conditions(where)
+    query = f"""SELECT m.id, v.vector FROM memories m JOIN vectors v ON v.memory = m.number JOIN epochs e ON e.number = v.epoch
+                WHERE m.scope IN ({_numbers(db, [scope])}) AND e.name = :epoch AND {LIVE}{more}"""
+    rows = db.execute(query, {**values, "epoch": epoch})
+    best: list[list[Hit]] = [[] for _ in vectors]
+    while chunk := list(_take(rows, 4096)):
+        scores = vectors @ from_blobs([row[1] for row in chunk], vectors.shape[1]).T
+        for kept, row_scores in zip(best, scores, strict=True):
+            kept += [Hit(UUID(bytes=row[0]), float(score)) for row, score in zip(chunk, row_scores, strict=True)]
+            kept.sort(key=lambda hit: (-hit.score, hit.id.bytes))
+            del kept[limit:]
+    return best
+
+
+def _take(rows: Any, count: int) -> list[Any]:
+    return [row for row, _ in zip(rows, range(count), strict=False)]
+
+
+def as_of(
+    db: apsw.Connection, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, text: str, limit: int
+) -> list[tuple[Memory, float]]:
+    """`RecordStore.as_of`: valid time decides which memories, the record's own time which of their forms."""
+    more, values = conditions(where)
+    query = f"""SELECT v.vector, m.number, {MEMORY_COLUMNS} FROM {MEMORY_TABLES} LEFT JOIN vectors v ON v.memory = m.number
+                WHERE m.scope IN ({_numbers(db, scopes)}) AND m.forgotten IS NULL
+                  AND m.valid_from <= :moment AND (m.valid_to IS NULL OR m.valid_to > :moment){more}"""
+    rows = all_rows(db, query, {**values, "moment": to_micros(moment)})
+    then = _texts_at(db, moment, [row[1] for row in rows])
+    terms = set(words.query_terms(text))
+    scored: list[tuple[Memory, float]] = []
+    for row in rows:
+        memory, blob = memory_from(row[2:]), row[0]
+        if row[1] in then:
+            content, blob = then[row[1]]
+            memory = replace(memory, content=content)
+        scored.append((memory, _likeness(memory.content, blob, vector, terms)))
+    scored.sort(key=lambda pair: (-pair[1], -pair[0].when.timestamp(), pair[0].id.bytes))
+    return [pair for pair in scored if pair[1] > 0 or not terms][:limit]
+
+
+def _texts_at(db: apsw.Connection, moment: datetime, numbers: Sequence[int]) -> dict[int, tuple[str, bytes | None]]:
+    """The texts, with vectors, of those memories that were rewritten after `moment`."""
+    query = """SELECT memory, content, vector FROM versions WHERE memory IN (SELECT value FROM json_each(?)) AND replaced > ?
+               AND content IS NOT NULL ORDER BY memory, n DESC"""
+    return {memory: (content, vector) for memory, content, vector in all_rows(db, query, (json.dumps(list(numbers)), to_micros(moment)))}
+
+
+def _likeness(content: str, blob: bytes | None, vector: Matrix | None, terms: set[str]) -> float:
+    shared = len(terms.intersection(words.split_words(content, for_index=True))) / len(terms) if terms else 0.0
+    if vector is None or blob is None or len(blob) != 2 * len(vector):
+        return shared
+    return 0.7 * max(0.0, float(from_blobs([blob], len(vector))[0] @ vector)) + 0.3 * shared
+
+
+def counts(db: apsw.Connection, tenant: str) -> StoreCounts:
+    """`RecordStore.counts`."""
+    live: dict[str, int] = defaultdict(int)
+    kinds: dict[str, int] = defaultdict(int)
+    query = f"""SELECT s.namespace, m.kind, count(*) FROM memories m JOIN scopes s ON s.number = m.scope
+                WHERE s.tenant = ? AND {LIVE} GROUP BY 1, 2"""
+    for namespace, kind, count in all_rows(db, query, (tenant,)):
+        live[namespace] += count
+        kinds[kind] += count
+
+    def one(sql: str, *values: Any) -> int:
+        return int(value(db, sql, values))
+
+    mine = "memories m JOIN scopes s ON s.number = m.scope WHERE s.tenant = ?"
+    return StoreCounts(
+        by_namespace=dict(live),
+        by_kind=dict(kinds),
+        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL", tenant),
+        superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", tenant),
+        unembedded=one("SELECT count(*) FROM outbox WHERE tier = 'embed'"),
+        operations=one("SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE s.tenant = ?", tenant),
+        outbox=dict(all_rows(db, "SELECT tier, count(*) FROM outbox GROUP BY tier")),
+        bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+    )
+
+
+def operations(db: apsw.Connection, tenant: str, limit: int, before: int | None) -> list[Operation]:
+    """`OperationLog.operations`."""
+    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
+                WHERE s.tenant = ? AND (? IS NULL OR o.number < ?) ORDER BY o.number DESC LIMIT ?"""
+    return [journal.operation_from(row) for row in all_rows(db, query, (tenant, before, before, limit))]
+
+
+def verify_chain(db: apsw.Connection) -> int | None:
+    """`OperationLog.verify_chain`."""
+    previous, expected = b"", 1
+    for *entry, stored in db.execute(
+        "SELECT number, scope, at, action, subjects, client, user, agent, source, undoes, hash FROM operations ORDER BY number"
+    ):
+        if entry[0] != expected or journal.entry_hash(entry, previous) != stored:
+            return expected
+        previous, expected = stored, expected + 1
+    return None

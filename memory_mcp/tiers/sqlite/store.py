@@ -1,0 +1,211 @@
+"""The embedded record store: one SQLite file, one writer lane, a few readers off the event loop."""
+
+import queue
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import anyio
+import apsw
+
+from memory_mcp.models import (
+    Added,
+    Changes,
+    Delta,
+    Draft,
+    Embedding,
+    Filter,
+    Hit,
+    Matrix,
+    Memory,
+    Note,
+    Operation,
+    Provenance,
+    Scope,
+    StoreCounts,
+    Version,
+)
+from memory_mcp.tiers.sqlite import database, outbox, reads, writes
+from memory_mcp.tiers.sqlite.database import sqlite_errors
+from memory_mcp.tiers.sqlite.journal import Derived
+from memory_mcp.tiers.sqlite.lane import Write, WriterLane
+from memory_mcp.tiers.sqlite.lock import StoreLock
+
+T = TypeVar("T")
+
+_READERS = 4
+
+
+class SqliteStore:
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file."""
+
+    def __init__(self, folder: Path, lane: WriterLane, derived: Derived) -> None:
+        self.folder = folder
+        self._lane, self._derived = lane, derived
+        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        self._limiter = anyio.CapacityLimiter(_READERS)
+        self._opened: list[apsw.Connection] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, folder: Path, *, derived_tiers: Sequence[str] = ()) -> AsyncIterator["SqliteStore"]:
+        """Open the data directory's store, making it where there is none; close it on leaving.
+
+        Raises:
+            StoreBusyError, StoreDamagedError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
+        """
+        lock = StoreLock(folder / database.LOCK_NAME)
+
+        def opened() -> apsw.Connection:
+            with sqlite_errors():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                return database.open_writer(folder, lock)
+
+        connection = await anyio.to_thread.run_sync(opened)
+        store = cls(folder, WriterLane(connection, lock), Derived(tuple(derived_tiers)))
+        try:
+            yield store
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store._close()
+
+    async def _close(self) -> None:
+        async with self._all_readers():
+            for connection in self._opened:
+                connection.close()
+        await self._lane.close()
+
+    @asynccontextmanager
+    async def _all_readers(self) -> AsyncIterator[None]:
+        for _ in range(_READERS):
+            await self._limiter.acquire_on_behalf_of(object())
+        yield
+
+    async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
+        return await anyio.to_thread.run_sync(self._with_reader, read, limiter=self._limiter)
+
+    def _with_reader(self, read: Callable[[apsw.Connection], T]) -> T:
+        with sqlite_errors():
+            try:
+                connection = self._readers.get_nowait()
+            except queue.Empty:
+                connection = database.connect(self.folder / database.FILE_NAME)
+                connection.pragma("query_only", True)
+                self._opened.append(connection)
+            try:
+                connection.execute("BEGIN")
+                return read(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._readers.put(connection)
+
+    async def _write(self, write: Write[T]) -> T:
+        return await self._lane.run(write)
+
+    # RecordStore
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.revisions, scopes=scopes))
+
+    async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
+        """See `RecordStore`."""
+        return await self._write(partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within))
+
+    async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        revise = partial(writes.revise, derived=self._derived, scopes=scopes, memory_id=memory_id, changes=changes, actor=actor, now=now)
+        return await self._write(revise)
+
+    async def forget(self, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        return await self._write(partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now))
+
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        return await self._write(partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now))
+
+    async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.get_many, scopes=scopes, ids=ids))
+
+    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.newest, scopes=scopes, where=where, limit=limit, offset=offset))
+
+    async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.history, scopes=scopes, memory_id=memory_id))
+
+    async def as_of(
+        self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
+    ) -> list[tuple[Memory, float]]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.as_of, scopes=scopes, where=where, moment=moment, vector=vector, text=words, limit=limit))
+
+    async def count_uses(self, ids: Sequence[UUID], now: datetime) -> None:
+        """See `RecordStore`."""
+        await self._write(partial(writes.count_uses, ids=ids, now=now))
+
+    async def counts(self, tenant: str) -> StoreCounts:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.counts, tenant=tenant))
+
+    async def check(self) -> list[str]:
+        """See `RecordStore`."""
+        return await self._read(database.faults)
+
+    # TextIndex, VectorSource and the exact search that needs no index
+
+    async def search_text(self, scopes: Sequence[Scope], text: str, where: Filter, *, limit: int) -> list[Hit]:
+        """See `TextIndex`."""
+        return await self._read(partial(reads.search_text, scopes=scopes, text=text, where=where, limit=limit))
+
+    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
+        """See `VectorSource`."""
+        return await self._read(partial(reads.vector_changes, scope=scope, since=since, epoch=epoch))
+
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        """See `VectorIndex`: exact, and as slow as reading every vector."""
+        return await self._read(partial(reads.search_vectors, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch))
+
+    async def adopt_epoch(self, epoch: str) -> int:
+        """See `VectorSource`."""
+        return await self._write(partial(outbox.adopt_epoch, epoch=epoch))
+
+    async def settle_embeddings(self, notes: Sequence[Note], embeddings: Sequence[Embedding | None]) -> None:
+        """See `VectorSource`."""
+        await self._write(partial(outbox.settle_embeddings, derived=self._derived, notes=notes, embeddings=embeddings))
+
+    async def contents(self, notes: Sequence[Note]) -> list[str | None]:
+        """See `VectorSource`."""
+        return await self._read(partial(outbox.contents, notes=notes))
+
+    # Outbox
+
+    async def claim(self, tier: str, *, limit: int, lease_seconds: float) -> list[Note]:
+        """See `Outbox`."""
+        return await self._write(partial(outbox.claim, tier=tier, limit=limit, lease_seconds=lease_seconds))
+
+    async def settle(self, notes: Sequence[Note]) -> None:
+        """See `Outbox`."""
+        await self._write(partial(outbox.settle, notes=notes))
+
+    async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
+        """See `Outbox`."""
+        await self._write(partial(outbox.postpone, notes=notes, delay_seconds=delay_seconds))
+
+    # OperationLog
+
+    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
+        """See `OperationLog`."""
+        return await self._read(partial(reads.operations, tenant=tenant, limit=limit, before=before))
+
+    async def verify_chain(self) -> int | None:
+        """See `OperationLog`."""
+        return await self._read(reads.verify_chain)

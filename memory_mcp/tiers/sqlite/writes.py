@@ -1,0 +1,281 @@
+"""The writes: each a function over the writing connection, run in a savepoint of the lane's transaction."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from memory_mcp.clock import to_micros
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
+from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite.journal import Derived
+from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
+from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
+from memory_mcp.tiers.sqlite.rows import LIVE, scope_numbers, to_blob, to_json
+
+UNDOABLE = ("remember", "update", "forget")
+RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
+
+
+def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope]) -> Added:
+    """`RecordStore.add`."""
+    earlier = earlier_receipt(db, draft)
+    if earlier is not None:
+        return earlier
+    scope = journal.scope_number(db, draft.scope)
+    twin = _live(db, [scope], "m.fingerprint = ?", draft.fingerprint)
+    if twin and not draft.supersedes and draft.key in ("", twin[0][3]) and not _expired(twin[0], draft.now):
+        return keep_receipt(db, draft, Added(UUID(bytes=twin[0][1]), "already_known", None))
+    replaced = {row[0]: row for row in [*twin, *_superseded(db, draft, scope, within)]}
+    operation = journal.next_operation(db)
+    valid_from = draft.valid_from or draft.occurred_at or draft.now
+    for number, _, other, _, _ in replaced.values():
+        journal.keep_form(db, number, operation, draft.now, content=False)
+        db.execute(
+            """UPDATE memories SET superseded_by = ?, valid_to = coalesce(valid_to, max(valid_from, ?)), operation = ?, change = ?
+               WHERE number = ?""",
+            (draft.id.bytes, to_micros(valid_from), operation, journal.next_revision(db, other), number),
+        )
+        derived.touch(db, number)
+    number = _insert(db, draft, scope, to_micros(valid_from), operation)
+    if embedding is not None:
+        put_vector(db, number, embedding)
+    derived.touch(db, number)
+    journal.log_operation(db, operation, scope, "remember", [number, *replaced], draft.provenance, draft.now)
+    known = [row for row in replaced.values() if not _expired(row, draft.now)]
+    status: AddStatus = "superseded" if known else "stored"
+    ended = tuple(UUID(bytes=row[1]) for row in known)
+    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, embedded=embedding is not None))
+
+
+def _live(db: apsw.Connection, scopes: Sequence[int], condition: str, value: Any) -> list[Any]:
+    marks = ", ".join("?" * len(scopes))
+    query = f"SELECT m.number, m.id, m.scope, m.key, m.expires FROM memories m WHERE m.scope IN ({marks}) AND {condition} AND {LIVE}"
+    return all_rows(db, query, (*scopes, value))
+
+
+def _expired(row: Sequence[Any], now: datetime) -> bool:
+    return row[4] is not None and row[4] <= to_micros(now)
+
+
+def _superseded(db: apsw.Connection, draft: Draft, scope: int, within: Sequence[Scope]) -> list[Any]:
+    found = _live(db, [scope], "m.key = ?", draft.key) if draft.key else []
+    scopes = sorted({scope, *scope_numbers(db, within)})
+    for memory_id in draft.supersedes:
+        rows = _live(db, scopes, "m.id = ?", memory_id.bytes)
+        if not rows:
+            raise MemoryNotFoundError([memory_id])
+        found += rows
+    return found
+
+
+def _insert(db: apsw.Connection, draft: Draft, scope: int, valid_from: int, operation: int) -> int:
+    now = to_micros(draft.now)
+    row: dict[str, Any] = {
+        "id": draft.id.bytes,
+        "scope": scope,
+        "content": draft.content,
+        "kind": draft.kind,
+        "domain": draft.domain,
+        "tags": to_json(draft.tags),
+        "metadata": to_json(draft.metadata),
+        "key": draft.key,
+        "session_id": draft.session_id,
+        "importance": draft.importance,
+        "confidence": draft.confidence,
+        "retention": draft.retention,
+        "created": now,
+        "updated": now,
+        "occurred": None if draft.occurred_at is None else to_micros(draft.occurred_at),
+        "valid_from": valid_from,
+        "expires": None if draft.expires_at is None else to_micros(draft.expires_at),
+        "fingerprint": draft.fingerprint,
+        "salt": os.urandom(16),
+        "client": draft.provenance.client,
+        "user": draft.provenance.user,
+        "agent": draft.provenance.agent,
+        "source": draft.provenance.source,
+        "change": journal.next_revision(db, scope),
+        "operation": operation,
+    }
+    db.execute(f"INSERT INTO memories ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+    return db.last_insert_rowid()
+
+
+def put_vector(db: apsw.Connection, memory: int, embedding: Embedding) -> None:
+    """Set a memory's one vector."""
+    db.execute(
+        "INSERT OR REPLACE INTO vectors (memory, epoch, vector) VALUES (?, ?, ?)",
+        (memory, epoch_number(db, embedding.epoch), to_blob(embedding.vector)),
+    )
+
+
+def epoch_number(db: apsw.Connection, epoch: str) -> int:
+    """The number of an epoch; the first one ever is the active one until another is adopted."""
+    db.execute(
+        "INSERT OR IGNORE INTO epochs (name, active) VALUES (?, (SELECT count(*) = 0 FROM epochs))",
+        (epoch,),
+    )
+    return int(value(db, "SELECT number FROM epochs WHERE name = ?", (epoch,)))
+
+
+def revise(
+    db: apsw.Connection,
+    derived: Derived,
+    scopes: Sequence[Scope],
+    memory_id: UUID,
+    changes: Changes,
+    actor: Provenance,
+    now: datetime,
+) -> Operation:
+    """`RecordStore.revise`."""
+    number, scope = _one_live(db, scopes, memory_id)
+    operation = journal.next_operation(db)
+    journal.keep_form(db, number, operation, now, content=changes.content is not None)
+    new: dict[str, Any] = {"updated": to_micros(now), "operation": operation, "change": journal.next_revision(db, scope)}
+    given: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+        "content": (changes.content, str),
+        "fingerprint": (changes.fingerprint, bytes),
+        "tags": (changes.tags, to_json),
+        "metadata": (changes.metadata, to_json),
+        "importance": (changes.importance, float),
+        "expires": (changes.expires_at, to_micros),
+    }
+    new.update({column: convert(value) for column, (value, convert) in given.items() if value is not None})
+    try:
+        db.execute(
+            f"UPDATE memories SET {', '.join(f'{name} = :{name}' for name in new)} WHERE number = :number",
+            {**new, "number": number},
+        )
+    except apsw.ConstraintError as error:
+        raise ConflictError("A live memory has exactly this text already: forget one of the two instead.") from error
+    if changes.content is not None:
+        db.execute("DELETE FROM vectors WHERE memory = ?", (number,))
+    if changes.embedding is not None:
+        put_vector(db, number, changes.embedding)
+    derived.touch(db, number)
+    return _logged(db, operation, scope, "update", [number], actor, now)
+
+
+def _one_live(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> tuple[int, int]:
+    rows = _live(db, scope_numbers(db, scopes), "m.id = ?", memory_id.bytes)
+    if not rows:
+        raise MemoryNotFoundError([memory_id])
+    return rows[0][0], rows[0][2]
+
+
+def forget(
+    db: apsw.Connection, derived: Derived, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime
+) -> Operation:
+    """`RecordStore.forget`; superseded memories may be forgotten too."""
+    numbers = scope_numbers(db, scopes)
+    marks = ", ".join("?" * len(numbers))
+    found: dict[int, int] = {}
+    missing: list[UUID] = []
+    for memory_id in ids:
+        query = f"SELECT number, scope FROM memories WHERE id = ? AND scope IN ({marks}) AND forgotten IS NULL"
+        row = first(db, query, (memory_id.bytes, *numbers))
+        if row is None:
+            missing.append(memory_id)
+        else:
+            found[row[0]] = row[1]
+    if missing or not found:
+        raise MemoryNotFoundError(missing)
+    operation = journal.next_operation(db)
+    revisions = {scope: journal.next_revision(db, scope) for scope in set(found.values())}
+    for number, scope in found.items():
+        journal.keep_form(db, number, operation, now, content=False)
+        db.execute(
+            "UPDATE memories SET forgotten = ?, operation = ?, change = ? WHERE number = ?",
+            (to_micros(now), operation, revisions[scope], number),
+        )
+        derived.touch(db, number)
+    return _logged(db, operation, next(iter(found.values())), "forget", list(found), actor, now)
+
+
+def _logged(
+    db: apsw.Connection,
+    number: int,
+    scope: int,
+    action: str,
+    memories: Sequence[int],
+    actor: Provenance,
+    now: datetime,
+    undoes: int | None = None,
+) -> Operation:
+    journal.log_operation(db, number, scope, action, memories, actor, now, undoes)
+    logged = journal.read_operation(db, number)
+    assert logged is not None
+    return logged
+
+
+def undo(db: apsw.Connection, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime) -> Operation:
+    """`RecordStore.undo`: what the operation made is forgotten, what it replaced gets its former form back."""
+    target = _undoable(db, scope, number, actor)
+    operation = journal.next_operation(db)
+    made: list[tuple[int, int]] = []
+    changed: list[tuple[int, int]] = []
+    for subject in target.subjects:
+        memory, home, last = only(db, "SELECT number, scope, operation FROM memories WHERE id = ?", (subject.bytes,))
+        if last != target.number:
+            raise ConflictError(
+                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
+            )
+        past = first(db, "SELECT 1 FROM versions WHERE memory = ? AND operation = ?", (memory, target.number))
+        (changed if past else made).append((memory, home))
+    revisions = {home: journal.next_revision(db, home) for _, home in made + changed}
+    try:
+        for memory, _ in made:  # first, so that what they replaced may live again
+            journal.keep_form(db, memory, operation, now, content=False)
+            db.execute("UPDATE memories SET forgotten = ?, operation = ? WHERE number = ?", (to_micros(now), operation, memory))
+        for memory, _ in changed:
+            past = only(
+                db,
+                "SELECT content, form, epoch, vector FROM versions WHERE memory = ? AND operation = ?",
+                (memory, target.number),
+            )
+            journal.keep_form(db, memory, operation, now, content=past[0] is not None)
+            journal.restore_form(db, memory, *past)
+    except apsw.ConstraintError as error:
+        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
+    for memory, home in made + changed:
+        db.execute("UPDATE memories SET change = ? WHERE number = ?", (revisions[home], memory))
+        derived.touch(db, memory)
+    home_scope = journal.scope_number(db, target.scope)
+    return _logged(db, operation, home_scope, "undo", [memory for memory, _ in made + changed], actor, now, undoes=target.number)
+
+
+def _undoable(db: apsw.Connection, scope: Scope, number: int | None, actor: Provenance) -> Operation:
+    if number is None:
+        row = first(
+            db,
+            f"""SELECT o.number FROM {journal.OPERATION_TABLES}
+                WHERE s.tenant = ? AND s.namespace = ? AND o.client = ? AND o.action IN {UNDOABLE}
+                  AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT 1""",
+            (scope.tenant, scope.namespace, actor.client),
+        )
+        if row is None:
+            raise RequestError("There is nothing to undo in this namespace.")
+        number = int(row[0])
+    target = journal.read_operation(db, number)
+    if target is None or target.scope != scope:
+        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
+    if target.undone_by is not None:
+        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
+    if target.action not in UNDOABLE:
+        raise RequestError(f"Operation {number} is an undo; repeat the change itself instead.")
+    return target
+
+
+def count_uses(db: apsw.Connection, ids: Sequence[UUID], now: datetime) -> None:
+    """`RecordStore.count_uses`."""
+    for memory_id in ids:
+        db.execute(
+            """INSERT INTO uses (memory, recalled, last) SELECT number, 1, ? FROM memories WHERE id = ?
+               ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
+            (to_micros(now), memory_id.bytes),
+        )

@@ -1,0 +1,97 @@
+"""Text as words: the normalised copy that search works on, for a text and for a query alike.
+
+What is stored stays as it was given; this copy only exists inside the text index. It lower-cases,
+drops accents, opens up identifiers (`getUserName`, `snake_case`, `src/app/main.py`) and cuts scripts
+that write no spaces into overlapping pairs. Stemming is the index's own affair.
+"""
+
+import re
+import unicodedata
+from functools import cache
+
+MAX_QUERY_TERMS = 64
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Myanmar, Khmer
+    "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # kana, Hangul
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+)
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_ACCENT = re.compile("[\u0300-\u036f]")
+_STOP_WORDS = frozenset(
+    """a about all also am an and any are as at be been being but by can could did do does doing for from had has have having he
+    her hers him his how i if in into is it its itself just me more most my no nor not of off on once only or other our out over
+    own same she should so some such than that the their them then there these they this those through to too under until up very
+    was we were what when where which while who whom why will with would you your
+    d don ll m re s t ve""".split()
+)
+
+
+@cache
+def _word_pattern() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    # `\w` knows no combining marks, without which Indic words would fall apart
+    marks = "".join(re.escape(chr(c)) for c in range(0x300, 0x10000) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
+    return re.compile(rf"(?:[^\W_]|[{marks}])+"), re.compile(rf"[{_UNSPACED}]+|[^{_UNSPACED}]+")
+
+
+_UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
+
+
+def _fold(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    return unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFD", word.casefold())))
+
+
+def _pairs(run: str, *, singles: bool) -> list[str]:
+    pairs = [run[i : i + 2] for i in range(len(run) - 1)]
+    return [*run, *pairs] if singles or not pairs else pairs
+
+
+def split_words(text: str, *, for_index: bool) -> list[str]:
+    """The words of a text in order, folded; an identifier as itself and in its parts.
+
+    Args:
+        text: Anything; lone surrogates and controls just separate words.
+        for_index: Also give the single characters of unspaced scripts, so that a query of one
+            character finds them; a query itself is more precise without.
+    """
+    word, script = _word_pattern()
+    found: list[str] = []
+    for match in word.finditer(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        run = match.group()
+        if run.isascii():
+            found.append(run.lower())
+            parts = _PART.findall(run)
+            if len(parts) > 1:
+                found.extend(part.lower() for part in parts)
+            continue
+        for piece in script.findall(run):
+            if _UNSPACED_START.match(piece):
+                found.extend(_pairs(_fold(piece), singles=for_index))
+            else:
+                found.append(_fold(piece))
+    return found
+
+
+def index_text(text: str) -> str:
+    """The copy of a text that goes into a text index: words with a space between them."""
+    return " ".join(split_words(text, for_index=True))
+
+
+def query_terms(query: str) -> list[str]:
+    """The distinct words of a query worth looking for, in order, at most 64; stop words only if there are no others."""
+    every = list(dict.fromkeys(split_words(query, for_index=False)))
+    return [term for term in every if term not in _STOP_WORDS][:MAX_QUERY_TERMS] or every[:MAX_QUERY_TERMS]
+
+
+_INNER_SPACE = re.compile(r"(?<=\S)[^\S\n]+")
+
+
+def same_text(text: str) -> str:
+    """A form equal for texts that differ only in composed characters, line ends and white space inside a line or around it all.
+
+    Letter case and indentation count: two commands that differ in them may do different things.
+    """
+    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip().split("\n")
+    return "\n".join(_INNER_SPACE.sub(" ", line.rstrip()) for line in lines)
