@@ -44,6 +44,9 @@ class RecordStore(Protocol):
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """The revision of each scope, 0 for one never written; a few microseconds."""
 
+    async def scopes(self, tenant: str) -> list[Scope]:
+        """Every scope of the tenant that was ever written to."""
+
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """Store a draft, unless a live memory of its fingerprint is there: that one is `already_known`.
 

@@ -275,3 +275,12 @@ class StoreCounts:
     operations: int
     outbox: Mapping[str, int]
     bytes_on_disk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a call is made: tenant and default namespace, and who to stamp on what is written."""
+
+    tenant: str
+    namespace: str
+    provenance: Provenance = Provenance()

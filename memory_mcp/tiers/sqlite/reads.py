@@ -40,6 +40,11 @@ def revisions(db: apsw.Connection, scopes: Sequence[Scope]) -> tuple[int, ...]:
     return tuple(value(db, query, (scope.tenant, scope.namespace)) or 0 for scope in scopes)
 
 
+def scopes(db: apsw.Connection, tenant: str) -> list[Scope]:
+    """`RecordStore.scopes`."""
+    return [Scope(tenant, row[0]) for row in all_rows(db, "SELECT namespace FROM scopes WHERE tenant = ? ORDER BY number", (tenant,))]
+
+
 def get_many(db: apsw.Connection, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
     """`RecordStore.get_many`."""
     query = f"""SELECT {MEMORY_COLUMNS} FROM json_each(:ids) wanted CROSS JOIN {MEMORY_TABLES}

@@ -113,6 +113,10 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._read(partial(reads.revisions, scopes=scopes))
 
+    async def scopes(self, tenant: str) -> list[Scope]:
+        """See `RecordStore`."""
+        return await self._read(partial(reads.scopes, tenant=tenant))
+
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """See `RecordStore`."""
         return await self._write(partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within))

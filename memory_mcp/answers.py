@@ -1,0 +1,91 @@
+"""What is asked of the service and what it answers, before either has met a protocol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memory_mcp.models import Added, Memory, Operation, StoreCounts
+from memory_mcp.recall.ranking import Recalled
+from memory_mcp.recall.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a text: true when it is sent.
+
+    Attributes:
+        pending: In words, what is not done yet and will be done later by itself; empty when all is done.
+        similar: Live memories of the namespace that say nearly the same.
+    """
+
+    added: Added
+    namespace: str
+    similar: Sequence[Recalled] = ()
+    pending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRequest:
+    """The arguments of `recall`, as given; an empty text means absent."""
+
+    query: str = ""
+    limit: int = 8
+    kinds: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    since: str = ""
+    until: str = ""
+    as_of: str = ""
+    namespace: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was recalled, best first.
+
+    Attributes:
+        offset: How many better ones came before these.
+        more: Whether there are worse ones after them.
+        degraded: In words, what was missing while searching.
+    """
+
+    hits: Sequence[Recalled]
+    verdict: Verdict
+    namespace: str
+    offset: int = 0
+    more: bool = False
+    degraded: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was forgotten, or with a `token` instead of an operation, what would be."""
+
+    namespace: str
+    memories: Sequence[Memory]
+    operation: Operation | None = None
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the memory is doing, for people and dashboards."""
+
+    namespace: str
+    counts: StoreCounts
+    tiers: Mapping[str, Mapping[str, Any]]
+    latency: Mapping[str, Mapping[str, float]]
+    model: Mapping[str, Any]
+    engine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which memories a bulk `forget` means; an empty text means absent."""
+
+    kinds: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    before: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.kinds or self.tags or self.before)

@@ -1,0 +1,82 @@
+"""From candidates and fresh records to a ranked answer: pure, with the time passed in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+
+from memory_mcp import words
+from memory_mcp.contracts import Candidates
+from memory_mcp.models import Filter, Memory
+from memory_mcp.recall.fusion import Weights, fuse
+from memory_mcp.recall.verdict import relevance
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A memory as an answer.
+
+    Attributes:
+        score: How likely it answers the question, in [0, 1].
+        parts: What each signal added to its place, for `explain`.
+    """
+
+    memory: Memory
+    score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+def shortlist(candidates: Candidates, weights: Weights, limit: int) -> list[tuple[UUID, dict[str, float]]]:
+    """The `limit` best candidates by the fused score, best first, equal ones by id, with the score's parts."""
+    if not candidates.items:
+        return []
+    similarity = np.array([_or_nan(item.similarity) for item in candidates.items])
+    text_score = np.array([_or_nan(item.text_score) for item in candidates.items])
+    parts = fuse(similarity, text_score, weights)
+    total = np.sum(list(parts.values()), axis=0)
+    best = np.argsort(-total, kind="stable")[:limit]  # stable: the candidates come in the order of their ids
+    return [(candidates.items[i].id, {name: float(values[i]) for name, values in parts.items()}) for i in best]
+
+
+def _or_nan(score: float | None) -> float:
+    return np.nan if score is None else score
+
+
+def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
+    """Whether a candidate, read afresh, may be an answer: the search may have been older than the record."""
+    return (
+        memory.superseded_by is None
+        and (memory.expires_at is None or memory.expires_at > now)
+        and (not where.kinds or memory.kind in where.kinds)
+        and (not where.domains or memory.domain in where.domains)
+        and where.tags.issubset(memory.tags)
+        and (where.since is None or memory.when >= where.since)
+        and (where.until is None or memory.when < where.until)
+    )
+
+
+def rank(
+    memories: Sequence[Memory],
+    parts: Mapping[UUID, Mapping[str, float]],
+    similarities: Mapping[UUID, float | None],
+    query: str,
+    weights: Weights,
+) -> list[Recalled]:
+    """The memories in the order of their total score, best first, equal ones newest first."""
+    terms = set(words.query_terms(query))
+    ranked = []
+    for memory in memories:
+        score_parts = {**parts[memory.id], "importance": weights.importance * (memory.importance - 0.5)}
+        ranked.append(Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), score_parts))
+    ranked.sort(key=lambda hit: (-sum(hit.parts.values()), -hit.memory.when.timestamp(), hit.memory.id.bytes))
+    return ranked
+
+
+def coverage(terms: set[str], memory: Memory) -> float:
+    """Share of the question's words that stand in a memory, in [0, 1]; its tags and metadata count."""
+    if not terms:
+        return 0.0
+    labels = [*memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))]
+    return len(terms.intersection(words.split_words(" ".join([memory.content, *labels]), for_index=True))) / len(terms)

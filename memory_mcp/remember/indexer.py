@@ -1,0 +1,90 @@
+"""The background worker that gives memories the vectors they are owed."""
+
+from typing import Protocol
+
+import anyio
+import structlog
+
+from memory_mcp.contracts import Embedder, Outbox, VectorSource
+from memory_mcp.errors import EmbedderNotReadyError, TierError
+from memory_mcp.models import Embedding, Note
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 32
+_LEASE_SECONDS = 60.0
+_IDLE_SECONDS = 5.0
+_FIRST_DELAY_SECONDS = 1.0
+_LONGEST_DELAY_SECONDS = 300.0
+
+
+class Store(Outbox, VectorSource, Protocol):
+    """What the indexer needs of a record store."""
+
+
+class Indexer:
+    """Embeds the backlog: what was stored before the model was ready, or under another model.
+
+    Notes are claimed under a lease, so that several processes on one store share the work and a crash
+    loses nothing. What cannot be embedded is postponed for longer each time.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder) -> None:
+        self._store, self._embedder = store, embedder
+        self._wake = anyio.Event()
+        self._adopted: str | None = None
+
+    def wake(self) -> None:
+        """There may be something to do; call it from the event loop."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            self._wake = anyio.Event()
+            try:
+                while await self.work_once():
+                    pass
+            except EmbedderNotReadyError:
+                pass  # the model's readiness wakes us
+            except TierError as error:
+                log.warning("indexing_interrupted", error=type(error).__name__)
+            with anyio.move_on_after(_IDLE_SECONDS):
+                await self._wake.wait()
+
+    async def work_once(self) -> int:
+        """Embed one batch of the backlog; how many notes it held.
+
+        Raises:
+            EmbedderNotReadyError: The model is loading or broken.
+        """
+        epoch = self._embedder.state.epoch
+        if epoch is None:
+            raise EmbedderNotReadyError(self._embedder.state.detail)
+        if epoch != self._adopted:
+            owed = await self._store.adopt_epoch(epoch)
+            self._adopted = epoch
+            if owed:
+                log.info("embedding_backlog", count=owed)
+        notes = await self._store.claim("embed", limit=_BATCH, lease_seconds=_LEASE_SECONDS)
+        if notes:
+            await self._embed(notes)
+        return len(notes)
+
+    async def _embed(self, notes: list[Note]) -> None:
+        contents = await self._store.contents(notes)
+        wanted = [content for content in contents if content is not None]
+        try:
+            vectors, epoch = await self._embedder.embed(wanted) if wanted else (None, "")
+        except EmbedderNotReadyError as error:
+            if len(notes) > 1:  # one text that the model cannot take must not hold up the others
+                for note in notes:
+                    await self._embed([note])
+                return
+            log.warning("embedding_postponed", attempts=notes[0].attempts, error=type(error).__name__)
+            delay = min(_FIRST_DELAY_SECONDS * 2.0 ** notes[0].attempts, _LONGEST_DELAY_SECONDS)
+            await self._store.postpone(notes, delay)
+            return
+        rows = iter(vectors if vectors is not None else ())
+        embeddings = [None if content is None else Embedding(next(rows), epoch) for content in contents]
+        await self._store.settle_embeddings(notes, embeddings)
