@@ -1,20 +1,21 @@
 """The values that travel between the rooms: frozen, without behaviour beyond what their fields say.
 
-Standard library and NumPy only, so that an index can be tested where nothing else is installed.
+Standard library only (and NumPy's types), so that an index can be tested where nothing else is installed.
 Times are aware datetimes in UTC; vectors are unit rows of float32.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a handshake does not wait for NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
-"""(n, d) or (d,) float32; each row a unit vector."""
+    Matrix = NDArray[np.float32]
+    """(n, d) or (d,) float32; each row a unit vector."""
 
 KINDS = ("fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error")
 DOMAINS = ("coding", "business", "general")
@@ -123,7 +124,7 @@ class Draft:
 class Embedding:
     """A vector and the epoch (model, revision, dimension) it may be compared within."""
 
-    vector: Matrix
+    vector: "Matrix"
     epoch: str
 
 
@@ -194,18 +195,18 @@ class Points:
     """
 
     ids: Sequence[UUID]
-    vectors: Matrix
+    vectors: "Matrix"
     kinds: Sequence[str]
     domains: Sequence[str]
     tags: Sequence[tuple[str, ...]]
-    when: NDArray[np.int64]
-    expires: NDArray[np.int64]
+    when: "NDArray[np.int64]"
+    expires: "NDArray[np.int64]"
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-NEVER = int(np.iinfo(np.int64).max)
+NEVER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,3 +285,27 @@ class Caller:
     tenant: str
     namespace: str
     provenance: Provenance = Provenance()
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A memory as an answer.
+
+    Attributes:
+        score: How likely it answers the question, in [0, 1].
+        parts: What each signal added to its place, for `explain`.
+    """
+
+    memory: Memory
+    score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+def __getattr__(name: str) -> Any:
+    """`Matrix` for those who import it at run time, by when NumPy is theirs to load (PEP 562)."""
+    if name != "Matrix":
+        raise AttributeError(name)
+    import numpy  # noqa: PLC0415
+    import numpy.typing  # noqa: PLC0415
+
+    return numpy.typing.NDArray[numpy.float32]

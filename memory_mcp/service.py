@@ -14,10 +14,10 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Selection, Statistics
 from memory_mcp.contracts import Candidates, Clock, RecallCache, RecordStore
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
-from memory_mcp.models import GLOBAL_NAMESPACE, Caller, Changes, Draft, Embedding, Filter, Memory, Operation, Scope, Version
+from memory_mcp.models import GLOBAL_NAMESPACE, Caller, Changes, Draft, Embedding, Filter, Memory, Operation, Recalled, Scope, Version
 from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
-from memory_mcp.recall.ranking import Recalled, rank, shortlist, still_valid
+from memory_mcp.recall.ranking import rank, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.verdict import Verdict, verdict
 from memory_mcp.remember import door

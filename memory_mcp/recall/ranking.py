@@ -1,7 +1,6 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -9,23 +8,9 @@ import numpy as np
 
 from memory_mcp import words
 from memory_mcp.contracts import Candidates
-from memory_mcp.models import Filter, Memory
+from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.recall.fusion import Weights, fuse
 from memory_mcp.recall.verdict import relevance
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """A memory as an answer.
-
-    Attributes:
-        score: How likely it answers the question, in [0, 1].
-        parts: What each signal added to its place, for `explain`.
-    """
-
-    memory: Memory
-    score: float
-    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def shortlist(candidates: Candidates, weights: Weights, limit: int) -> list[tuple[UUID, dict[str, float]]]:

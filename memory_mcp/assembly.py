@@ -1,0 +1,101 @@
+"""The composition root: the one room that knows every backend."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import anyio
+import apsw
+
+from memory_mcp.clock import utc_now
+from memory_mcp.config import Settings
+from memory_mcp.embedding.opening import open_embedder
+from memory_mcp.recall.fusion import Weights
+from memory_mcp.recall.gather import Budgets, Sources
+from memory_mcp.recall.reinforce import Reinforcer
+from memory_mcp.remember.indexer import Indexer
+from memory_mcp.service import MemoryService, Tuning
+from memory_mcp.tiers.memory import ProcessCache
+from memory_mcp.tiers.resident.index import ResidentIndex
+from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.tiers.stack import VectorStack
+
+_FLUSH_SECONDS = 5.0
+_SEARCH_THREADS = 4
+
+
+@asynccontextmanager
+async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
+    """Open every tier, run the background work, and on leaving undo it all in reverse.
+
+    Returns as soon as the record store is open: the model goes on loading behind it.
+
+    Raises:
+        TierError: The record store cannot be opened; nothing was changed.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteStore.open(settings.data_dir))
+        embedder = open_embedder(settings.embedding, settings.data_dir)
+        stack.callback(embedder.close)
+        embedder.start()
+        resident = ResidentIndex(store, anyio.CapacityLimiter(_SEARCH_THREADS), budget_bytes=settings.resident.max_megabytes << 20)
+        cache = ProcessCache(settings.cache.max_entries)
+        nearest = VectorStack({"resident": resident}, store)
+        indexer = Indexer(store, embedder)
+        reinforcer = Reinforcer(store, utc_now)
+
+        def sqlite_figures() -> Mapping[str, Any]:
+            return {"role": "records", "health": "ok", "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
+
+        def resident_figures() -> Mapping[str, Any]:
+            return {"role": "vectors", "health": "ok", "searches": dict(nearest.answered), **resident.figures()}
+
+        def cache_figures() -> Mapping[str, Any]:
+            calls = cache.hits + cache.misses
+            return {"role": "candidates", "health": "ok", "calls": calls, "hit_rate": round(cache.hits / calls, 3) if calls else 0.0}
+
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(indexer.run)
+        tasks.start_soon(_flush_now_and_then, reinforcer)
+        stack.push_async_callback(_flush_last, reinforcer)
+        stack.callback(tasks.cancel_scope.cancel)
+        embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), indexer.wake))
+        yield MemoryService(
+            records=store,
+            sources=Sources(embedder, nearest, store),
+            cache=cache,
+            indexer=indexer,
+            reinforcer=reinforcer,
+            clock=utc_now,
+            tuning=_tuning(settings),
+            figures={"sqlite": sqlite_figures, "resident": resident_figures, "cache": cache_figures},
+        )
+
+
+def _tuning(settings: Settings) -> Tuning:
+    recall = settings.recall
+    return Tuning(
+        weights=Weights(recall.weight_dense, recall.weight_lexical, recall.weight_importance),
+        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds),
+        candidates=recall.candidates,
+        similar_shown=settings.remember.similar_shown,
+        similar_from=settings.remember.similar_from,
+    )
+
+
+async def _flush_now_and_then(reinforcer: Reinforcer) -> None:
+    while True:
+        await anyio.sleep(_FLUSH_SECONDS)
+        await reinforcer.flush()
+
+
+async def _flush_last(reinforcer: Reinforcer) -> None:
+    with anyio.move_on_after(1.0, shield=True):
+        await reinforcer.flush()
+
+
+def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody is left to hear of it
+        loop.call_soon_threadsafe(call)

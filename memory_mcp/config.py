@@ -1,0 +1,128 @@
+"""Settings, on one page: the sections of `config.toml`, in their order, each read by one room.
+
+The first of these that names a value wins: the command line, the environment (`MEMORY_MCP_RECALL__LIMIT`),
+`config.toml` in the data directory (or the file that `MEMORY_MCP_CONFIG` names), the default here.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from memory_mcp.embedding.settings import EmbeddingSettings
+from memory_mcp.errors import ConfigError
+
+DEFAULT_DATA_DIR = Path("~/.memory-mcp")
+CONFIG_NAME = "config.toml"
+
+
+class Section(BaseModel):
+    """A misspelt key is an error, not a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ResidentSettings(Section):
+    """The index in memory."""
+
+    max_megabytes: int = Field(
+        default=512, ge=0, le=1_000_000, description="for vectors in memory; whole namespaces are let go when it is full"
+    )
+
+
+class CacheSettings(Section):
+    """The cache of recall candidates."""
+
+    max_entries: int = Field(default=1_000, ge=0, le=1_000_000, description="questions whose candidates are kept")
+
+
+class RememberSettings(Section):
+    """Storing."""
+
+    similar_shown: int = Field(default=3, ge=0, le=10, description="similar memories named in a receipt")
+    similar_from: float = Field(default=0.6, ge=0, le=1, description="lowest cosine that counts as similar")
+
+
+class RecallSettings(Section):
+    """Finding."""
+
+    candidates: int = Field(default=200, ge=10, le=5_000, description="taken from each search before they are fused")
+    weight_dense: float = Field(default=1.0, ge=0, le=10, description="of the similarity in meaning, in standard deviations; 0: off")
+    weight_lexical: float = Field(default=0.3, ge=0, le=10, description="of the words in common, in standard deviations; 0: off")
+    weight_importance: float = Field(default=0.1, ge=0, le=10, description="of the importance a memory was given; 0: off")
+    embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
+    vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
+    text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
+
+
+class LogSettings(Section):
+    """The log, on stderr; it never holds the text of a memory."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="lowest level that is written")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="MEMORY_MCP_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default=DEFAULT_DATA_DIR, description="where everything is kept; not read from config.toml, which lies in it")
+    namespace: str = Field(default="", description="the project to work in; empty: found from where the client works")
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    resident: ResidentSettings = ResidentSettings()
+    cache: CacheSettings = CacheSettings()
+    remember: RememberSettings = RememberSettings()
+    recall: RecallSettings = RecallSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the environment says goes over what the file says, which comes in as arguments."""
+        return env_settings, init_settings
+
+
+def load_settings(*, data_dir: Path | None = None, namespace: str = "") -> Settings:
+    """Read file and environment; nothing else in the package does.
+
+    Args:
+        data_dir: From the command line, over everything else.
+        namespace: Likewise.
+
+    Raises:
+        ConfigError: A key is unknown or a value is not allowed; the message names both, on one line.
+    """
+    folder = (data_dir or Path(os.environ.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR)).expanduser().absolute()
+    named = os.environ.get("MEMORY_MCP_CONFIG")
+    path = Path(named).expanduser() if named else folder / CONFIG_NAME
+    given = _read(path, must_exist=bool(named))
+    if "data_dir" in given:
+        raise ConfigError(f"{path}: data_dir cannot be set in the file that lies in it. Use --data-dir or MEMORY_MCP_DATA_DIR.")
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+        raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None
+    return settings.model_copy(update={"data_dir": folder, **({"namespace": namespace} if namespace else {})})
+
+
+def _read(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"{path}, named by MEMORY_MCP_CONFIG, does not exist.") from None
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None

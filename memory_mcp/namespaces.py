@@ -1,0 +1,87 @@
+"""Which namespace a client means when it names none: the project it works in, else the person's own."""
+
+import configparser
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PERSONAL = "personal"
+
+_SCP_LIKE = re.compile(r"(?:[^@/]+@)?([^:/]+):(?!//)(.+)")
+_ODD = re.compile(r"[^A-Za-z0-9._/~-]+")
+_MAX_CONFIG_BYTES = 1_000_000
+
+
+def client_namespace(given: str, environment: Mapping[str, str], directory: Path, home: Path) -> str:
+    """The first of: what was given, the git project of `CLAUDE_PROJECT_DIR`, that of the working directory, `personal`.
+
+    Args:
+        given: From the command line, the environment or the configuration; empty where nobody said.
+        directory: The client's working directory.
+        home: The user's home folder, which is no project even if it is a repository.
+    """
+    if given:
+        return given
+    for place in (environment.get("CLAUDE_PROJECT_DIR", ""), str(directory)):
+        if place and (project := project_namespace(Path(place), home)):
+            return project
+    return PERSONAL
+
+
+def project_namespace(directory: Path, home: Path) -> str:
+    """The namespace of the git project around a directory, empty if there is none.
+
+    A remote's address without credentials where there is one, so that clones share it wherever they lie;
+    else the folder's name and a digest of its path.
+    """
+    root = next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
+    if root is None or root == home or root == Path(root.anchor):
+        return ""
+    remote = _remote(root / ".git")
+    if remote:
+        return remote
+    digest = hashlib.blake2b(str(root.resolve()).encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return f"{_plain(root.name) or 'project'}-{digest}"
+
+
+def _remote(git: Path) -> str:
+    """`host/owner/name` of the remote `origin`, else of the first one; empty if there is none to be read."""
+    try:
+        if git.is_file():  # a worktree or submodule: the file names the real folder
+            git = (git.parent / git.read_text("utf-8").removeprefix("gitdir:").strip()).resolve()
+            common = git / "commondir"
+            git = (git / common.read_text("utf-8").strip()).resolve() if common.is_file() else git
+        config = git / "config"
+        if config.stat().st_size > _MAX_CONFIG_BYTES:
+            return ""
+        parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+        parser.read_string(re.sub(r"^[ \t]+", "", config.read_text("utf-8"), flags=re.MULTILINE))
+    except (OSError, UnicodeDecodeError, configparser.Error):
+        return ""
+    remotes = {name: parser[name].get("url") or "" for name in parser.sections() if name.startswith("remote ")}
+    url = remotes.get('remote "origin"') or next(iter(remotes.values()), "")
+    return address_without_secrets(url)
+
+
+def address_without_secrets(url: str) -> str:
+    """`host/path` of a remote, without scheme, user, password, port and `.git`; empty for a local path."""
+    if "://" in url:
+        try:
+            parts = urlsplit(url)
+            host, path = parts.hostname or "", parts.path
+        except ValueError:
+            return ""
+        if parts.scheme == "file":
+            return ""
+    elif match := _SCP_LIKE.fullmatch(url):
+        host, path = match[1], match[2]
+    else:
+        return ""
+    address = _plain(f"{host.lower()}/{path.strip('/').removesuffix('.git')}")
+    return address[:200] if host and path.strip("/") else ""
+
+
+def _plain(name: str) -> str:
+    return _ODD.sub("-", name).strip("-._/~")

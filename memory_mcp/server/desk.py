@@ -1,0 +1,92 @@
+"""What a conversation's calls find when they arrive: the memory, as soon as it is open, and on whose behalf to ask it."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.mcpserver import Context
+
+from memory_mcp.errors import MemoryMcpError, TierUnavailableError
+from memory_mcp.models import Caller, Provenance
+
+if TYPE_CHECKING:  # the service brings NumPy along, which the handshake does not wait for
+    from memory_mcp.service import MemoryService
+
+log = logging.getLogger(__name__)
+
+Open = Callable[[], "AbstractAsyncContextManager[MemoryService]"]
+
+_LONGEST_WAIT_SECONDS = 20.0
+_RETRY_SECONDS = 2.0
+
+
+class Opening:
+    """A memory that opens behind the handshake's back; calls wait for it, within a bound."""
+
+    def __init__(self, open_memory: Open) -> None:
+        self._open = open_memory
+        self._settled = anyio.Event()
+        self._service: MemoryService | None = None
+        self._failure: MemoryMcpError | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open in the background and close on leaving."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with self._open() as service:
+                    self._service, self._failure = service, None
+                    self._settled.set()
+                    await anyio.sleep_forever()
+            except MemoryMcpError as error:
+                # served degraded: each call is told what is wrong, and a store that is mended meanwhile opens after all
+                log.error("memory_not_open: %s", type(error).__name__, exc_info=error.__cause__)
+                self._failure = error
+                self._settled.set()
+            await anyio.sleep(_RETRY_SECONDS)
+
+    async def service(self) -> "MemoryService":
+        """The open memory.
+
+        Raises:
+            MemoryMcpError: It cannot be opened, or not yet.
+        """
+        with anyio.move_on_after(_LONGEST_WAIT_SECONDS):
+            await self._settled.wait()
+        if self._service is not None:
+            return self._service
+        raise self._failure or TierUnavailableError("records", "The memory store is still opening. Try again in a moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a conversation's calls are received; what the lifespan hands to them."""
+
+    opening: Opening
+    tenant: str
+    namespace: str
+
+    async def ask(self, ctx: Context[Any, Any]) -> "tuple[MemoryService, Caller]":
+        """The memory, and the caller as the server sees it."""
+        service = await self.opening.service()
+        params = ctx.session.client_params
+        client = params.client_info.name[:200] if params is not None else ""
+        return service, Caller(self.tenant, self.namespace, Provenance(client=client))
+
+
+def desk_of(ctx: Context[Any, Any]) -> Desk:
+    """The desk of the conversation that a call belongs to."""
+    desk = ctx.request_context.lifespan_context
+    assert isinstance(desk, Desk)
+    return desk

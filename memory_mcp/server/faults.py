@@ -1,0 +1,78 @@
+"""A tool that refuses clearly: what is wrong with a call is said in words the model can act on, and nothing else leaks."""
+
+import inspect
+import logging
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from memory_mcp.errors import MemoryMcpError
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED = "Something went wrong inside the memory server; the details are in its log. Nothing is known to be lost. Try again."
+
+
+class StrictTool(Tool):
+    """A tool with unknown arguments refused by name, absent values taken for absent, and errors as sentences."""
+
+    @classmethod
+    def of(cls, function: Any, **options: Any) -> "StrictTool":
+        """Make the tool of a function; its docstring and parameter descriptions are what a model reads."""
+        description = " ".join((inspect.getdoc(function) or "").split())
+        plain = Tool.from_function(function, description=description, structured_output=False, **options)
+        arguments = plain.fn_metadata.arg_model
+        arguments.model_config["extra"] = "forbid"
+        arguments.model_rebuild(force=True)
+        described = plain.model_copy(update={"parameters": _untitled(arguments.model_json_schema(by_alias=True))})
+        return cls.model_construct(**dict(described))
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        """Validate, call, and turn whatever goes wrong into a result that says what to change."""
+        try:
+            given = {name: value for name, value in arguments.items() if value is not None}
+            validated = self.fn_metadata.validate_arguments(given)
+            if self.context_kwarg:
+                validated[self.context_kwarg] = context
+            return await self.fn(**validated)
+        except ValidationError as error:
+            return refusal(_explained(error, self))
+        except MemoryMcpError as error:
+            if error.__cause__ is not None:
+                log.warning("call_refused: %s %s", self.name, type(error).__name__, exc_info=error.__cause__)
+            return refusal(str(error))
+        except MCPError:
+            raise
+        except Exception:
+            log.exception("call_failed: %s", self.name)
+            return refusal(UNEXPECTED)
+
+
+def refusal(text: str) -> CallToolResult:
+    """An error that the model reads; a host may show its model nothing but this text."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _untitled(node: Any) -> Any:
+    """A schema without pydantic's titles, which cost a fifth of the surface and say nothing."""
+    if isinstance(node, dict):
+        return {key: _untitled(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
+    return [_untitled(value) for value in node] if isinstance(node, list) else node
+
+
+def _explained(error: ValidationError, tool: Tool) -> str:
+    known = ", ".join(tool.parameters["properties"])
+    said = []
+    for fault in error.errors(include_url=False, include_input=False):
+        where = str(fault["loc"][0]) if fault["loc"] else "the call"
+        if fault["type"] == "extra_forbidden":
+            said.append(f"{tool.name} has no argument {where[:60]!r}. It takes: {known}.")
+        elif fault["type"] == "missing":
+            said.append(f"{where} is missing: give it.")
+        else:
+            said.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}.")
+    return " ".join(dict.fromkeys(said))

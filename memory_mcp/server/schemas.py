@@ -1,0 +1,43 @@
+"""The types of the tools' arguments: plain scalars and lists of texts, each with the words a model reads."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+
+def as_list(value: Any) -> Any:
+    """A list of texts however a host sent it: as a list, as JSON in a text, or as `a, b`."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            pass
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def as_object(value: Any) -> Any:
+    """An empty text where no object was given."""
+    return {} if value == "" else value
+
+
+def no_boolean(value: Any) -> Any:
+    """A number; true and false are none."""
+    if isinstance(value, bool):
+        raise ValueError("give a number, not true or false")
+    return value
+
+
+Texts = Annotated[list[str], BeforeValidator(as_list)]
+Whole = Annotated[int, BeforeValidator(no_boolean)]
+Number = Annotated[float, BeforeValidator(no_boolean)]
+Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]
+
+Namespace = Annotated[str, Field(description="Other project than the current one; 'global' for all projects")]
+Kinds = Annotated[Texts, Field(description="Only these kinds")]
+Tags = Annotated[Texts, Field(description="Only with all these tags")]
+Limit = Annotated[Whole, Field(ge=1, le=100)]
+MaxTokens = Annotated[Whole, Field(ge=50, le=20_000, description="Size limit of the reply")]
+Moment = Annotated[str, Field(description="ISO date or time")]

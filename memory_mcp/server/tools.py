@@ -1,0 +1,219 @@
+"""The core tools: thin doors that parse, make one call of the service, and shape the answer.
+
+The docstrings are what a model reads before it calls: when to use a tool, and what comes back.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from memory_mcp.answers import RecallRequest, Selection
+from memory_mcp.errors import RequestError
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.server import render
+from memory_mcp.server.desk import desk_of
+from memory_mcp.server.faults import StrictTool
+from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, Moment, Namespace, Number, Tags, Texts
+
+IDEMPOTENCY_META = "memory-mcp/idempotencyKey"
+"""In a request's `_meta`: repeating a `remember` with the same value returns the first receipt."""
+
+Kind = Literal["fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error"]
+Call = Context[Any, Any]
+
+
+async def remember(
+    ctx: Call,
+    content: Annotated[str, Field(description="One self-contained statement, names and reasons included; kept word for word")],
+    kind: Annotated[Kind, Field(description="rule: always to be followed")] = "fact",
+    tags: Texts = [],  # noqa: B006 - read only, and pydantic copies it
+    key: Annotated[str, Field(description="subject/attribute with one current value, like user.editor; a new value replaces the old")] = "",
+    supersedes: Annotated[Texts, Field(description="Ids this replaces")] = [],  # noqa: B006
+    importance: Annotated[Number, Field(ge=0, le=1)] = 0.5,
+    session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
+    occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
+    expires_in: Annotated[str, Field(description="Like 7d or 12h; absent: kept")] = "",
+    metadata: Annotated[Metadata, Field(description="Flat, like {speaker: Ann}")] = {},  # noqa: B006
+    namespace: Namespace = "",
+) -> CallToolResult:
+    """Store something worth knowing in later conversations: a preference, decision and its reason, fact, fix, rule or event.
+
+    Call it unasked, once per statement. Returns the id, and similar memories: if one is outdated now, pass its id as supersedes.
+    """
+    service, caller = await desk_of(ctx).ask(ctx)
+    meta: Any = ctx.request_context.meta or {}
+    request = RememberRequest(
+        content=content,
+        kind=kind,
+        tags=tags,
+        key=key,
+        supersedes=supersedes,
+        importance=importance,
+        session_id=session_id,
+        occurred_at=occurred_at,
+        expires_in=expires_in,
+        metadata=metadata,
+        idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
+    )
+    return render.receipt(await service.remember(request, caller, namespace))
+
+
+async def recall(
+    ctx: Call,
+    query: Annotated[str, Field(description="What to know, in plain words; empty: the newest")] = "",
+    limit: Limit = 8,
+    kind: Kinds = [],  # noqa: B006
+    tags: Tags = [],  # noqa: B006
+    since: Moment = "",
+    until: Moment = "",
+    as_of: Annotated[str, Field(description="What was true then: ISO date or time")] = "",
+    namespace: Namespace = "",
+    max_tokens: MaxTokens = 1500,
+    explain: Annotated[bool, Field(description="Show how each score came about")] = False,
+    cursor: Annotated[str, Field(description="From the last reply, for more")] = "",
+) -> CallToolResult:
+    """Search memory for what answers a question.
+
+    Call it at the start of a task and before answering about the user, the project or earlier decisions.
+    Returns a verdict (strong, weak, none) and memories, best first, of this project and the global ones.
+    """
+    service, caller = await desk_of(ctx).ask(ctx)
+    question = [query, limit, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace]
+    mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
+    request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark))
+    answer = await service.recall(request, caller)
+    return render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
+
+
+def _offset(cursor: str, mark: str) -> int:
+    """How far earlier pages reached; a cursor goes with exactly the question it was given for."""
+    if not cursor:
+        return 0
+    number, _, of = cursor.strip().partition(".")
+    if of != mark or not number.isdecimal() or len(number) > 6:
+        raise RequestError("This cursor belongs to another question. Repeat the question unchanged with its cursor, or leave cursor out.")
+    return int(number)
+
+
+async def find_similar(
+    ctx: Call,
+    text: str = "",
+    id: Annotated[str, Field(description="A memory's id, instead of text")] = "",
+    limit: Limit = 8,
+    kind: Kinds = [],  # noqa: B006
+    namespace: Namespace = "",
+    min_score: Annotated[Number, Field(ge=0, le=1, description="Lowest similarity")] = 0.0,
+) -> CallToolResult:
+    """Find memories that mean nearly the same as a text or a memory: duplicates, contradictions, related cases.
+
+    To answer a question use recall.
+    """
+    service, caller = await desk_of(ctx).ask(ctx)
+    answer = await service.find_similar(text, id, caller, limit=limit, kinds=kind, namespace=namespace, min_score=min_score)
+    return render.recalled(answer, service.clock(), max_tokens=2_000, explain=False)
+
+
+async def context(
+    ctx: Call,
+    task: Annotated[str, Field(description="What is about to be done")] = "",
+    namespace: Namespace = "",
+    max_tokens: MaxTokens = 1500,
+) -> CallToolResult:
+    """What to know before starting: the rules to follow, what bears on the task, recent decisions, open errors.
+
+    Call it once at the start of a session.
+    """
+    service, caller = await desk_of(ctx).ask(ctx)
+    found = await service.context(task, caller, namespace)
+    return render.sections(found, service.clock(), namespace or caller.namespace, max_tokens)
+
+
+async def get(
+    ctx: Call,
+    ids: Texts,
+    history: Annotated[bool, Field(description="Past forms too")] = False,
+) -> CallToolResult:
+    """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
+    service, caller = await desk_of(ctx).ask(ctx)
+    return render.whole(await service.get(ids, caller, history=history), service.clock())
+
+
+async def update(
+    ctx: Call,
+    id: str,
+    content: str = "",
+    tags: Texts = [],  # noqa: B006
+    importance: Annotated[Number, Field(ge=-1, le=1, description="-1: as it is")] = -1,
+    metadata: Metadata = {},  # noqa: B006
+    expires_in: str = "",
+) -> CallToolResult:
+    """Correct a memory in place; what is not given stays. For a fact that has changed, remember the new one with supersedes instead."""
+    service, caller = await desk_of(ctx).ask(ctx)
+    done = await service.update(
+        id,
+        caller,
+        content=content,
+        tags=tags or None,
+        importance=None if importance < 0 else importance,
+        metadata=metadata or None,
+        expires_in=expires_in,
+    )
+    return render.operation(done, "updated")
+
+
+async def forget(
+    ctx: Call,
+    ids: Texts = [],  # noqa: B006
+    namespace: Namespace = "",
+    kind: Kinds = [],  # noqa: B006
+    tags: Tags = [],  # noqa: B006
+    before: Moment = "",
+    confirm: Annotated[str, Field(description="Token of the dry run")] = "",
+    undo: Annotated[str, Field(description="Number of an operation to reverse, or last")] = "",
+) -> CallToolResult:
+    """Take memories out of all answers: by ids, or by kind, tags and before, first as a dry run, then with its token.
+
+    undo brings them back, and reverses any other change.
+    """
+    service, caller = await desk_of(ctx).ask(ctx)
+    selection = Selection(kind, tags, before)
+    given = [name for name, value in (("ids", ids), ("kind, tags or before", selection), ("undo", undo)) if value]
+    if len(given) != 1:
+        raise RequestError("Give one of the three: ids, or some of kind, tags and before, or undo.")
+    if undo:
+        return render.operation(await service.undo(undo, caller, namespace), "undone:")
+    if ids:
+        return render.forgotten(await service.forget(ids, caller))
+    return render.forgotten(await service.forget_selected(selection, caller, namespace, confirm))
+
+
+async def stats(
+    ctx: Call,
+    section: Annotated[Literal["", "counts", "tiers", "latency", "model", "engine"], Field(description="Only this part")] = "",
+) -> CallToolResult:
+    """How much is remembered where, and how the memory is doing: counts, tiers, latency, model. For questions about the memory itself."""
+    service, caller = await desk_of(ctx).ask(ctx)
+    return render.statistics(await service.stats(caller), section)
+
+
+def _annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool = True) -> ToolAnnotations:
+    return ToolAnnotations(read_only_hint=reads, destructive_hint=destroys, idempotent_hint=repeatable, open_world_hint=False)
+
+
+def core_tools() -> list[StrictTool]:
+    """The default profile, in its lasting order."""
+    reading, writing = _annotated(reads=True), _annotated()
+    return [
+        StrictTool.of(remember, title="Remember", annotations=writing),
+        StrictTool.of(recall, title="Recall", annotations=reading),
+        StrictTool.of(find_similar, title="Find similar", annotations=reading),
+        StrictTool.of(context, title="Context", annotations=reading),
+        StrictTool.of(get, title="Get", annotations=reading),
+        StrictTool.of(update, title="Update", annotations=writing),
+        StrictTool.of(forget, title="Forget", annotations=_annotated(destroys=True, repeatable=False)),
+        StrictTool.of(stats, title="Statistics", annotations=reading),
+    ]
