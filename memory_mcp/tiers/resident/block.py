@@ -1,0 +1,199 @@
+"""The vectors of one scope in one epoch, held in one matrix and searched exactly."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_mcp.errors import TierError
+from memory_mcp.models import Filter, Hit, Matrix, Points
+from memory_mcp.tiers.resident.columns import Columns, grown
+from memory_mcp.tiers.resident.scan import View, closest
+
+HEADROOM = 1.25
+"""Capacity over need when room is made: rows are copied about five times each over a block's whole growth.
+Room that no row was written to is not yet taken from the machine, but it is counted."""
+ROW_BYTES = 180
+"""About what a row takes beside its vector: columns, id, and its entry in the map from id to slot."""
+EMPTY_BYTES = 4096
+"""About what a block takes without a row."""
+
+
+def bytes_needed(rows: int, dimension: int) -> int:
+    """About how much memory a new block of so many rows will take."""
+    return EMPTY_BYTES + int(rows * HEADROOM) * (4 * dimension + ROW_BYTES)
+
+
+class Block:
+    """Vectors and what filters ask about them; rows live in slots, and freed slots are used again.
+
+    Safe in several threads. A search sees one moment: it picks its rows under the lock and reads them
+    without; meanwhile nothing it reads is written to, since growth makes new arrays, a changed row moves
+    to another slot, and a freed slot rests until no search is running.
+    """
+
+    def __init__(self, points: Points | None = None) -> None:
+        self._lock = Lock()
+        self._matrix: Matrix = np.empty((0, 0), np.float32)
+        self._ids = np.empty((0, 2), np.uint64)
+        self._alive = np.empty(0, np.bool_)
+        self._columns = Columns()
+        self._slots: dict[int, int] = {}  # by UUID.int: hashing a UUID itself costs five times as much
+        self._used = 0
+        self._free: list[int] = []
+        self._resting: list[int] = []
+        self._running = 0
+        if points is not None:
+            self.upsert(points)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def dimension(self) -> int:
+        """d, set by the first vectors; 0 before."""
+        return int(self._matrix.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the block takes, room for growth included."""
+        return EMPTY_BYTES + self._matrix.nbytes + self._columns.nbytes + len(self._alive) * (ROW_BYTES - 32)
+
+    def upsert(self, points: Points) -> None:
+        """Insert or replace; of several points with one id the last counts.
+
+        Raises:
+            TierError: A vector is not finite or of another dimension, or columns differ in length; nothing was changed.
+        """
+        self.apply(points, ())
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """Remove; unknown ids are nothing to worry about."""
+        with self._lock:
+            self._release([memory_id.int for memory_id in ids])
+
+    def apply(self, points: Points, removed: Sequence[UUID]) -> None:
+        """Remove and upsert in one step, of which a search sees all or nothing.
+
+        Raises:
+            TierError: As with `upsert`; nothing was changed.
+        """
+        if not len(points):
+            self.delete(removed)
+            return
+        _check_points(points)
+        keys = [memory_id.int for memory_id in points.ids]
+        last = dict(zip(keys, range(len(keys)), strict=True))
+        with self._lock:
+            self._check_dimension(points.vectors)
+            leaving = {key for key in last if key in self._slots}
+            leaving.update(memory_id.int for memory_id in removed if memory_id.int in self._slots)
+            self._reserve(len(last) - (0 if self._running else len(leaving)), points.vectors.shape[1])
+            self._release(leaving)
+            self._write(points if len(last) == len(keys) else _chosen(points, list(last.values())), list(last))
+
+    def search(self, vectors: Matrix, where: Filter, limit: int) -> list[list[Hit]]:
+        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id.
+
+        Exact in float32, scores clipped to [-1, 1]. Many queries share one matrix product.
+
+        Raises:
+            TierError: The queries are not finite, or of another dimension than the rows.
+        """
+        queries = np.ascontiguousarray(vectors, np.float32)
+        _check_vectors(queries)
+        with self._reading(where, queries) as view:
+            return closest(view, queries, limit)
+
+    @contextmanager
+    def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:
+        with self._lock:
+            self._check_dimension(queries)
+            passing = self._alive[: self._used].copy()
+            self._columns.narrow(passing, where)
+            view = View(self._matrix[: self._used], self._ids[: self._used], passing)
+            self._running += 1
+        try:
+            yield view
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self._free += self._resting
+                    self._resting.clear()
+
+    def _reserve(self, more: int, dimension: int) -> None:
+        """Make room for `more` rows; a failure for want of memory leaves the block as it is."""
+        needed = self._used + max(more - len(self._free), 0)
+        if needed <= len(self._alive):
+            return
+        capacity = int(needed * HEADROOM)
+        matrix = grown(self._matrix, capacity) if len(self._matrix) else np.empty((capacity, dimension), np.float32)
+        ids, alive = grown(self._ids, capacity), grown(self._alive, capacity)
+        self._columns.grow(capacity)
+        self._matrix, self._ids, self._alive = matrix, ids, alive
+
+    def _release(self, keys: Sequence[int] | set[int]) -> None:
+        slots = [self._slots.pop(key) for key in keys if key in self._slots]
+        self._alive[slots] = False
+        self._columns.drop(slots)
+        (self._resting if self._running else self._free).extend(slots)
+
+    def _write(self, points: Points, keys: list[int]) -> None:
+        slots = self._take(len(keys))
+        self._matrix[slots] = points.vectors
+        self._ids[slots] = _halves(points.ids)
+        self._columns.put(slots, points)
+        self._alive[slots] = True
+        self._slots.update(zip(keys, slots.tolist(), strict=True))
+
+    def _take(self, count: int) -> NDArray[np.intp]:
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        added = count - len(reused)
+        self._used += added
+        return np.concatenate((np.array(reused, np.intp), np.arange(self._used - added, self._used)))
+
+    def _check_dimension(self, vectors: Matrix) -> None:
+        if len(self._matrix) and vectors.shape[1] != self.dimension:
+            raise TierError(
+                "resident",
+                f"A vector of {vectors.shape[1]} numbers cannot be compared with vectors of {self.dimension}. "
+                "Embed with the model that the stored vectors came from, or embed them anew.",
+            )
+
+
+def _check_points(points: Points) -> None:
+    _check_vectors(points.vectors)
+    columns = (points.vectors, points.kinds, points.domains, points.tags, points.when, points.expires)
+    if any(len(column) != len(points) for column in columns):
+        raise TierError("resident", "The columns of these points differ in length; give each point one entry in every column.")
+
+
+def _check_vectors(vectors: Matrix) -> None:
+    if vectors.ndim != 2:
+        raise TierError("resident", f"Vectors come as rows of one matrix, not as an array of {vectors.ndim} dimensions.")
+    with np.errstate(all="ignore"):  # squares of wild numbers overflow; the answer is then no, too
+        finite = np.isfinite(np.vecdot(vectors, vectors, dtype=np.float32)).all()
+    if not finite:
+        raise TierError("resident", "A vector holds numbers that are not finite. Embed its text again.")
+
+
+def _chosen(points: Points, rows: list[int]) -> Points:
+    return Points(
+        ids=[points.ids[row] for row in rows],
+        vectors=points.vectors[rows],
+        kinds=[points.kinds[row] for row in rows],
+        domains=[points.domains[row] for row in rows],
+        tags=[points.tags[row] for row in rows],
+        when=points.when[rows],
+        expires=points.expires[rows],
+    )
+
+
+def _halves(ids: Sequence[UUID]) -> NDArray[np.uint64]:
+    """(n, 2): upper and lower 64 bits, so that comparing pairs is comparing the UUIDs' bytes."""
+    joined = b"".join(memory_id.bytes for memory_id in ids)
+    return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)

@@ -1,0 +1,135 @@
+"""The plainest vector index there can be: every search looks at every point, one after the other, in float64.
+
+It is the oracle of the contract tests, and an implementation that they run over.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+from numpy.random import Generator
+
+from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
+
+
+@dataclass(frozen=True)
+class Point:
+    """One memory as an index sees it."""
+
+    id: UUID
+    vector: Matrix
+    kind: str = "fact"
+    domain: str = "general"
+    tags: tuple[str, ...] = ()
+    when: int = 0
+    expires: int = NEVER
+
+
+def as_points(points: Sequence[Point], dimension: int = 0) -> Points:
+    """The same by columns."""
+    return Points(
+        ids=[point.id for point in points],
+        vectors=np.array([point.vector for point in points], np.float32).reshape(len(points), -1 if points else dimension),
+        kinds=[point.kind for point in points],
+        domains=[point.domain for point in points],
+        tags=[point.tags for point in points],
+        when=np.array([point.when for point in points], np.int64),
+        expires=np.array([point.expires for point in points], np.int64),
+    )
+
+
+def as_rows(points: Points) -> list[Point]:
+    """The same one by one."""
+    times = (points.when.tolist(), points.expires.tolist())
+    columns = (points.ids, points.vectors, points.kinds, points.domains, points.tags, *times)
+    return [Point(*row) for row in zip(*columns, strict=True)]
+
+
+def moment(microseconds: int) -> datetime:
+    """So many microseconds after 1970 began."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+def unit_rows(rng: Generator, n: int, dimension: int) -> Matrix:
+    """(n, d) directions, evenly spread."""
+    rows = rng.standard_normal((n, dimension)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def passes(point: Point, where: Filter) -> bool:
+    """What `Filter` says, word by word."""
+    return (
+        (not where.kinds or point.kind in where.kinds)
+        and (not where.domains or point.domain in where.domains)
+        and where.tags <= set(point.tags)
+        and (where.since is None or moment(point.when) >= where.since)
+        and (where.until is None or moment(point.when) < where.until)
+        and (where.now is None or point.expires == NEVER or moment(point.expires) > where.now)
+    )
+
+
+def similarity(left: Matrix, right: Matrix) -> float:
+    """Cosine of two unit vectors."""
+    return min(1.0, max(-1.0, float(np.dot(left.astype(np.float64), right.astype(np.float64)))))
+
+
+class BruteForce:
+    """A `VectorIndex`; it holds whatever it was given, under every scope and epoch apart."""
+
+    def __init__(self) -> None:
+        self._points: dict[tuple[Scope, str], dict[UUID, Point]] = {}
+
+    async def covers(self, scope: Scope, epoch: str) -> int | None:
+        return 0
+
+    async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
+        self._points.setdefault((scope, epoch), {}).update({point.id: point for point in as_rows(points)})
+
+    async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
+        for memory_id in ids:
+            self._points.get((scope, epoch), {}).pop(memory_id, None)
+
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        held = [point for point in self._points.get((scope, epoch), {}).values() if passes(point, where)]
+        return [closest(held, vector, limit) for vector in vectors]
+
+
+def closest(points: Sequence[Point], vector: Matrix, limit: int) -> list[Hit]:
+    """The most similar points first, equal ones by id."""
+    hits = [Hit(point.id, similarity(point.vector, vector)) for point in points]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
+
+
+class Records:
+    """What a record store is to an index: scopes whose every change moves a revision."""
+
+    def __init__(self) -> None:
+        self._revisions: dict[Scope, int] = {}
+        self._changes: dict[tuple[Scope, str], dict[UUID, tuple[int, Point | None]]] = {}
+        self.asked: list[tuple[Scope, int]] = []
+        self.dimension = 8
+
+    def write(self, scope: Scope, points: Sequence[Point], epoch: str, *, removed: Sequence[UUID] = ()) -> None:
+        """One transaction."""
+        self._revisions[scope] = revision = self._revisions.get(scope, 0) + 1
+        changes = self._changes.setdefault((scope, epoch), {})
+        changes.update(dict.fromkeys(removed, (revision, None)))
+        changes.update({point.id: (revision, point) for point in points})
+
+    def replace(self, scope: Scope, points: Sequence[Point], epoch: str, *, revision: int) -> None:
+        """Another store is restored in place of this one."""
+        self._revisions[scope] = revision
+        self._changes[scope, epoch] = {point.id: (revision, point) for point in points}
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        return tuple(self._revisions.get(scope, 0) for scope in scopes)
+
+    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
+        self.asked.append((scope, since))
+        changes = self._changes.get((scope, epoch), {})
+        newer = {memory_id: point for memory_id, (revision, point) in changes.items() if revision > since}
+        present = as_points([point for point in newer.values() if point is not None], self.dimension)
+        removed = [memory_id for memory_id, point in newer.items() if point is None] if since else []
+        return Delta(present, removed, self._revisions.get(scope, 0), whole=since == 0)
