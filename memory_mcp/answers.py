@@ -45,6 +45,7 @@ class Answer:
     Attributes:
         offset: How many better ones came before these.
         more: Whether there are worse ones after them.
+        below: How many were found but too unlike the question to be shown.
         degraded: In words, what was missing while searching.
     """
 
@@ -53,6 +54,7 @@ class Answer:
     namespace: str
     offset: int = 0
     more: bool = False
+    below: int = 0
     degraded: Sequence[str] = ()
 
 

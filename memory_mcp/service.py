@@ -160,14 +160,11 @@ class MemoryService:
             similarities = {item.id: item.similarity for item in candidates.items}
             valid = [memory for memory in memories if still_valid(memory, where, now)]
             ranked = rank(valid, best, similarities, query, self.tuning.weights)
-        return Answer(
-            hits=ranked[offset:wanted],
-            verdict=verdict(max((hit.score for hit in ranked), default=None)),
-            namespace=scopes[0].namespace,
-            offset=offset,
-            more=len(ranked) > wanted,
-            degraded=candidates.degraded,
-        )
+        word = verdict(max((hit.score for hit in ranked), default=None))
+        if word == "none":
+            return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)
+        more = len(ranked) > wanted
+        return Answer(ranked[offset:wanted], word, scopes[0].namespace, offset, more, degraded=candidates.degraded)
 
     async def _candidates(self, query: str, scopes: Sequence[Scope], where: Filter) -> Candidates:
         revisions = await self.records.revisions(scopes)
@@ -236,7 +233,9 @@ class MemoryService:
             )
         near = await self._nearest(embedding, scopes, where, door.limit(limit) + len(itself))
         hits = [hit for hit in near if hit.score >= min_score and hit.memory.id not in itself][:limit]
-        return Answer(hits, "strong" if hits else "none", scopes[0].namespace)
+        best = max((hit.score for hit in hits), default=0.0)
+        word: Verdict = "strong" if best >= self.tuning.similar_from else "weak" if hits else "none"
+        return Answer(hits, word, scopes[0].namespace)
 
     async def context(self, task: str, caller: Caller, namespace: str = "") -> Mapping[str, Sequence[Recalled]]:
         """What a session should start from, by heading, each memory once: rules, what the task recalls, decisions, open errors."""

@@ -116,8 +116,9 @@ def recalled(answer: Answer, now: datetime, *, max_tokens: int, explain: bool, n
     head: dict[str, Any] = {"verdict": answer.verdict, "namespace": answer.namespace, "hits": kept}
     lines = [f"{answer.verdict}: {len(kept)} in {answer.namespace}. {DATA_NOTE}"]
     if not kept:
-        head["hint"] = "Nothing relevant is stored. Try other words, drop filters, or recall with an empty query for the newest."
-        lines = [f"none: {head['hint']} (namespace {answer.namespace})"]
+        found = f"{answer.below} stored, none of them relevant" if answer.below else "nothing stored that fits"
+        head["hint"] = f"{found}. Do not guess; try other words, fewer filters, or an empty query for the newest."
+        lines = [f"{answer.verdict} in {answer.namespace}: {head['hint']}"]
     lines += [line(entry) for entry in kept]
     if answer.degraded:
         head["degraded"] = list(answer.degraded)

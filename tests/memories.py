@@ -1,0 +1,72 @@
+"""Openers of a real memory for tests: real store, real model, compiled once per checkout."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import mcp
+from mcp import Client, StdioServerParameters
+
+from memory_mcp.assembly import open_memory
+from memory_mcp.config import Settings
+from memory_mcp.embedding.settings import EmbeddingSettings
+from memory_mcp.models import Caller, Provenance
+from memory_mcp.server.app import make_server
+from memory_mcp.server.desk import Desk, Opening
+from memory_mcp.service import MemoryService
+from tests.models import compiled_model_dir
+
+CALLER = Caller("local", "project", Provenance(client="pytest"))
+
+
+def settings_for(data_dir: Path) -> Settings:
+    """Settings with the compiled model."""
+    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model=str(compiled_model_dir())))
+
+
+def settings_without_model(data_dir: Path) -> Settings:
+    """Settings whose model cannot be loaded."""
+    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model="no-such-model-anywhere"))
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, *, ready: bool = True) -> AsyncIterator[MemoryService]:
+    """The service itself, its model loaded."""
+    async with open_memory(settings) as service:
+        if ready:
+            await until_ready(service)
+        yield service
+
+
+async def until_ready(service: MemoryService) -> None:
+    """Wait for the model."""
+    with anyio.fail_after(20):
+        while service.sources.embedder.state.phase != "ready":
+            await anyio.sleep(0.02)
+
+
+@asynccontextmanager
+async def open_client(settings: Settings, *, mode: str = "auto", namespace: str = "project", ready: bool = True) -> AsyncIterator[Client]:
+    """A client of a server in this process."""
+    opening = Opening(lambda: open_service(settings, ready=ready))
+    async with Client(make_server(Desk(opening, "local", namespace)), mode=mode, raise_exceptions=True) as client:
+        yield client
+
+
+def stdio_server(data_dir: Path, *arguments: str, namespace: str = "project", **environment: str) -> StdioServerParameters:
+    """How a host starts the server: a process of its own, elsewhere, with hardly an environment."""
+    return StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "memory_mcp", "serve", "--data-dir", str(data_dir), "--namespace", namespace, *arguments],
+        env={"MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()), "HF_HUB_OFFLINE": "1", **environment},
+        cwd="/",
+    )
+
+
+def text_of(result: mcp.types.CallToolResult) -> str:
+    """The text block of a result."""
+    (block,) = result.content
+    assert isinstance(block, mcp.types.TextContent)
+    return block.text

@@ -1,0 +1,300 @@
+"""The tools as a client meets them, in both eras of the protocol."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+
+from memory_mcp.server.render import tokens
+from memory_mcp.server.tools import IDEMPOTENCY_META
+from tests.memories import open_client, settings_for, settings_without_model, text_of
+
+Open = Callable[..., AbstractAsyncContextManager[Client]]
+NAMES = ["remember", "recall", "find_similar", "context", "get", "update", "forget", "stats"]
+
+
+@pytest.fixture(params=["legacy", "auto"])
+def open_memory_client(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return lambda **options: open_client(settings_for(tmp_path), mode=request.param, **options)
+
+
+async def ask(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A call that succeeds; its structured content."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, text_of(result)
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+async def refused(client: Client, tool: str, **arguments: Any) -> str:
+    """A call that is refused; its text."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error, text_of(result)
+    return text_of(result)
+
+
+async def test_every_tool_answers(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == NAMES
+        first = await ask(client, "remember", content="Deploys happen on Fridays with make release.", kind="decision", tags="deploy, ops")
+        second = await ask(client, "remember", content="Deployment takes place each Friday by running make release.")
+        recalled = await ask(client, "recall", query="When do we deploy?")
+        similar = await ask(client, "find_similar", id=first["id"])
+        context = await ask(client, "context", task="plan a deployment")
+        whole = await ask(client, "get", ids=[first["id"]])
+        updated = await ask(client, "update", id=first["id"], content="Deploys happen on Thursdays with make release.")
+        forgotten = await ask(client, "forget", ids=first["id"])
+        undone = await ask(client, "forget", undo="last")
+        stats = await ask(client, "stats", section="counts")
+
+    assert (first["status"], first["indexed"], first["namespace"]) == ("stored", True, "project")
+    assert [near["id"] for near in second["similar"]] == [first["id"]]
+    assert recalled["verdict"] == "strong"
+    assert {hit["id"] for hit in recalled["hits"]} == {first["id"], second["id"]}
+    assert [hit["id"] for hit in similar["hits"]] == [second["id"]]
+    assert first["id"] in json.dumps(context["sections"])
+    assert whole["memories"][0]["tags"] == ["deploy", "ops"]
+    assert updated["ids"] == [first["id"]]
+    assert (forgotten["forgotten"], undone["undone"]) == (1, forgotten["operation"])
+    assert stats["counts"]["memories"] == 2
+
+
+async def test_the_surface_is_small_and_flat(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        listed = (await client.list_tools()).model_dump(by_alias=True, exclude_none=True, mode="json")["tools"]
+
+    assert len(json.dumps(listed)) / 4 < 2000
+    for tool in listed:
+        schema = tool["inputSchema"]
+        assert schema["additionalProperties"] is False
+        assert set(tool["annotations"]) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
+        assert "outputSchema" not in tool
+        assert "anyOf" not in json.dumps(schema)
+        assert 40 <= len(tool["description"]) <= 1024
+        assert {part.get("type") for part in schema["properties"].values()} <= {"string", "integer", "number", "boolean", "array", "object"}
+
+
+async def test_text_and_structured_content_carry_the_same_facts_within_the_budget(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        for number in range(30):
+            await ask(client, "remember", content=f"Server number {number} stands in rack {number % 5} of the data centre in Ghent. " * 3)
+        result = await client.call_tool("recall", {"query": "Which servers stand in Ghent?", "limit": 30, "max_tokens": 600})
+        facts = result.structured_content
+        assert facts is not None
+        following = await ask(client, "recall", query="Which servers stand in Ghent?", limit=30, max_tokens=600, cursor=facts["cursor"])
+
+    text = text_of(result)
+    assert 1 < len(facts["hits"]) < 30
+    assert tokens(text) <= 600
+    assert tokens(json.dumps(facts, ensure_ascii=False)) <= 600
+    assert all(hit["id"] in text and hit["text"] in text for hit in facts["hits"])
+    assert not {hit["id"] for hit in facts["hits"]} & {hit["id"] for hit in following["hits"]}
+
+
+async def test_a_memory_longer_than_the_budget_is_cut_and_get_shows_it_whole(open_memory_client: Open) -> None:
+    story = "The migration of the billing database went wrong. " * 400
+    async with open_memory_client() as client:
+        stored = await ask(client, "remember", content=story)
+        result = await client.call_tool("recall", {"query": "billing database migration", "max_tokens": 200})
+        whole = await ask(client, "get", ids=[stored["id"]])
+
+    (hit,) = (result.structured_content or {})["hits"]
+    assert hit["truncated"]
+    assert "get(id)" in text_of(result)
+    assert tokens(text_of(result)) <= 200
+    assert whole["memories"][0]["text"] == story
+
+
+async def test_a_repeated_request_with_the_same_idempotency_key_gets_the_first_receipt(open_memory_client: Open) -> None:
+    meta: Any = {IDEMPOTENCY_META: "call-1"}
+    async with open_memory_client() as client:
+        first = await client.call_tool("remember", {"content": "Written once", "kind": "event"}, meta=meta)
+        again = await client.call_tool("remember", {"content": "Written once", "kind": "event"}, meta=meta)
+        clash = await client.call_tool("remember", {"content": "Something else"}, meta=meta)
+
+    assert first.structured_content is not None
+    assert again.structured_content is not None
+    assert (again.structured_content["id"], again.structured_content["status"]) == (first.structured_content["id"], "stored")
+    assert clash.is_error
+
+
+async def test_bulk_forgetting_takes_a_dry_run_and_its_token(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        for number in range(3):
+            await ask(client, "remember", content=f"Chat line {number}", kind="chat", session_id="s")
+        kept = await ask(client, "remember", content="A fact that stays")
+        dry = await ask(client, "forget", kind="chat")
+        wrong = await refused(client, "forget", kind="chat", confirm="nonsense")
+        still = await ask(client, "recall")
+        done = await ask(client, "forget", kind="chat", confirm=dry["confirm"])
+        left = await ask(client, "recall")
+        await ask(client, "forget", undo=str(done["operation"]))
+        back = await ask(client, "recall")
+
+    assert (dry["would_forget"], done["forgotten"]) == (3, 3)
+    assert "dry run" in wrong
+    assert (len(still["hits"]), len(back["hits"])) == (4, 4)
+    assert [hit["id"] for hit in left["hits"]] == [kept["id"]]
+
+
+async def test_resources_and_the_prompt(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        stored = await ask(client, "remember", content="Always answer in English.", kind="rule")
+        item = await client.read_resource(f"memory://item/{stored['id']}")
+        stats = await client.read_resource("memory://stats")
+        prompt = await client.get_prompt("start", {"task": "write a letter"})
+        with pytest.raises(MCPError) as missing:
+            await client.read_resource("memory://item/00000000-0000-7000-8000-000000000000")
+
+    assert json.loads(item.contents[0].text)["text"] == "Always answer in English."  # type: ignore[union-attr]
+    assert json.loads(stats.contents[0].text)["counts"]["memories"] == 1  # type: ignore[union-attr]
+    assert "Always answer in English." in prompt.messages[0].content.text  # type: ignore[union-attr]
+    assert missing.value.code == -32602
+
+
+BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
+    ("remember", {"content": ""}, "content is empty"),
+    ("remember", {"content": "   \n"}, "content is empty"),
+    ("remember", {"content": "x" * 1_000_001}, "1,000,001"),
+    ("remember", {"content": "é" * 600_000}, "1,200,000 bytes"),
+    ("remember", {"content": "a\0b"}, "NUL"),
+    ("remember", {}, "content is missing"),
+    ("remember", {"content": 5}, "content"),
+    ("remember", {"content": "x", "text": "y"}, "no argument 'text'"),
+    ("remember", {"content": "x", "kind": "opinion"}, "kind"),
+    ("remember", {"content": "x", "importance": 2}, "importance"),
+    ("remember", {"content": "x", "importance": True}, "importance"),
+    ("remember", {"content": "x", "tags": ["t"] * 101}, "tags"),
+    ("remember", {"content": "x", "tags": ["t" * 201]}, "tags"),
+    ("remember", {"content": "x", "tags": [1]}, "tags"),
+    ("remember", {"content": "x", "key": "k" * 201}, "key"),
+    ("remember", {"content": "x", "key": "a\nb"}, "key"),
+    ("remember", {"content": "x", "supersedes": ["nonsense"]}, "not a memory id"),
+    ("remember", {"content": "x", "supersedes": ["00000000-0000-7000-8000-000000000000"]}, "No memory"),
+    ("remember", {"content": "x", "occurred_at": "last tuesday"}, "not a date"),
+    ("remember", {"content": "x", "expires_in": "soon"}, "not a duration"),
+    ("remember", {"content": "x", "expires_in": "999999 years"}, "9999"),
+    ("remember", {"content": "x", "metadata": {"a": "b" * 70_000}}, "metadata"),
+    ("remember", {"content": "x", "metadata": json.loads('{"a":' * 40 + "1" + "}" * 40)}, "nested"),
+    ("remember", {"content": "x", "metadata": {"n": 2**64}}, "64 bits"),
+    ("remember", {"content": "x", "metadata": "nonsense"}, "metadata"),
+    ("remember", {"content": "x", "namespace": "../etc"}, "namespace"),
+    ("recall", {"query": "x", "limit": 0}, "limit"),
+    ("recall", {"query": "x", "limit": -1}, "limit"),
+    ("recall", {"query": "x", "limit": 10**9}, "limit"),
+    ("recall", {"query": "x", "limit": 2**63}, "limit"),
+    ("recall", {"query": "x", "limit": "many"}, "limit"),
+    ("recall", {"query": "x" * 10_001}, "query"),
+    ("recall", {"query": "x", "since": "2026-13-01"}, "not a date"),
+    ("recall", {"query": "x", "since": "2026-02-01", "until": "2026-01-01"}, "since must lie before until"),
+    ("recall", {"query": "x", "kind": "opinion"}, "kind"),
+    ("recall", {"query": "x", "max_tokens": 1}, "max_tokens"),
+    ("recall", {"query": "x", "cursor": "8.deadbeef"}, "cursor"),
+    ("find_similar", {}, "either text or id"),
+    ("find_similar", {"text": "x", "id": "00000000-0000-7000-8000-000000000000"}, "either text or id"),
+    ("get", {"ids": []}, "ids is empty"),
+    ("get", {"ids": ["x"]}, "not a memory id"),
+    ("get", {"ids": ["00000000-0000-7000-8000-000000000000"]}, "No memory"),
+    ("update", {"id": "00000000-0000-7000-8000-000000000000", "content": "x"}, "No memory"),
+    ("forget", {}, "one of the three"),
+    ("forget", {"undo": "99"}, "No operation 99"),
+    ("forget", {"undo": "yesterday"}, "undo takes the number"),
+    ("forget", {"undo": "last"}, "nothing to undo"),
+    ("stats", {"section": "secrets"}, "section"),
+]
+
+
+async def test_bad_input_is_refused_in_words_and_nothing_is_stored(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        for tool, arguments, said in BAD_CALLS:
+            assert said in await refused(client, tool, **arguments), (tool, str(arguments)[:80])
+        counts = (await ask(client, "stats", section="counts"))["counts"]
+
+    assert (counts["memories"], counts["operations"]) == (0, 0)
+
+
+@pytest.mark.parametrize("query", ['"', "don't", "a-b", "(", "AND", "NEAR(", "^x*", "\\", "col:x", "' OR 1=1 --", "%_", "{a b}: c", "日本"])
+async def test_operators_in_a_query_are_words(tmp_path: Path, query: str) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        stored = await ask(client, "remember", content=f"The odd thing is written {query} here")
+        answer = await ask(client, "recall", query=f"the odd thing written {query}")
+
+    assert [hit["id"] for hit in answer["hits"]] == [stored["id"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "  leading and trailing  \n",
+        "tab\tand\r\nlines",
+        "e\u0301 is not é",
+        "\u202eright to left",
+        "\ufeffmark",
+        "👩‍👩‍👧 family",
+        '{"a": 1}',
+        "null",
+        "[1]",
+        "\ufffe",
+    ],
+)
+async def test_content_comes_back_exactly_as_given(tmp_path: Path, content: str) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        stored = await ask(client, "remember", content=content)
+        whole = await ask(client, "get", ids=[stored["id"]])
+
+    assert whole["memories"][0]["text"] == content
+
+
+async def test_without_a_model_everything_is_stored_and_found_by_its_words(tmp_path: Path) -> None:
+    async with open_client(settings_without_model(tmp_path), ready=False) as client:
+        receipt = await ask(client, "remember", content="The wifi password hint is the name of the cat")
+        answer = await ask(client, "recall", query="wifi password hint")
+        similar = await refused(client, "find_similar", text="wifi")
+
+    assert receipt["indexed"] is False
+    assert "pending" in receipt
+    assert [hit["id"] for hit in answer["hits"]] == [receipt["id"]]
+    assert "words only" in answer["degraded"][0]
+    assert "not ready" in similar
+
+
+async def test_the_backlog_is_embedded_once_the_model_is_there(tmp_path: Path) -> None:
+    async with open_client(settings_without_model(tmp_path), ready=False) as client:
+        receipt = await ask(client, "remember", content="Our cat is called Mia")
+    async with open_client(settings_for(tmp_path)) as client:
+        for _ in range(200):
+            if (await ask(client, "stats", section="counts"))["counts"]["unembedded"] == 0:
+                break
+        answer = await ask(client, "recall", query="What is the pet's name?")
+
+    assert [hit["id"] for hit in answer["hits"]] == [receipt["id"]]
+    assert "degraded" not in answer
+
+
+async def test_namespaces_do_not_leak_and_global_is_read_beside_the_own_one(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path), namespace="alpha") as client:
+        own = await ask(client, "remember", content="The staging server is called heron")
+        shared = await ask(client, "remember", content="All servers are named after birds", namespace="global")
+        foreign = await ask(client, "remember", content="The staging server is called otter", namespace="beta")
+        mine = await ask(client, "recall", query="What is the staging server called?")
+        theirs = await ask(client, "recall", query="What is the staging server called?", namespace="beta")
+
+    assert {hit["id"] for hit in mine["hits"]} == {own["id"], shared["id"]}
+    assert {hit["id"] for hit in theirs["hits"]} == {foreign["id"], shared["id"]}
+    assert [hit["namespace"] for hit in mine["hits"] if hit["id"] == shared["id"]] == ["global"]
+
+
+async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        old = await ask(client, "remember", content="The team lead is Ann", key="team.lead", occurred_at="2025-01-01")
+        new = await ask(client, "remember", content="The team lead is Bob", key="team.lead", occurred_at="2026-03-01")
+        now = await ask(client, "recall", query="Who is the team lead?")
+        then = await ask(client, "recall", query="Who is the team lead?", as_of="2025-06-01")
+
+    assert new["superseded"] == [old["id"]]
+    assert [hit["id"] for hit in now["hits"]] == [new["id"]]
+    assert [hit["id"] for hit in then["hits"]] == [old["id"]]
