@@ -1,1 +1,60 @@
-"""Lets tests in any folder import the helpers that stand here."""
+"""Lets tests in any folder import the helpers that stand here, and counts skips by name.
+
+A test may be skipped where something is absent. With `--no-unexpected-skips`, as on the build server, only what is
+known to be absent there may be: another skip fails the run, even if every test that ran has passed.
+"""
+
+import re
+from collections import Counter
+
+import pytest
+
+ALLOWED_SKIPS = {
+    "a Qdrant server": re.compile(r"MEMORY_MCP_TEST_QDRANT_URL"),
+    "a GPU": re.compile(r"\b(GPU|CUDA|CuPy)\b", re.IGNORECASE),
+    "the MCP inspector": re.compile(r"\b(Node|inspector)\b", re.IGNORECASE),
+}
+"""What may be absent, and how the reason of such a skip says so."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-unexpected-skips", action="store_true", help="fail when a test is skipped for a reason that is not on the list")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("no_unexpected_skips"):
+        config.pluginmanager.register(SkipCount(), "skip-count")
+
+
+class SkipCount:
+    """Tells at the end which skips there were, and whether there may be."""
+
+    def __init__(self) -> None:
+        self.allowed: Counter[str] = Counter()
+        self.unexpected: Counter[tuple[str, str]] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._count(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._count(report)
+
+    def _count(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        absent = next((name for name, pattern in ALLOWED_SKIPS.items() if pattern.search(reason)), None)
+        if absent is None:
+            self.unexpected[report.nodeid.partition("[")[0], reason] += 1
+        else:
+            self.allowed[absent] += 1
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unexpected and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for absent, count in self.allowed.items():
+            terminalreporter.write_line(f"{count} skipped without {absent}, as expected")
+        for (where, reason), count in self.unexpected.items():
+            terminalreporter.write_line(f"{count} skipped unexpectedly: {where}: {reason}", red=True)

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import mcp
 from mcp import Client, StdioServerParameters
 
 from memory_mcp.assembly import open_memory
 from memory_mcp.config import Settings
+from memory_mcp.embedding.loading import LoadingEmbedder
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.server.app import make_server
@@ -42,9 +42,9 @@ async def open_service(settings: Settings, *, ready: bool = True) -> AsyncIterat
 
 async def until_ready(service: MemoryService) -> None:
     """Wait for the model."""
-    with anyio.fail_after(20):
-        while service.sources.embedder.state.phase != "ready":
-            await anyio.sleep(0.02)
+    embedder = service.sources.embedder
+    assert isinstance(embedder, LoadingEmbedder)
+    await embedder.wait_ready(20)
 
 
 @asynccontextmanager
