@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 from memory_mcp import __version__
 from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Selection, Statistics
@@ -54,6 +62,7 @@ class MemoryService:
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)
     stages: Stages = field(default_factory=Stages)
+    started: float = field(default_factory=time.monotonic)
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     # remember
@@ -133,7 +142,7 @@ class MemoryService:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
                 answer = await self._recall_best(query, scopes, where, limit, request.offset)
-            self.reinforcer.note(hit.memory.id for hit in answer.hits)
+                self.reinforcer.note(hit.memory.id for hit in answer.hits)
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:
@@ -354,7 +363,7 @@ class MemoryService:
                 **({"detail": state.detail} if state.detail else {}),
                 **(state.figures or {}),
             },
-            engine={"version": __version__},
+            engine={"version": __version__, "pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **_memory_used()},
         )
 
     def _scopes(self, caller: Caller, namespace: str) -> list[Scope]:
@@ -362,6 +371,14 @@ class MemoryService:
         own = Scope(caller.tenant, door.namespace(namespace) if namespace else caller.namespace)
         shared = Scope(caller.tenant, GLOBAL_NAMESPACE)
         return [own] if own == shared else [own, shared]
+
+
+def _memory_used() -> dict[str, int]:
+    """The most memory this process has had, in bytes, where the platform tells."""
+    if resource is None:
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024}
 
 
 def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -> str:

@@ -113,30 +113,31 @@ async def test_four_servers_on_one_data_directory_lose_nothing_and_see_each_othe
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, None])
-async def test_the_server_leaves_within_a_second_or_two_and_keeps_what_it_acknowledged(tmp_path: Path, end: signal.Signals | None) -> None:
+def test_the_server_leaves_within_a_second_or_two_and_keeps_what_it_acknowledged(tmp_path: Path, end: signal.Signals | None) -> None:
     arguments = stdio_server(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, *arguments.args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **(arguments.env or {})}
-    )
-    assert process.stdin
-    assert process.stdout
-    version = b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}'
-    call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"remember","arguments":{"content":"Kept"},%s}}\n' % version
-    process.stdin.write(call)
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if end is None:
-        process.stdin.close()
-    else:
-        process.send_signal(end)
-    status = process.wait(3)
-    process.stdout.close()
-    if end is not None:
-        process.stdin.close()
+    with subprocess.Popen(
+        [sys.executable, *arguments.args],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(arguments.env or {})},
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        version = b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}'
+        call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"remember","arguments":{"content":"Kept"},%s}}\n'
+        process.stdin.write(call % version)
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if end is None:
+            process.stdin.close()
+        else:
+            process.send_signal(end)
+        status = process.wait(3)
 
     (memory_id,) = re.findall(rb'"id":"([0-9a-f-]{36})"', answer)
     assert status == 0
-    assert memory_id.decode() in await stored_ids(tmp_path)
+    assert memory_id.decode() in anyio.run(stored_ids, tmp_path)
 
 
 async def refusal_of(data_dir: Path, tool: str, arguments: dict[str, Any]) -> str:

@@ -1,0 +1,210 @@
+"""The use cases over the real store and the real model."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from memory_mcp.answers import RecallRequest, Selection
+from memory_mcp.config import Settings
+from memory_mcp.embedding.settings import EmbeddingSettings
+from memory_mcp.errors import ConflictError, EmbedderNotReadyError
+from memory_mcp.models import Caller
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.service import MemoryService
+from tests.embedding.endpoint import Answer, Request, serving
+from tests.memories import CALLER, open_service, settings_for, settings_without_model
+
+
+async def remember(service: MemoryService, content: str, caller: Caller = CALLER, **fields: object) -> str:
+    receipt = await service.remember(RememberRequest(content, **fields), caller)  # type: ignore[arg-type]
+    return str(receipt.added.id)
+
+
+async def recall(service: MemoryService, query: str, **fields: object) -> list[str]:
+    answer = await service.recall(RecallRequest(query, **fields), CALLER)  # type: ignore[arg-type]
+    return [str(hit.memory.id) for hit in answer.hits]
+
+
+async def test_what_is_acknowledged_is_found_by_the_very_next_recall(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        for number in range(20):
+            stored = await remember(service, f"The meeting room number {number} is painted in colour {number * 7}")
+            assert stored in await recall(service, f"What colour is meeting room {number}?", limit=3)
+
+
+async def test_concurrent_calls_share_commits_and_all_are_kept(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        ids: set[str] = set()
+
+        async def one(number: int) -> None:
+            ids.add(await remember(service, f"Concurrent fact number {number}"))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(200):
+                tasks.start_soon(one, number)
+        counts = await service.records.counts("local")
+
+    assert len(ids) == 200
+    assert (counts.by_namespace, counts.unembedded) == ({"project": 200}, 0)
+
+
+async def test_a_repeated_question_comes_from_the_cache_until_anything_changes(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        first = await remember(service, "The printer is on the second floor")
+        assert await recall(service, "Where is the printer?") == [first]
+        assert await recall(service, "Where is the printer?") == [first]
+        calls = service.stages.summary()["gather"]["calls"]
+        second = await remember(service, "The other printer is in the cellar")
+        found = await recall(service, "Where is the printer?")
+        await service.forget([first], CALLER)
+        left = await recall(service, "Where is the printer?")
+
+    assert calls == 1
+    assert set(found) == {first, second}
+    assert left == [second]
+
+
+async def test_the_same_text_is_known_already_and_a_forgotten_one_is_not(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        first = await service.remember(RememberRequest("Tea, not coffee"), CALLER)
+        twin = await service.remember(RememberRequest("Tea,  not coffee\n"), CALLER)
+        await service.forget([str(first.added.id)], CALLER)
+        again = await service.remember(RememberRequest("Tea, not coffee"), CALLER)
+
+    assert (twin.added.status, twin.added.id) == ("already_known", first.added.id)
+    assert again.added.status == "stored"
+    assert again.added.id != first.added.id
+
+
+async def test_chat_lines_of_different_moments_are_different_memories(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        ids = {
+            await remember(service, "Good morning!", kind="chat", session_id="s1", occurred_at="2026-01-01T08:00"),
+            await remember(service, "Good morning!", kind="chat", session_id="s1", occurred_at="2026-01-02T08:00"),
+            await remember(service, "Good morning!", kind="chat", session_id="s2", occurred_at="2026-01-02T08:00"),
+        }
+
+    assert len(ids) == 3
+
+
+async def test_a_key_has_one_current_value_also_when_it_changes_back(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        for editor in ("Vim", "Emacs", "Vim"):
+            current = await remember(service, f"The user's editor is {editor}", key="user.editor")
+        found = await recall(service, "Which editor does the user use?")
+
+    assert found == [current]
+
+
+async def test_an_expired_memory_is_no_answer(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    async with open_service(settings_for(tmp_path)) as service:
+        service.clock = lambda: now
+        stored = await remember(service, "The guest wifi code is 4711", expires_in="2 days")
+        assert await recall(service, "What is the wifi code?") == [stored]
+        now += timedelta(days=3)
+        assert await recall(service, "What is the wifi code?") == []
+        assert await recall(service, "") == []
+
+
+async def test_updating_a_memory_changes_what_finds_it_and_undo_changes_it_back(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        stored = await remember(service, "The cat is called Mia", tags=["pets"])
+        operation = await service.update(stored, CALLER, content="The tortoise is called Otto", tags=["animals"], importance=0.9)
+        assert await recall(service, "What is the tortoise called?", tags=["animals"]) == [stored]
+        await service.undo(str(operation.number), CALLER)
+        ((memory, versions),) = await service.get([stored], CALLER, history=True)
+
+        assert await recall(service, "What is the cat called?", tags=["pets"]) == [stored]
+    assert (memory.content, memory.tags, memory.importance) == ("The cat is called Mia", ("pets",), 0.5)
+    assert [version.memory.content for version in versions] == ["The cat is called Mia", "The tortoise is called Otto"]
+
+
+async def test_a_dry_run_that_is_out_of_date_forgets_nothing(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "One", kind="chat")
+        dry = await service.forget_selected(Selection(kinds=["chat"]), CALLER, "", "")
+        await remember(service, "Two", kind="chat")
+        with pytest.raises(ConflictError):
+            await service.forget_selected(Selection(kinds=["chat"]), CALLER, "", dry.token)
+
+        assert len(await recall(service, "")) == 2
+
+
+async def test_nothing_relevant_is_said_to_be_nothing(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        for text in ("The invoice template lives in the finance share", "Backups run at three in the morning", "Ann is on leave in May"):
+            await remember(service, text)
+        answer = await service.recall(RecallRequest("Which dinosaur had three horns?"), CALLER)
+
+    assert (answer.verdict, list(answer.hits), answer.below) == ("none", [], 3)
+
+
+async def test_context_brings_rules_first_and_each_memory_once(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        rule = await remember(service, "Never push to main on a Friday", kind="rule")
+        decision = await remember(service, "We release from the branch stable", kind="decision")
+        await remember(service, "The canteen serves soup on Mondays")
+        sections = await service.context("prepare the release", CALLER)
+
+    listed = [str(hit.memory.id) for hits in sections.values() for hit in hits]
+    assert next(iter(sections)) == "rules"
+    assert listed[0] == rule
+    assert decision in listed
+    assert len(listed) == len(set(listed))
+
+
+async def test_being_recalled_is_counted(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        stored = await remember(service, "The alarm code is on the note in the drawer")
+        revision = await service.records.revisions(await service.records.scopes("local"))
+        await recall(service, "Where is the alarm code?")
+        await recall(service, "Where is the alarm code?")
+        await service.reinforcer.flush()
+        ((memory, _),) = await service.get([stored], CALLER)
+        assert revision == await service.records.revisions(await service.records.scopes("local"))
+
+    assert memory.recalled_count == 2
+
+
+async def test_without_a_model_words_find_and_meaning_refuses(tmp_path: Path) -> None:
+    async with open_service(settings_without_model(tmp_path), ready=False) as service:
+        stored = await remember(service, "The archive is kept in getArchivePath")
+        answer = await service.recall(RecallRequest("archive path"), CALLER)
+        with pytest.raises(EmbedderNotReadyError):
+            await service.find_similar("archive", "", CALLER)
+
+    assert [str(hit.memory.id) for hit in answer.hits] == [stored]
+    assert answer.degraded
+
+
+def other_model(request: Request) -> Answer:
+    """Another embedding model: letters and digits counted, 36 numbers."""
+    texts = json.loads(request.body)["input"]
+    vectors = [[1.0 + text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"] for text in texts]
+    return Answer(body=json.dumps({"data": [{"index": i, "embedding": vector} for i, vector in enumerate(vectors)]}).encode())
+
+
+async def test_after_a_change_of_model_all_is_embedded_anew_while_every_call_is_answered(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        ids = [
+            await remember(service, f"Note {number}: the {word} is ready") for number, word in enumerate("oven boat kite plan".split() * 20)
+        ]
+    with serving(other_model) as endpoint:
+        embedding = EmbeddingSettings(provider="remote", model="letters", base_url=endpoint.url)
+        async with open_service(Settings(data_dir=tmp_path, embedding=embedding)) as service:
+            with anyio.fail_after(30):
+                found: list[str] = []
+                while (await service.records.counts("local")).unembedded or not found:
+                    found = await recall(service, "Note 7: the plan is ready", limit=5)
+                    assert ids[7] in found
+            similar = await service.find_similar("Note 7: the plan is ready", "", CALLER, limit=1)
+            epochs = service.sources.embedder.state.epoch
+
+    assert epochs is not None
+    assert epochs.endswith("/36")
+    assert [str(hit.memory.id) for hit in similar.hits] == [ids[7]]
+    assert similar.hits[0].score > 0.999
