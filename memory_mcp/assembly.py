@@ -12,6 +12,7 @@ import apsw
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.embedding.opening import open_embedder
+from memory_mcp.errors import EmbedderNotReadyError
 from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
@@ -22,6 +23,8 @@ from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
 
+_MODEL_SECONDS = 1.5
+"""A compiled model loads in less, so that the first question after a start is answered by meaning, too."""
 _FLUSH_SECONDS = 5.0
 _SEARCH_THREADS = 4
 
@@ -30,7 +33,7 @@ _SEARCH_THREADS = 4
 async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
-    Returns as soon as the record store is open: the model goes on loading behind it.
+    Waits for the record store, and a moment for the model: one that takes longer goes on loading behind it.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -62,6 +65,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)
         embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), indexer.wake))
+        with suppress(EmbedderNotReadyError):
+            await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
             records=store,
             sources=Sources(embedder, nearest, store),

@@ -156,7 +156,7 @@ def _near(hit: Recalled) -> dict[str, Any]:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", " ⏎ ")
+    return " ⏎ ".join(text.splitlines())
 
 
 def whole(memories: Sequence[tuple[Memory, list[Version]]], now: datetime) -> CallToolResult:

@@ -1,0 +1,66 @@
+"""Answers as text and as structure: budget, cuts, ages."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_mcp.models import Memory, Recalled, Scope
+from memory_mcp.server.render import age, fitting, line, shortened, shown, tokens
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def hit(content: str, number: int = 1) -> Recalled:
+    then = NOW - timedelta(days=3)
+    return Recalled(Memory(UUID(int=number), Scope("local", "project"), content, then, then, then), 0.7)
+
+
+@given(st.lists(st.text(min_size=1, max_size=2_000), min_size=1, max_size=20), st.integers(150, 3_000))
+def test_entries_never_cost_more_than_the_budget_in_either_form(contents: list[str], budget: int) -> None:
+    entries = [shown(hit(content, number), NOW, "project") for number, content in enumerate(contents)]
+    kept = fitting(entries, budget)
+
+    assert kept
+    assert sum(tokens(line(entry)) + 1 for entry in kept) <= budget
+    assert sum(tokens(json.dumps(entry, ensure_ascii=False)) + 1 for entry in kept) <= budget
+
+
+@pytest.mark.parametrize(("text", "cost"), [("", 0), ("abcd", 1), ("abcde", 2), ("日本", 2), ("é", 1), ("abc日", 2)])
+def test_tokens(text: str, cost: int) -> None:
+    assert tokens(text) == cost
+
+
+def test_a_text_is_cut_at_the_end_of_a_sentence() -> None:
+    text = "First sentence. Second sentence! Third one that is much too long to stay"
+
+    assert shortened(text, 40) == "First sentence. Second sentence!…"
+    assert shortened(text, 200) == text
+    assert shortened("x" * 50, 10) == "x" * 10 + "…"
+
+
+@pytest.mark.parametrize(
+    ("delta", "expected"),
+    [
+        (timedelta(seconds=5), "now"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(hours=5), "5 hours ago"),
+        (timedelta(days=6, hours=23), "6 days ago"),
+        (timedelta(days=21), "3 weeks ago"),
+        (timedelta(days=800), "2 years ago"),
+        (-timedelta(days=2), "in 2 days"),
+    ],
+)
+def test_ages(delta: timedelta, expected: str) -> None:
+    assert age(NOW - delta, NOW) == expected
+
+
+def test_hidden_characters_and_line_breaks_are_made_visible() -> None:
+    entry = shown(hit("a\nb\u202egnp.exe"), NOW, "project")
+
+    assert entry["hidden_characters"]
+    assert "contains hidden characters" in line(entry)
+    assert "\n" not in line(entry)
