@@ -1,0 +1,88 @@
+"""How a server process ends.
+
+A host ends a server by closing its stdin, by SIGTERM or by SIGINT, and kills it soon after. So an end has a clock
+that runs from the first sign of it in a thread of its own, whatever the event loop is doing at that moment; and the
+process is left by os._exit, which waits for no thread (rule R13).
+
+    calls at work 1.0 s -> last answers 0.3 s -> lifespan 0.5 s -> exit, at 1.9 s in any case
+
+This module imports nothing heavy, so that a program can watch for signals before it imports the rest of itself.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from memory_mcp.server.descriptors import fill_holes
+
+_LAST_RESORT_SECONDS = 1.9
+_FLUSH_SECONDS = 0.05
+
+
+class Ending:
+    """The one decision to end, taken by whichever thread sees the reason first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clock: threading.Timer | None = None
+        self._stop: Callable[[], object] | None = None
+
+    def attach(self, stop: Callable[[], object]) -> None:
+        """From now on there is something to stop; `stop` will be called from some thread, perhaps more than once."""
+        self._stop = stop
+
+    def start_clock(self) -> None:
+        """The client is gone: the server will see that too, but has no more time than this."""
+        with self._lock:
+            if self._clock is None:
+                self._clock = threading.Timer(_LAST_RESORT_SECONDS, leave, [0])
+                self._clock.daemon = True
+                self._clock.start()
+
+    def begin(self) -> None:
+        """End the server; while there is nothing to stop yet, at once."""
+        self.start_clock()
+        if self._stop is None:
+            leave(0)
+        self._stop()
+
+    def watch_signals(self) -> None:
+        """Begin on SIGTERM and SIGINT, even while the main thread, which has to call this, is stuck in foreign code.
+
+        Windows has no such signals: there, the end of stdin is the only regular end.
+        """
+        if sys.platform == "win32":
+            return
+        fill_holes()  # a stray write to a closed stderr would else be taken for a signal
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for what runs in the background
+                signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=[receiver], name="signals", daemon=True).start()
+
+    def _watch(self, receiver: socket.socket) -> None:
+        with receiver:
+            while receiver.recv(1):
+                self.begin()
+
+
+def leave(status: int) -> NoReturn:
+    """Exit at once; what is buffered for stderr gets a moment, unless nobody reads it."""
+    flusher = threading.Thread(target=_flush, name="flush", daemon=True)
+    flusher.start()
+    flusher.join(_FLUSH_SECONDS)
+    os._exit(status)
+
+
+def _flush() -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
