@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.server.mcpserver import Context
 
-from memory_mcp.errors import MemoryMcpError, TierUnavailableError
+from memory_mcp.errors import MemoryMcpError, TierError, TierUnavailableError
 from memory_mcp.models import Caller, Provenance
+from memory_mcp.server.faults import UNEXPECTED
 
 if TYPE_CHECKING:  # the service brings NumPy along, which the handshake does not wait for
     from memory_mcp.service import MemoryService
@@ -43,6 +44,7 @@ class Opening:
                 tasks.cancel_scope.cancel()
 
     async def _run(self) -> None:
+        # Served degraded: each call is told what is wrong, and a store that is mended meanwhile opens after all.
         while True:
             try:
                 async with self._open() as service:
@@ -50,10 +52,14 @@ class Opening:
                     self._settled.set()
                     await anyio.sleep_forever()
             except MemoryMcpError as error:
-                # served degraded: each call is told what is wrong, and a store that is mended meanwhile opens after all
                 log.error("memory_not_open: %s", type(error).__name__, exc_info=error.__cause__)
                 self._failure = error
-                self._settled.set()
+            except Exception:  # whatever it is, the client gets an answer and the log the trace
+                log.exception("memory_not_open")
+                self._failure = TierError("records", UNEXPECTED)
+            finally:
+                self._service = None
+            self._settled.set()
             await anyio.sleep(_RETRY_SECONDS)
 
     async def service(self) -> "MemoryService":

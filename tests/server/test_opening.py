@@ -1,0 +1,81 @@
+"""What a client is told while the memory behind its server cannot be opened."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import apsw
+import pytest
+from mcp import Client
+
+from memory_mcp.server.app import make_server
+from memory_mcp.server.desk import Desk, Opening
+from memory_mcp.service import MemoryService
+from memory_mcp.tiers.sqlite.lock import StoreLock
+from tests.memories import open_client, open_service, settings_for, text_of
+
+
+async def test_a_newer_schema_is_refused_in_words_and_left_untouched(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        await client.call_tool("remember", {"content": "Written by this version"})
+    connection = apsw.Connection(str(tmp_path / "memories.db"))
+    connection.pragma("user_version", 99)
+    connection.close()
+    before = (tmp_path / "memories.db").read_bytes()
+
+    async with open_client(settings_for(tmp_path)) as client:
+        assert len((await client.list_tools()).tools) == 8
+        result = await client.call_tool("recall", {"query": "x"})
+
+    assert result.is_error
+    assert "newer memory_mcp" in text_of(result)
+    assert (tmp_path / "memories.db").read_bytes() == before
+
+
+async def test_the_handshake_waits_for_no_lock_and_the_first_call_goes_on_once_it_is_free(tmp_path: Path) -> None:
+    lock = StoreLock(tmp_path / "memories.lock")
+    assert lock.acquire(0)
+    start = time.monotonic()
+    async with open_client(settings_for(tmp_path), ready=False) as client:
+        await client.list_tools()
+        answered = time.monotonic() - start
+        async with anyio.create_task_group() as tasks:
+
+            async def call() -> None:
+                result = await client.call_tool("remember", {"content": "It had to wait"})
+                assert not result.is_error
+
+            tasks.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            lock.release()
+    lock.close()
+
+    assert answered < 2
+
+
+async def test_an_unforeseen_failure_reaches_the_client_as_a_bland_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("memory_mcp.server.desk._RETRY_SECONDS", 0.01)
+    attempts = 0
+
+    @asynccontextmanager
+    async def failing_first() -> AsyncIterator[MemoryService]:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise RuntimeError("the secret is in the details")
+        async with open_service(settings_for(tmp_path)) as service:
+            yield service
+
+    async with Client(make_server(Desk(Opening(failing_first), "local", "project"))) as client:
+        first = await client.call_tool("recall", {})
+        with anyio.fail_after(20):
+            while (await client.call_tool("recall", {})).is_error:
+                pass
+
+    assert first.is_error
+    assert "secret" not in text_of(first)
+    assert "the secret is in the details" in caplog.text
