@@ -67,10 +67,11 @@ def split_words(text: str, *, for_index: bool) -> list[str]:
                 found.extend(part.lower() for part in parts)
             continue
         for piece in script.findall(run):
+            folded = _fold(piece)
             if _UNSPACED_START.match(piece):
-                found.extend(_pairs(_fold(piece), singles=for_index))
-            else:
-                found.append(_fold(piece))
+                found.extend(_pairs(folded, singles=for_index))
+            elif folded:  # accents alone leave nothing
+                found.append(folded)
     return found
 
 

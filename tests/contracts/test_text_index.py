@@ -51,30 +51,12 @@ async def test_words_find_their_text(open_store: OpenStore, text: str, query: st
         assert await found(store, query) == [text]
 
 
-HARMLESS = [
-    '"',
-    "'",
-    "don't",
-    "a-b",
-    "(",
-    ")",
-    "AND",
-    "OR NOT",
-    "NEAR(zebra, 2)",
-    "^",
-    "*",
-    "zebra*",
-    "\\",
-    "body:zebra",
-    "-zebra",
-    "{a b} : c",
-    "%",
-    "\0",
-]
+HARMLESS = """" ' don't a-b ( ) AND OR|NOT NEAR(zebra,2) ^ * zebra* \\ body:zebra -zebra {a|b}|:|c % ; --""".split()
 
 
 @pytest.mark.parametrize("query", HARMLESS)
 async def test_operators_are_words(open_store: OpenStore, query: str) -> None:
+    query = query.replace("|", " ")
     async with open_store() as store:
         await add(store, "a zebra and a near miss")
         await add(store, "quite different")

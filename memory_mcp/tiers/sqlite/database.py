@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -43,15 +44,16 @@ def sqlite_errors() -> Iterator[None]:
         raise StoreReadOnlyError(TIER) from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise StoreDamagedError(TIER, "The memory store's file is damaged. " + HOW_TO_RESTORE) from error
-    except apsw.CantOpenError as error:
-        raise TierError(TIER, "The memory store's file cannot be opened: check that its folder exists and belongs to you.") from error
+    except (apsw.CantOpenError, OSError) as error:
+        raise TierError(TIER, CANNOT_OPEN) from error
     except apsw.IOError as error:
         raise TierError(TIER, "The disk that holds the memory store gave an error. Nothing was written; see the log.") from error
 
 
+CANNOT_OPEN = "The memory store's file cannot be opened: check that its folder exists and belongs to you."
 HOW_TO_RESTORE = (
     "Nothing was changed or deleted. Restore a backup with `memory-mcp restore FILE`, "
-    "or move the file away (keep it) to start with an empty store; `memory-mcp doctor` tells more."
+    f"or move {FILE_NAME} and what is named after it away (keep them) to start with an empty store; `memory-mcp doctor` tells more."
 )
 
 
@@ -63,17 +65,36 @@ def migrations() -> list[str]:
 
 
 def prepare(folder: Path) -> Path:
-    """Make the data directory and the file, readable by their owner alone; the file's path."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the file, readable by its owner alone, if there is none; its path.
+
+    Raises:
+        StoreDamagedError: The file is gone or empty, but not its WAL, which SQLite would throw away.
+    """
     path = folder / FILE_NAME
-    # made before SQLite opens it, which gives its WAL the same permissions
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if (folder / f"{FILE_NAME}-wal").exists() and not (path.exists() and path.stat().st_size):
+        raise StoreDamagedError(TIER, f"{FILE_NAME} is missing or empty. " + HOW_TO_RESTORE)
+    # made before SQLite opens it, which gives its WAL the same permissions; one that is there is never
+    # opened by other means than SQLite: closing it would end the locks that this process has on it
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return path
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether a store is there that this process may not write."""
+    path = folder / FILE_NAME
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(folder, os.W_OK))
 
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     """A connection as the rules want it: WAL, every commit synced, no checkpoint but our own."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE)
+    if read_only:
+        # without a WAL nobody is writing, and SQLite could not make one to look into
+        unchanging = "" if path.with_name(f"{FILE_NAME}-wal").exists() else "&immutable=1"
+        name = f"file:{quote(str(path.absolute()))}?mode=ro{unchanging}"
+        connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    else:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
@@ -122,7 +143,19 @@ def migrate(connection: apsw.Connection) -> None:
         connection.execute("COMMIT")
 
 
-def open_writer(folder: Path, lock: StoreLock) -> apsw.Connection:
+def open_reader(folder: Path) -> apsw.Connection:
+    """Open a store that cannot be written, to read it."""
+    connection = connect(folder / FILE_NAME, read_only=True)
+    try:
+        if version_of(connection) < len(migrations()):
+            raise TierError(TIER, "The memory store is read-only, and too old to be read as it is: make its folder and files writable.")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_writer(folder: Path, lock: StoreLock, wait_seconds: float) -> apsw.Connection:
     """Open the store's file for writing, under its lock: made and migrated where need be.
 
     Raises:
@@ -131,8 +164,8 @@ def open_writer(folder: Path, lock: StoreLock) -> apsw.Connection:
     """
     if apsw_version() < OLDEST_SAFE_SQLITE:
         raise TierError(TIER, "SQLite 3.51.3 or later is needed: reinstall the package apsw-sqlite3mc.")
-    if not lock.acquire(LOCK_WAIT_SECONDS):
-        raise StoreBusyError(TIER, LOCK_WAIT_SECONDS)
+    if not lock.acquire(wait_seconds):
+        raise StoreBusyError(TIER, wait_seconds)
     try:
         connection = connect(prepare(folder))
         try:
@@ -153,5 +186,6 @@ def apsw_version() -> tuple[int, ...]:
 def faults(connection: apsw.Connection) -> list[str]:
     """What SQLite's own full check and the text index's say, in sentences."""
     found = [f"The store's file: {row[0]}" for row in connection.execute("PRAGMA integrity_check(5)") if row[0] != "ok"]
-    found += ["A row points to one that is not there." for _ in connection.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1")]
+    if not found:  # what is broken cannot be asked further
+        found += ["A row points to one that is not there." for _ in connection.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1")]
     return found

@@ -30,6 +30,13 @@ def scope_number(db: apsw.Connection, scope: Scope) -> int:
     return int(value(db, "SELECT number FROM scopes WHERE tenant = ? AND namespace = ?", (scope.tenant, scope.namespace)))
 
 
+def actor_number(db: apsw.Connection, actor: Provenance) -> int:
+    """The number of who writes, made at the first time."""
+    values = (actor.client, actor.user, actor.agent, actor.source)
+    db.execute("INSERT OR IGNORE INTO actors (client, user, agent, source) VALUES (?, ?, ?, ?)", values)
+    return int(value(db, "SELECT number FROM actors WHERE client = ? AND user = ? AND agent = ? AND source = ?", values))
+
+
 def next_revision(db: apsw.Connection, scope: int) -> int:
     """Move the scope's revision: whatever was derived from an older one is stale from here on."""
     return int(value(db, "UPDATE scopes SET revision = revision + 1 WHERE number = ? RETURNING revision", (scope,)))
@@ -75,19 +82,20 @@ class Derived:
                 "INSERT OR REPLACE INTO words (rowid, scope, body, labels) VALUES (?, ?, ?, ?)",
                 (memory, scope_word(scope), words.index_text(content), words.index_text(" ".join(labels))),
             )
-            self._owe_embedding(db, memory)
+            if is_embedded(db, memory):
+                db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
+            else:
+                owe(db, "embed", memory)
         else:
             db.execute("DELETE FROM words WHERE rowid = ?", (memory,))
             db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
         for tier in self.tiers:
             owe(db, tier, memory)
 
-    def _owe_embedding(self, db: apsw.Connection, memory: int) -> None:
-        current = "SELECT 1 FROM vectors v JOIN epochs e ON e.number = v.epoch WHERE v.memory = ? AND e.active"
-        if first(db, current, (memory,)):
-            db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
-        else:
-            owe(db, "embed", memory)
+
+def is_embedded(db: apsw.Connection, memory: int) -> bool:
+    """Whether the memory has a vector of the epoch that is embedded with now."""
+    return first(db, "SELECT 1 FROM vectors v JOIN epochs e ON e.number = v.epoch WHERE v.memory = ? AND e.active", (memory,)) is not None
 
 
 def owe(db: apsw.Connection, tier: str, memory: int) -> None:
@@ -123,9 +131,8 @@ def log_operation(
     entry = (number, scope, to_micros(now), action, bytes(subjects), actor.client, actor.user, actor.agent, actor.source, undoes)
     previous = first(db, "SELECT hash FROM operations WHERE number = ?", (number - 1,))
     db.execute(
-        "INSERT INTO operations (number, scope, at, action, subjects, client, user, agent, source, undoes, hash) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*entry, entry_hash(entry, previous[0] if previous else b"")),
+        "INSERT INTO operations (number, scope, at, action, subjects, actor, undoes, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (*entry[:5], actor_number(db, actor), undoes, entry_hash(entry, previous[0] if previous else b"")),
     )
 
 
@@ -136,10 +143,10 @@ def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
 
 
 OPERATION_COLUMNS = (
-    "o.number, s.tenant, s.namespace, o.at, o.action, o.subjects, o.client, o.user, o.agent, o.source, o.undoes, "
+    "o.number, s.tenant, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes, "
     "(SELECT number FROM operations WHERE undoes = o.number)"
 )
-OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope"
+OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope JOIN actors a ON a.number = o.actor"
 
 
 def operation_from(row: Sequence[Any]) -> Operation:

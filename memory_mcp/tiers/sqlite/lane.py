@@ -12,7 +12,7 @@ import apsw
 import structlog
 
 from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
-from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, LOCK_WAIT_SECONDS, TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, TIER, sqlite_errors
 from memory_mcp.tiers.sqlite.lock import StoreLock
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ class WriterLane:
     becomes of its neighbours, and its caller hears of it only after the commit.
     """
 
-    def __init__(self, connection: apsw.Connection, lock: StoreLock) -> None:
-        self._connection, self._lock = connection, lock
+    def __init__(self, connection: apsw.Connection, lock: StoreLock, wait_seconds: float) -> None:
+        self._connection, self._lock, self._wait_seconds = connection, lock, wait_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._wal_pages = 0
         self._closed = False
@@ -58,17 +58,17 @@ class WriterLane:
         self._jobs.put((write, future))
         waiter = asyncio.ensure_future(asyncio.wrap_future(future))
         try:
-            with anyio.move_on_after(LOCK_WAIT_SECONDS):
+            with anyio.move_on_after(self._wait_seconds):
                 return await asyncio.shield(waiter)
             if future.cancel():
-                raise StoreBusyError(TIER, LOCK_WAIT_SECONDS)
+                raise StoreBusyError(TIER, self._wait_seconds)
+            return await asyncio.shield(waiter)
         except asyncio.CancelledError:
             if not future.cancel():
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([waiter])
                 waiter.exception()  # looked at, so that it is not reported as lost
             raise
-        return await waiter
 
     async def close(self) -> None:
         """Finish what has queued, fold the WAL into the file, and end."""

@@ -10,7 +10,10 @@ from memory_mcp.models import Embedding, Note, Scope
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import LIVE
-from memory_mcp.tiers.sqlite.writes import epoch_number, put_vector
+from memory_mcp.tiers.sqlite.writes import epoch_number, is_active, put_vector
+
+_NEVER_SO_LATE = 86_400 * 1_000_000
+"""A note due later than in a day was put off before the clock was set back."""
 
 
 def claim(db: apsw.Connection, tier: str, limit: int, lease_seconds: float) -> list[Note]:
@@ -20,8 +23,8 @@ def claim(db: apsw.Connection, tier: str, limit: int, lease_seconds: float) -> l
         db,
         """SELECT o.number, s.tenant, s.namespace, m.id, o.attempts FROM outbox o
            JOIN memories m ON m.number = o.memory JOIN scopes s ON s.number = m.scope
-           WHERE o.tier = ? AND o.due <= ? ORDER BY o.due, o.number LIMIT ?""",
-        (tier, now, limit),
+           WHERE o.tier = ? AND (o.due <= ? OR o.due > ?) ORDER BY o.due, o.number LIMIT ?""",
+        (tier, now, now + _NEVER_SO_LATE, limit),
     )
     db.executemany("UPDATE outbox SET due = ? WHERE number = ?", [(now + int(lease_seconds * 1e6), row[0]) for row in rows])
     return [Note(row[0], tier, Scope(row[1], row[2]), UUID(bytes=row[3]), row[4]) for row in rows]
@@ -50,13 +53,19 @@ def contents(db: apsw.Connection, notes: Sequence[Note]) -> list[str | None]:
 
 
 def settle_embeddings(db: apsw.Connection, derived: journal.Derived, notes: Sequence[Note], embeddings: Sequence[Embedding | None]) -> None:
-    """`VectorSource.settle_embeddings`: a note replaced meanwhile, because the text changed, is left to the next round."""
+    """`VectorSource.settle_embeddings`.
+
+    What was overtaken is left to the next round: a note replaced because the text changed, and a vector
+    of an epoch that is embedded with no more.
+    """
     revisions: dict[int, int] = {}
     for note, embedding in zip(notes, embeddings, strict=True):
         row = first(db, "SELECT m.number, m.scope FROM outbox o JOIN memories m ON m.number = o.memory WHERE o.number = ?", (note.number,))
         if row is None:
             continue
         memory, scope = row
+        if embedding is not None and not is_active(db, embedding.epoch):
+            continue
         db.execute("DELETE FROM outbox WHERE number = ?", (note.number,))
         if embedding is None:
             continue
@@ -72,6 +81,8 @@ def adopt_epoch(db: apsw.Connection, epoch: str) -> int:
     """`VectorSource.adopt_epoch`."""
     number = epoch_number(db, epoch)
     db.execute("UPDATE epochs SET active = (number = ?) WHERE active <> (number = ?)", (number, number))
+    if db.changes():
+        db.execute("UPDATE scopes SET revision = revision + 1")
     db.execute(
         f"""INSERT OR IGNORE INTO outbox (tier, memory, due) SELECT 'embed', m.number, 0 FROM memories m
             WHERE {LIVE} AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.memory = m.number AND v.epoch = ?)""",

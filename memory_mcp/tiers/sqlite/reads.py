@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from memory_mcp.tiers.sqlite.rows import (
     LIVE,
     MEMORY_COLUMNS,
     MEMORY_TABLES,
+    VALID_FROM,
     WHEN,
     conditions,
     from_blobs,
@@ -58,11 +60,15 @@ def _numbers(db: apsw.Connection, scopes: Sequence[Scope]) -> str:
 
 
 def newest(db: apsw.Connection, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> list[Memory]:
-    """`RecordStore.newest`."""
+    """`RecordStore.newest`: each scope by itself, in the order of its index, then merged."""
     more, values = conditions(where)
     query = f"""SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
-                WHERE m.scope IN ({_numbers(db, scopes)}) AND {LIVE}{more} ORDER BY {WHEN} DESC, m.id LIMIT :limit OFFSET :offset"""
-    return [memory_from(row) for row in all_rows(db, query, {**values, "limit": limit, "offset": offset})]
+                WHERE m.scope = :scope AND {LIVE}{more} ORDER BY {WHEN} DESC, m.id LIMIT :limit"""
+    found: list[Memory] = []
+    for number in scope_numbers(db, scopes):
+        found += map(memory_from, all_rows(db, query, {**values, "scope": number, "limit": limit + offset}))
+    found.sort(key=lambda memory: (-to_micros(memory.when), memory.id.bytes))
+    return found[offset : offset + limit]
 
 
 def history(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
@@ -96,9 +102,9 @@ def _past_form(following: Memory, content: str | None, form: dict[str, Any]) -> 
         importance=form["importance"],
         confidence=form["confidence"],
         retention=form["retention"],
-        updated_at=from_micros(form["updated"]),
+        updated_at=moment("updated") or following.created_at,
         occurred_at=moment("occurred"),
-        valid_from=from_micros(form["valid_from"]),
+        valid_from=moment("valid_from") or moment("occurred") or following.created_at,
         valid_to=moment("valid_to"),
         expires_at=moment("expires"),
         superseded_by=UUID(hex=form["superseded_by"]) if form["superseded_by"] else None,
@@ -121,6 +127,9 @@ def search_text(db: apsw.Connection, scopes: Sequence[Scope], text: str, where: 
     match = f"{{scope}} : ({any_scope}) AND {{body labels}} : ({any_term})"
     return [Hit(UUID(bytes=row[0]), row[1]) for row in all_rows(db, query, {**values, "match": match, "limit": limit})]
 
+
+_CHUNK = 4096
+"""Vectors held at once by a search that reads them all."""
 
 _POINT_COLUMNS = f"m.id, v.vector, m.kind, m.domain, m.tags, {WHEN}, m.expires"
 
@@ -165,7 +174,7 @@ def search_vectors(db: apsw.Connection, scope: Scope, vectors: Matrix, where: Fi
                 WHERE m.scope IN ({_numbers(db, [scope])}) AND e.name = :epoch AND {LIVE}{more}"""
     rows = db.execute(query, {**values, "epoch": epoch})
     best: list[list[Hit]] = [[] for _ in vectors]
-    while chunk := list(_take(rows, 4096)):
+    while chunk := list(islice(rows, _CHUNK)):
         scores = vectors @ from_blobs([row[1] for row in chunk], vectors.shape[1]).T
         for kept, row_scores in zip(best, scores, strict=True):
             kept += [Hit(UUID(bytes=row[0]), float(score)) for row, score in zip(chunk, row_scores, strict=True)]
@@ -174,8 +183,7 @@ def search_vectors(db: apsw.Connection, scope: Scope, vectors: Matrix, where: Fi
     return best
 
 
-def _take(rows: Any, count: int) -> list[Any]:
-    return [row for row, _ in zip(rows, range(count), strict=False)]
+_PRESENT_EPOCH = "(SELECT number FROM epochs WHERE active)"
 
 
 def as_of(
@@ -183,9 +191,10 @@ def as_of(
 ) -> list[tuple[Memory, float]]:
     """`RecordStore.as_of`: valid time decides which memories, the record's own time which of their forms."""
     more, values = conditions(where)
-    query = f"""SELECT v.vector, m.number, {MEMORY_COLUMNS} FROM {MEMORY_TABLES} LEFT JOIN vectors v ON v.memory = m.number
+    query = f"""SELECT v.vector, m.number, {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
+                LEFT JOIN vectors v ON v.memory = m.number AND v.epoch = {_PRESENT_EPOCH}
                 WHERE m.scope IN ({_numbers(db, scopes)}) AND m.forgotten IS NULL
-                  AND m.valid_from <= :moment AND (m.valid_to IS NULL OR m.valid_to > :moment){more}"""
+                  AND {VALID_FROM} <= :moment AND (m.valid_to IS NULL OR m.valid_to > :moment){more}"""
     rows = all_rows(db, query, {**values, "moment": to_micros(moment)})
     then = _texts_at(db, moment, [row[1] for row in rows])
     terms = set(words.query_terms(text))
@@ -202,8 +211,8 @@ def as_of(
 
 def _texts_at(db: apsw.Connection, moment: datetime, numbers: Sequence[int]) -> dict[int, tuple[str, bytes | None]]:
     """The texts, with vectors, of those memories that were rewritten after `moment`."""
-    query = """SELECT memory, content, vector FROM versions WHERE memory IN (SELECT value FROM json_each(?)) AND replaced > ?
-               AND content IS NOT NULL ORDER BY memory, n DESC"""
+    query = f"""SELECT memory, content, iif(epoch = {_PRESENT_EPOCH}, vector, NULL) FROM versions
+                WHERE memory IN (SELECT value FROM json_each(?)) AND replaced > ? AND content IS NOT NULL ORDER BY memory, n DESC"""
     return {memory: (content, vector) for memory, content, vector in all_rows(db, query, (json.dumps(list(numbers)), to_micros(moment)))}
 
 
@@ -211,7 +220,8 @@ def _likeness(content: str, blob: bytes | None, vector: Matrix | None, terms: se
     shared = len(terms.intersection(words.split_words(content, for_index=True))) / len(terms) if terms else 0.0
     if vector is None or blob is None or len(blob) != 2 * len(vector):
         return shared
-    return 0.7 * max(0.0, float(from_blobs([blob], len(vector))[0] @ vector)) + 0.3 * shared
+    similarity = float(from_blobs([blob], len(vector))[0] @ vector)
+    return 0.7 * min(1.0, max(0.0, similarity)) + 0.3 * shared
 
 
 def counts(db: apsw.Connection, tenant: str) -> StoreCounts:
@@ -228,14 +238,17 @@ def counts(db: apsw.Connection, tenant: str) -> StoreCounts:
         return int(value(db, sql, values))
 
     mine = "memories m JOIN scopes s ON s.number = m.scope WHERE s.tenant = ?"
+    query = """SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.number = o.memory JOIN scopes s ON s.number = m.scope
+               WHERE s.tenant = ? GROUP BY o.tier"""
+    waiting = dict(all_rows(db, query, (tenant,)))
     return StoreCounts(
         by_namespace=dict(live),
         by_kind=dict(kinds),
         forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL", tenant),
         superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", tenant),
-        unembedded=one("SELECT count(*) FROM outbox WHERE tier = 'embed'"),
+        unembedded=waiting.get("embed", 0),
         operations=one("SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE s.tenant = ?", tenant),
-        outbox=dict(all_rows(db, "SELECT tier, count(*) FROM outbox GROUP BY tier")),
+        outbox=waiting,
         bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
     )
 
@@ -251,9 +264,12 @@ def verify_chain(db: apsw.Connection) -> int | None:
     """`OperationLog.verify_chain`."""
     previous, expected = b"", 1
     for *entry, stored in db.execute(
-        "SELECT number, scope, at, action, subjects, client, user, agent, source, undoes, hash FROM operations ORDER BY number"
+        """SELECT o.number, scope, at, action, subjects, client, user, agent, source, undoes, hash
+           FROM operations o LEFT JOIN actors a ON a.number = o.actor ORDER BY o.number"""
     ):
         if entry[0] != expected or journal.entry_hash(entry, previous) != stored:
             return expected
         previous, expected = stored, expected + 1
-    return None
+    # every operation is the last of some memory, or ended a form of one
+    last = value(db, "SELECT max((SELECT max(operation) FROM memories), (SELECT coalesce(max(operation), 0) FROM versions))")
+    return expected if last is not None and last >= expected else None

@@ -14,13 +14,14 @@ from memory_mcp.tiers.sqlite.query import first
 
 LIVE = "m.forgotten IS NULL AND m.superseded_by IS NULL"
 WHEN = "coalesce(m.occurred, m.created)"
+VALID_FROM = "coalesce(m.valid_from, m.occurred, m.created)"
 
 MEMORY_COLUMNS = (
     "m.id, s.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
-    "m.retention, m.created, m.updated, m.occurred, m.valid_from, m.valid_to, m.expires, m.superseded_by, m.forgotten, "
-    "m.client, m.user, m.agent, m.source, m.change, u.recalled, u.last"
+    f"m.retention, m.created, coalesce(m.updated, m.created), m.occurred, {VALID_FROM}, m.valid_to, m.expires, m.superseded_by, "
+    "m.forgotten, a.client, a.user, a.agent, a.source, m.change, u.recalled, u.last"
 )
-MEMORY_TABLES = "memories m JOIN scopes s ON s.number = m.scope LEFT JOIN uses u ON u.memory = m.number"
+MEMORY_TABLES = "memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor LEFT JOIN uses u ON u.memory = m.number"
 
 Row = Sequence[Any]
 

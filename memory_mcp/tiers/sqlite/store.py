@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from uuid import UUID
 import anyio
 import apsw
 
+from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.models import (
     Added,
     Changes,
@@ -30,10 +31,11 @@ from memory_mcp.models import (
     Version,
 )
 from memory_mcp.tiers.sqlite import database, outbox, reads, writes
-from memory_mcp.tiers.sqlite.database import sqlite_errors
+from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
+from memory_mcp.tiers.sqlite.presence import present
 
 T = TypeVar("T")
 
@@ -43,8 +45,9 @@ _READERS = 4
 class SqliteStore:
     """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file."""
 
-    def __init__(self, folder: Path, lane: WriterLane, derived: Derived) -> None:
+    def __init__(self, folder: Path, lane: WriterLane | None, derived: Derived) -> None:
         self.folder = folder
+        self._closed = False
         self._lane, self._derived = lane, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._limiter = anyio.CapacityLimiter(_READERS)
@@ -52,40 +55,51 @@ class SqliteStore:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, folder: Path, *, derived_tiers: Sequence[str] = ()) -> AsyncIterator["SqliteStore"]:
+    async def open(
+        cls, folder: Path, *, derived_tiers: Sequence[str] = (), lock_wait_seconds: float = database.LOCK_WAIT_SECONDS
+    ) -> AsyncIterator["SqliteStore"]:
         """Open the data directory's store, making it where there is none; close it on leaving.
+
+        A store that this process may not write is opened all the same: every write then raises StoreReadOnlyError.
 
         Raises:
             StoreBusyError, StoreDamagedError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
         """
         lock = StoreLock(folder / database.LOCK_NAME)
+        with ExitStack() as held:
 
-        def opened() -> apsw.Connection:
-            with sqlite_errors():
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return database.open_writer(folder, lock)
+            def opened() -> WriterLane | None:
+                with sqlite_errors():
+                    if database.is_read_only(folder):
+                        database.open_reader(folder).close()
+                        return None
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    held.enter_context(present(folder, lock_wait_seconds))
+                    try:
+                        return WriterLane(database.open_writer(folder, lock, lock_wait_seconds), lock, lock_wait_seconds)
+                    except BaseException:
+                        lock.close()
+                        raise
 
-        connection = await anyio.to_thread.run_sync(opened)
-        store = cls(folder, WriterLane(connection, lock), Derived(tuple(derived_tiers)))
-        try:
-            yield store
-        finally:
-            with anyio.CancelScope(shield=True):
-                await store._close()
+            store = cls(folder, await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
+            try:
+                yield store
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await store._close()
 
     async def _close(self) -> None:
-        async with self._all_readers():
-            for connection in self._opened:
-                connection.close()
-        await self._lane.close()
-
-    @asynccontextmanager
-    async def _all_readers(self) -> AsyncIterator[None]:
-        for _ in range(_READERS):
+        self._closed = True
+        for _ in range(_READERS):  # none is left at work
             await self._limiter.acquire_on_behalf_of(object())
-        yield
+        for connection in self._opened:
+            connection.close()
+        if self._lane is not None:
+            await self._lane.close()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
+        if self._closed:
+            raise TierError(TIER, "The memory store is closed.")
         return await anyio.to_thread.run_sync(self._with_reader, read, limiter=self._limiter)
 
     def _with_reader(self, read: Callable[[apsw.Connection], T]) -> T:
@@ -93,7 +107,7 @@ class SqliteStore:
             try:
                 connection = self._readers.get_nowait()
             except queue.Empty:
-                connection = database.connect(self.folder / database.FILE_NAME)
+                connection = database.connect(self.folder / database.FILE_NAME, read_only=self._lane is None)
                 connection.pragma("query_only", True)
                 self._opened.append(connection)
             try:
@@ -105,6 +119,8 @@ class SqliteStore:
                 self._readers.put(connection)
 
     async def _write(self, write: Write[T]) -> T:
+        if self._lane is None:
+            raise StoreReadOnlyError(TIER)
         return await self._lane.run(write)
 
     # RecordStore

@@ -15,7 +15,7 @@ from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
-from memory_mcp.tiers.sqlite.rows import LIVE, scope_numbers, to_blob, to_json
+from memory_mcp.tiers.sqlite.rows import LIVE, VALID_FROM, scope_numbers, to_blob, to_json
 
 UNDOABLE = ("remember", "update", "forget")
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
@@ -29,27 +29,21 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
     scope = journal.scope_number(db, draft.scope)
     twin = _live(db, [scope], "m.fingerprint = ?", draft.fingerprint)
     if twin and not draft.supersedes and draft.key in ("", twin[0][3]) and not _expired(twin[0], draft.now):
-        return keep_receipt(db, draft, Added(UUID(bytes=twin[0][1]), "already_known", None))
+        known = Added(UUID(bytes=twin[0][1]), "already_known", None, embedded=journal.is_embedded(db, twin[0][0]))
+        return keep_receipt(db, draft, known)
     replaced = {row[0]: row for row in [*twin, *_superseded(db, draft, scope, within)]}
     operation = journal.next_operation(db)
     valid_from = draft.valid_from or draft.occurred_at or draft.now
-    for number, _, other, _, _ in replaced.values():
-        journal.keep_form(db, number, operation, draft.now, content=False)
-        db.execute(
-            """UPDATE memories SET superseded_by = ?, valid_to = coalesce(valid_to, max(valid_from, ?)), operation = ?, change = ?
-               WHERE number = ?""",
-            (draft.id.bytes, to_micros(valid_from), operation, journal.next_revision(db, other), number),
-        )
-        derived.touch(db, number)
-    number = _insert(db, draft, scope, to_micros(valid_from), operation)
+    for row in replaced.values():
+        _end(db, derived, row, draft.id, valid_from, operation, draft.now)
+    number = _insert(db, draft, scope, operation)
     if embedding is not None:
         put_vector(db, number, embedding)
     derived.touch(db, number)
     journal.log_operation(db, operation, scope, "remember", [number, *replaced], draft.provenance, draft.now)
-    known = [row for row in replaced.values() if not _expired(row, draft.now)]
-    status: AddStatus = "superseded" if known else "stored"
-    ended = tuple(UUID(bytes=row[1]) for row in known)
-    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, embedded=embedding is not None))
+    ended = tuple(UUID(bytes=row[1]) for row in replaced.values() if not _expired(row, draft.now))
+    status: AddStatus = "superseded" if ended else "stored"
+    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, embedded=journal.is_embedded(db, number)))
 
 
 def _live(db: apsw.Connection, scopes: Sequence[int], condition: str, value: Any) -> list[Any]:
@@ -60,6 +54,19 @@ def _live(db: apsw.Connection, scopes: Sequence[int], condition: str, value: Any
 
 def _expired(row: Sequence[Any], now: datetime) -> bool:
     return row[4] is not None and row[4] <= to_micros(now)
+
+
+def _end(
+    db: apsw.Connection, derived: Derived, row: Sequence[Any], successor: UUID, since: datetime, operation: int, now: datetime
+) -> None:
+    number, scope = row[0], row[2]
+    journal.keep_form(db, number, operation, now, content=False)
+    db.execute(
+        f"""UPDATE memories AS m SET superseded_by = ?, valid_to = coalesce(valid_to, max({VALID_FROM}, ?)), operation = ?, change = ?
+            WHERE number = ?""",
+        (successor.bytes, to_micros(since), operation, journal.next_revision(db, scope), number),
+    )
+    derived.touch(db, number)
 
 
 def _superseded(db: apsw.Connection, draft: Draft, scope: int, within: Sequence[Scope]) -> list[Any]:
@@ -73,7 +80,7 @@ def _superseded(db: apsw.Connection, draft: Draft, scope: int, within: Sequence[
     return found
 
 
-def _insert(db: apsw.Connection, draft: Draft, scope: int, valid_from: int, operation: int) -> int:
+def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int) -> int:
     now = to_micros(draft.now)
     row: dict[str, Any] = {
         "id": draft.id.bytes,
@@ -89,20 +96,19 @@ def _insert(db: apsw.Connection, draft: Draft, scope: int, valid_from: int, oper
         "confidence": draft.confidence,
         "retention": draft.retention,
         "created": now,
-        "updated": now,
         "occurred": None if draft.occurred_at is None else to_micros(draft.occurred_at),
-        "valid_from": valid_from,
+        "valid_from": None if draft.valid_from is None else to_micros(draft.valid_from),
         "expires": None if draft.expires_at is None else to_micros(draft.expires_at),
         "fingerprint": draft.fingerprint,
         "salt": os.urandom(16),
-        "client": draft.provenance.client,
-        "user": draft.provenance.user,
-        "agent": draft.provenance.agent,
-        "source": draft.provenance.source,
+        "actor": journal.actor_number(db, draft.provenance),
         "change": journal.next_revision(db, scope),
         "operation": operation,
     }
-    db.execute(f"INSERT INTO memories ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+    try:
+        db.execute(f"INSERT INTO memories ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+    except apsw.ConstraintError as error:
+        raise ConflictError("A memory of this id was stored before: use a new id.") from error
     return db.last_insert_rowid()
 
 
@@ -123,6 +129,11 @@ def epoch_number(db: apsw.Connection, epoch: str) -> int:
     return int(value(db, "SELECT number FROM epochs WHERE name = ?", (epoch,)))
 
 
+def is_active(db: apsw.Connection, epoch: str) -> bool:
+    """Whether vectors are made in this epoch now."""
+    return bool(value(db, "SELECT active FROM epochs WHERE number = ?", (epoch_number(db, epoch),)))
+
+
 def revise(
     db: apsw.Connection,
     derived: Derived,
@@ -135,6 +146,10 @@ def revise(
     """`RecordStore.revise`."""
     number, scope = _one_live(db, scopes, memory_id)
     operation = journal.next_operation(db)
+    twins = _live(db, [scope], "m.fingerprint = ?", changes.fingerprint) if changes.fingerprint else []
+    expired = [twin for twin in twins if twin[0] != number and _expired(twin, now)]
+    for twin in expired:
+        _end(db, derived, twin, memory_id, now, operation, now)
     journal.keep_form(db, number, operation, now, content=changes.content is not None)
     new: dict[str, Any] = {"updated": to_micros(now), "operation": operation, "change": journal.next_revision(db, scope)}
     given: dict[str, tuple[Any, Callable[[Any], Any]]] = {
@@ -158,7 +173,7 @@ def revise(
     if changes.embedding is not None:
         put_vector(db, number, changes.embedding)
     derived.touch(db, number)
-    return _logged(db, operation, scope, "update", [number], actor, now)
+    return _logged(db, operation, scope, "update", [number, *(twin[0] for twin in expired)], actor, now)
 
 
 def _one_live(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> tuple[int, int]:
@@ -254,7 +269,7 @@ def _undoable(db: apsw.Connection, scope: Scope, number: int | None, actor: Prov
         row = first(
             db,
             f"""SELECT o.number FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND s.namespace = ? AND o.client = ? AND o.action IN {UNDOABLE}
+                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND o.action IN {UNDOABLE}
                   AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT 1""",
             (scope.tenant, scope.namespace, actor.client),
         )

@@ -9,6 +9,15 @@ CREATE TABLE scopes (
     UNIQUE (tenant, namespace)
 ) STRICT;
 
+CREATE TABLE actors (
+    number INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    user   TEXT NOT NULL,
+    agent  TEXT NOT NULL,
+    source TEXT NOT NULL,
+    UNIQUE (client, user, agent, source)
+) STRICT;
+
 CREATE TABLE memories (
     number        INTEGER PRIMARY KEY,
     id            BLOB NOT NULL UNIQUE,
@@ -24,19 +33,16 @@ CREATE TABLE memories (
     confidence    REAL NOT NULL,
     retention     TEXT NOT NULL,
     created       INTEGER NOT NULL,
-    updated       INTEGER NOT NULL,
+    updated       INTEGER,                 -- NULL: created
     occurred      INTEGER,
-    valid_from    INTEGER NOT NULL,
+    valid_from    INTEGER,                 -- NULL: occurred, else created
     valid_to      INTEGER,
     expires       INTEGER,
     superseded_by BLOB,
     forgotten     INTEGER,
     fingerprint   BLOB NOT NULL,
     salt          BLOB NOT NULL,           -- keys this memory's digests in the log; gone once it is erased
-    client        TEXT NOT NULL,
-    user          TEXT NOT NULL,
-    agent         TEXT NOT NULL,
-    source        TEXT NOT NULL,
+    actor         INTEGER NOT NULL REFERENCES actors (number),
     change        INTEGER NOT NULL,        -- the scope's revision when this row last changed
     operation     INTEGER NOT NULL         -- the operation that made its present form
 ) STRICT;
@@ -61,7 +67,7 @@ CREATE TABLE vectors (
 CREATE VIRTUAL TABLE words USING fts5 (
     scope, body, labels,
     content = '', contentless_delete = 1,
-    tokenize = "porter unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'"
+    tokenize = 'porter ascii'              -- words.py has folded and split them; every other character belongs to its word
 );
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 
@@ -82,7 +88,6 @@ CREATE TABLE versions (
     vector    BLOB,
     PRIMARY KEY (memory, n)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX versions_by_operation ON versions (operation);
 
 CREATE TABLE operations (
     number    INTEGER PRIMARY KEY,
@@ -90,14 +95,10 @@ CREATE TABLE operations (
     at        INTEGER NOT NULL,
     action    TEXT NOT NULL,
     subjects  BLOB NOT NULL,               -- per memory: its id, then 16 bytes keyed digest of its new content
-    client    TEXT NOT NULL,
-    user      TEXT NOT NULL,
-    agent     TEXT NOT NULL,
-    source    TEXT NOT NULL,
+    actor     INTEGER NOT NULL REFERENCES actors (number),
     undoes    INTEGER,
     hash      BLOB NOT NULL                -- over this entry and the hash of the one before it
 ) STRICT;
-CREATE INDEX operations_by_scope ON operations (scope, number);
 CREATE UNIQUE INDEX undone_once ON operations (undoes) WHERE undoes IS NOT NULL;
 
 CREATE TABLE outbox (
