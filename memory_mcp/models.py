@@ -91,7 +91,7 @@ class Draft:
     """A memory about to be stored, checked and complete but for its vector.
 
     Attributes:
-        fingerprint: 16 bytes that are equal for the same text (see `remember.drafts`).
+        fingerprint: 12 bytes that are equal for the same text (see `remember.drafts`).
         supersedes: Memories that this one replaces.
         idempotency_key: Empty, or a name under which repeating the call returns the first receipt.
         request_digest: 16 bytes over everything the caller gave, to tell a repetition from a clash.

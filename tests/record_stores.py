@@ -57,7 +57,7 @@ def new_id() -> UUID:
 
 
 def fingerprint(content: str) -> bytes:
-    return hashlib.blake2b(content.encode(), digest_size=16).digest()
+    return hashlib.blake2b(content.encode(), digest_size=12).digest()
 
 
 def draft(content: str, scope: Scope = HOME, **fields: Any) -> Draft:

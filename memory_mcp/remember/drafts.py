@@ -77,9 +77,9 @@ def draft(request: RememberRequest, scope: Scope, caller: Caller, now: datetime)
 
 
 def fingerprint(content: str, kind: str, session_id: str, occurred_at: datetime | None) -> bytes:
-    """16 bytes, equal for what is the same memory: the same text, and for a chat or event the same occasion."""
+    """12 bytes, equal for what is the same memory: the same text, and for a chat or event the same occasion."""
     occasion = [session_id, occurred_at.isoformat() if occurred_at else ""] if kind in EPISODIC_KINDS else []
-    return hashlib.blake2b("\0".join([words.same_text(content), *occasion]).encode(), digest_size=16).digest()
+    return hashlib.blake2b("\0".join([words.same_text(content), *occasion]).encode(), digest_size=12).digest()
 
 
 def _digest(request: RememberRequest, scope: Scope) -> bytes:

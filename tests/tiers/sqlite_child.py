@@ -22,7 +22,7 @@ HOME = Scope("local", "home")
 
 
 def draft(content: str) -> Draft:
-    fingerprint = hashlib.blake2b(content.encode(), digest_size=16).digest()
+    fingerprint = hashlib.blake2b(content.encode(), digest_size=12).digest()
     return Draft(id=uuid4(), scope=HOME, content=content, fingerprint=fingerprint, now=datetime.now(UTC))
 
 

@@ -17,9 +17,11 @@ from memory_mcp.tiers.sqlite.query import first, only, value
 from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json
 
 _PLAIN = (
-    "kind domain tags metadata key session_id importance confidence retention updated occurred valid_from valid_to expires forgotten "
+    "kind domain tags metadata key session_id importance confidence short_term updated occurred valid_from valid_to expires forgotten "
     "operation"
 ).split()
+_HASH_BYTES = 20
+_DIGEST_BYTES = 12
 _BLOBS = ("superseded_by", "fingerprint")
 _FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', hex(m.{name})" for name in _BLOBS)])
 
@@ -127,7 +129,7 @@ def log_operation(
     subjects = bytearray()
     for memory in memories:
         memory_id, content, salt = only(db, "SELECT id, content, salt FROM memories WHERE number = ?", (memory,))
-        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=16).digest()
+        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
     entry = (number, scope, to_micros(now), action, bytes(subjects), actor.client, actor.user, actor.agent, actor.source, undoes)
     previous = first(db, "SELECT hash FROM operations WHERE number = ?", (number - 1,))
     db.execute(
@@ -137,9 +139,9 @@ def log_operation(
 
 
 def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
-    """32 bytes over one entry of the log and the hash of the one before it."""
+    """20 bytes over one entry of the log and the hash of the one before it."""
     plain = [value.hex() if isinstance(value, bytes) else value for value in entry]
-    return hashlib.blake2b(previous + to_json(plain).encode(), digest_size=32).digest()
+    return hashlib.blake2b(previous + to_json(plain).encode(), digest_size=_HASH_BYTES).digest()
 
 
 OPERATION_COLUMNS = (
@@ -151,7 +153,7 @@ OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope JOIN actors
 
 def operation_from(row: Sequence[Any]) -> Operation:
     """An operation from a row of `OPERATION_COLUMNS`."""
-    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 32))
+    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 16 + _DIGEST_BYTES))
     return Operation(
         number=row[0],
         scope=Scope(row[1], row[2]),

@@ -101,7 +101,7 @@ def _past_form(following: Memory, content: str | None, form: dict[str, Any]) -> 
         session_id=form["session_id"],
         importance=form["importance"],
         confidence=form["confidence"],
-        retention=form["retention"],
+        retention="short_term" if form["short_term"] else "long_term",
         updated_at=moment("updated") or following.created_at,
         occurred_at=moment("occurred"),
         valid_from=moment("valid_from") or moment("occurred") or following.created_at,

@@ -18,7 +18,7 @@ VALID_FROM = "coalesce(m.valid_from, m.occurred, m.created)"
 
 MEMORY_COLUMNS = (
     "m.id, s.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
-    f"m.retention, m.created, coalesce(m.updated, m.created), m.occurred, {VALID_FROM}, m.valid_to, m.expires, m.superseded_by, "
+    f"m.short_term, m.created, coalesce(m.updated, m.created), m.occurred, {VALID_FROM}, m.valid_to, m.expires, m.superseded_by, "
     "m.forgotten, a.client, a.user, a.agent, a.source, m.change, u.recalled, u.last"
 )
 MEMORY_TABLES = "memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor LEFT JOIN uses u ON u.memory = m.number"
@@ -40,7 +40,7 @@ def memory_from(row: Row) -> Memory:
         session_id=row[9],
         importance=row[10],
         confidence=row[11],
-        retention=row[12],
+        retention="short_term" if row[12] else "long_term",
         created_at=from_micros(row[13]),
         updated_at=from_micros(row[14]),
         occurred_at=_moment(row[15]),

@@ -31,7 +31,7 @@ CREATE TABLE memories (
     session_id    TEXT NOT NULL,
     importance    REAL NOT NULL,
     confidence    REAL NOT NULL,
-    retention     TEXT NOT NULL,
+    short_term    INTEGER NOT NULL,        -- 1: retention short_term; 0: long_term
     created       INTEGER NOT NULL,
     updated       INTEGER,                 -- NULL: created
     occurred      INTEGER,
@@ -94,7 +94,7 @@ CREATE TABLE operations (
     scope     INTEGER NOT NULL REFERENCES scopes (number),
     at        INTEGER NOT NULL,
     action    TEXT NOT NULL,
-    subjects  BLOB NOT NULL,               -- per memory: its id, then 16 bytes keyed digest of its new content
+    subjects  BLOB NOT NULL,               -- per memory: its id, then 12 bytes keyed digest of its new content
     actor     INTEGER NOT NULL REFERENCES actors (number),
     undoes    INTEGER,
     hash      BLOB NOT NULL                -- over this entry and the hash of the one before it
