@@ -6,11 +6,12 @@ The first of these that names a value wins: the command line, the environment (`
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
@@ -51,7 +52,8 @@ class RecallSettings(Section):
 
     candidates: int = Field(default=200, ge=10, le=5_000, description="taken from each search before they are fused")
     weight_dense: float = Field(default=1.0, ge=0, le=10, description="of the similarity in meaning, in standard deviations; 0: off")
-    weight_lexical: float = Field(default=0.3, ge=0, le=10, description="of the words in common, in standard deviations; 0: off")
+    weight_lexical: float = Field(default=2.5, ge=0, le=10, description="of the best match by words, in the same deviations; 0: off")
+    weight_attribute: float = Field(default=2.0, ge=0, le=10, description="of a tag or metadata value that the question names; 0: off")
     weight_importance: float = Field(default=0.1, ge=0, le=10, description="of the importance a memory was given; 0: off")
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
@@ -107,12 +109,27 @@ def load_settings(*, data_dir: Path | None = None, namespace: str = "") -> Setti
     given = _read(path, must_exist=bool(named))
     if "data_dir" in given:
         raise ConfigError(f"{path}: data_dir cannot be set in the file that lies in it. Use --data-dir or MEMORY_MCP_DATA_DIR.")
+    _refuse_unknown_sections()
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors(include_input=False))
         raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None
+    except SettingsError as error:
+        raise ConfigError(f"The environment is wrong: {error}. Set single keys, like MEMORY_MCP_RECALL__CANDIDATES=200.") from None
     return settings.model_copy(update={"data_dir": folder, **({"namespace": namespace} if namespace else {})})
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    return "there is no such key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _refuse_unknown_sections() -> None:
+    """What pydantic passes over: a variable of no section; other names after the prefix may be somebody else's."""
+    for name in os.environ:
+        section, nested, _ = name.upper().removeprefix("MEMORY_MCP_").partition("__")
+        if nested and name.upper().startswith("MEMORY_MCP_") and section.lower() not in Settings.model_fields:
+            raise ConfigError(f"The environment is wrong: {name} belongs to no section. See config.example.toml.")
 
 
 def _read(path: Path, *, must_exist: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from memory_mcp.namespaces import client_namespace
 from memory_mcp.remember import door
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
+from memory_mcp.server.refusal import refuse_client
 from memory_mcp.server.runner import run_stdio
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def serve(arguments: Sequence[str]) -> NoReturn:
             door.namespace(settings.namespace)
     except (ConfigError, ValueError) as error:
         print(f"memory-mcp: {error}", file=sys.stderr)  # noqa: T201
+        refuse_client(str(error))
         sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured, behind the handshake
     namespace = client_namespace(settings.namespace, os.environ, working_directory(), Path.home())

@@ -1,0 +1,192 @@
+"""The command line: one function a command, each a thin door like a tool."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import anyio
+import typer
+from rich.console import Console
+
+from memory_mcp import __version__
+from memory_mcp.cli import serve as serving
+from memory_mcp.cli import tables
+from memory_mcp.cli.checks import Doctor
+from memory_mcp.clock import utc_now
+from memory_mcp.config import CONFIG_NAME, Settings, load_settings
+from memory_mcp.errors import ConfigError, MemoryMcpError, RequestError
+from memory_mcp.log import configure_log
+from memory_mcp.models import Caller, Provenance
+from memory_mcp.namespaces import client_namespace
+from memory_mcp.remember import door
+from memory_mcp.tiers.sqlite import backup as copies
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Long-term memory for any MCP client. Without a command it serves MCP over stdin and stdout.",
+)
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (default: ~/.memory-mcp).")]
+Namespace = Annotated[str, typer.Option("--namespace", help="The project that is meant (default: found from the working directory).")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+_MODEL_WAIT_SECONDS = 3.0
+
+
+@app.callback()
+def _common() -> None:
+    pass
+
+
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def serve(ctx: typer.Context) -> None:
+    """Serve MCP over stdin and stdout: what a client's configuration names."""
+    serving.serve(ctx.args)
+
+
+@app.command()
+def stats(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
+    """How much is remembered where, and how the memory is doing."""
+    with _in_one_line():
+        settings = _settings(data_dir, namespace)
+        if not (settings.data_dir / FILE_NAME).exists():
+            raise RequestError(f"There is no memory store in {settings.data_dir}; it is made when a client first starts the server.")
+        facts = anyio.run(_statistics, settings)
+        _print_json(facts) if as_json else tables.print_statistics(Console(), facts)
+
+
+async def _statistics(settings: Settings) -> dict[str, Any]:
+    # heavy, and not needed by the other commands
+    from memory_mcp.assembly import open_memory  # noqa: PLC0415
+    from memory_mcp.server.render import statistics_facts  # noqa: PLC0415
+
+    namespace = client_namespace(settings.namespace, os.environ, serving.working_directory(), Path.home())
+    async with open_memory(settings) as service:
+        with anyio.move_on_after(_MODEL_WAIT_SECONDS):
+            while service.sources.embedder.state.phase == "loading":  # noqa: ASYNC110 - there is a state to look at, no event
+                await anyio.sleep(0.05)
+        try:
+            return statistics_facts(await service.stats(Caller("local", namespace, Provenance(client="memory-mcp"))))
+        except MemoryMcpError as error:
+            failure = error  # raised out here, so that no task group wraps it
+    raise failure
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
+    """Look for what is wrong, and say what to do about it; exit status 1 if there is something."""
+    with _in_one_line():
+        console = Console(stderr=as_json)
+        with console.status("Looking at the store and loading the model ...") as status:
+            checks = anyio.run(Doctor(_settings(data_dir, namespace), status.update).examine)
+        wrong = [check for check in checks if check.state == "wrong"]
+        if as_json:
+            _print_json({"ok": not wrong, "checks": [check.facts() for check in checks]})
+        else:
+            tables.print_checks(console, checks)
+        if wrong:
+            raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy all memories into one file, while servers go on working."""
+    with _in_one_line():
+        made = copies.backup(_settings(data_dir).data_dir, file.expanduser().absolute(), force=force)
+        if as_json:
+            _print_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
+        else:
+            _say(f"Saved {_memories(made.memories)} ({tables.size(made.size_bytes)}), checked, to {made.path}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy that `backup` made.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of all memories; those that are there now are kept aside."""
+    with _in_one_line():
+        done = copies.restore(_settings(data_dir).data_dir, file.expanduser().absolute(), utc_now())
+        if as_json:
+            _print_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or "")})
+        else:
+            kept = f"\nWhat was there before is kept as {done.kept}" if done.kept else ""
+            _say(f"Restored {_memories(done.memories)} to {done.path}{kept}")
+
+
+@app.command()
+def where(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Where everything lies."""
+    with _in_one_line():
+        settings = _settings(data_dir)
+        named = os.environ.get("MEMORY_MCP_CONFIG")
+        paths = {
+            "data directory": settings.data_dir,
+            "memories": settings.data_dir / FILE_NAME,
+            "models": settings.data_dir / "models",
+            "configuration": Path(named).expanduser() if named else settings.data_dir / CONFIG_NAME,
+        }
+        if as_json:
+            _print_json({name.replace(" ", "_"): {"path": str(path), "exists": path.exists()} for name, path in paths.items()})
+        else:
+            for name, path in paths.items():
+                _say(f"{name:<16}{path}{'' if path.exists() else '  (not there yet)'}")
+
+
+@app.command()
+def version() -> None:
+    """The version of this program."""
+    _say(__version__)
+
+
+def _settings(data_dir: Path | None, namespace: str = "") -> Settings:
+    settings = load_settings(data_dir=data_dir, namespace=namespace)
+    if settings.namespace:
+        door.namespace(settings.namespace)
+    configure_log("error")
+    return settings
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What goes wrong is said on stderr in one line: status 2 for a bad configuration, else 1."""
+    try:
+        yield
+    except ConfigError as error:
+        _leave(str(error), 2)
+    except MemoryMcpError as error:
+        _leave(str(error), 1)
+    except OSError as error:
+        _leave(f"{error.filename or 'the file'}: {error.strerror}.", 1)
+    except KeyboardInterrupt:
+        _leave("Interrupted.", 130)
+
+
+def _leave(sentence: str, status: int) -> NoReturn:
+    print(f"memory-mcp: {sentence}", file=sys.stderr)  # noqa: T201
+    sys.exit(status)
+
+
+def _memories(count: int) -> str:
+    return f"{count:,} {'memory' if count == 1 else 'memories'}"
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def _print_json(facts: Any) -> None:
+    _say(json.dumps(facts, ensure_ascii=False, indent=2))

@@ -1,0 +1,214 @@
+"""What `doctor` looks at: each check says how it is, and if that is not well, what to do."""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Literal
+
+import anyio
+import apsw
+
+from memory_mcp.config import CONFIG_NAME, Settings
+from memory_mcp.embedding.opening import open_embedder
+from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError
+from memory_mcp.tiers.sqlite import database, presence, reads
+from memory_mcp.tiers.sqlite.query import value
+
+State = Literal["ok", "note", "wrong"]
+
+_LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
+_MODEL_SECONDS = 300.0
+_OTHERS = 0o077
+
+_RESTORE = "Restore a backup: memory-mcp restore FILE. The files that are there now are kept aside."
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        state: A note is no fault, but may explain one.
+        remedy: What to do; empty where nothing is.
+    """
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """As plain JSON."""
+        return asdict(self)
+
+
+class Doctor:
+    """Looks at everything below one data directory; changes nothing but what a first start would make.
+
+    Args:
+        say: Takes a sentence on what is going on, for people.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings, self._folder, self._say = settings, settings.data_dir, say
+
+    async def examine(self) -> list[Check]:
+        """Every check, in an order in which an earlier one may explain a later one."""
+        checks = [self._configuration(), *self._files(), self._space(), self._library()]
+        checks += await anyio.to_thread.run_sync(self._store)
+        return [*checks, await self._model()]
+
+    def _configuration(self) -> Check:
+        named = os.environ.get("MEMORY_MCP_CONFIG")
+        path = Path(named).expanduser() if named else self._folder / CONFIG_NAME
+        if not path.exists():
+            return Check("configuration", "ok", f"{path} is not there: everything has its default")
+        if self._settings.embedding.api_key.get_secret_value() and _mode(path) & _OTHERS:
+            return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")
+        return Check("configuration", "ok", str(path))
+
+    def _files(self) -> Iterator[Check]:
+        folder = self._folder
+        if not folder.exists():
+            yield Check("data directory", "note", f"{folder} is not there yet", "It is made when a client first starts the server.")
+            return
+        if not folder.is_dir():
+            yield Check("data directory", "wrong", f"{folder} is no folder", "Move it away, or choose another with --data-dir.")
+            return
+        if os.name != "posix":
+            yield Check("data directory", "ok", str(folder))
+            return
+        if folder.stat().st_uid != os.geteuid():
+            yield Check("data directory", "wrong", f"{folder} belongs to another user", f"sudo chown -R $USER {quote(str(folder))}")
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            yield Check("data directory", "wrong", f"{folder} cannot be written", f"chmod 700 {quote(str(folder))}")
+        elif _mode(folder) & _OTHERS:
+            yield Check("data directory", "wrong", f"{folder} is open to other users", f"chmod 700 {quote(str(folder))}")
+        else:
+            yield Check("data directory", "ok", str(folder))
+        loose = [path for path in sorted(folder.glob("memories.*")) if path.is_file() and _mode(path) & _OTHERS]
+        if loose:
+            names = " ".join(quote(str(path)) for path in loose)
+            yield Check("permissions", "wrong", f"{len(loose)} files can be read by other users", f"chmod 600 {names}")
+        else:
+            yield Check("permissions", "ok", "only you can read the memories")
+
+    def _space(self) -> Check:
+        place = next(folder for folder in (self._folder, *self._folder.parents) if folder.exists())
+        free = shutil.disk_usage(place).free
+        found = f"{free / (1 << 30):.1f} GiB free"
+        if free < _NO_SPACE:
+            return Check("space", "wrong", found, "Free some space: soon nothing can be remembered.")
+        return Check("space", "note" if free < _LITTLE_SPACE else "ok", found)
+
+    def _library(self) -> Check:
+        found = f"SQLite {apsw.sqlite_lib_version()}"
+        if database.apsw_version() < database.OLDEST_SAFE_SQLITE:
+            return Check("SQLite", "wrong", f"{found} can lose memories", "pip install --force-reinstall apsw-sqlite3mc")
+        return Check("SQLite", "ok", found)
+
+    def _store(self) -> list[Check]:
+        store = self._folder / database.FILE_NAME
+        if not store.exists():
+            if store.with_name(f"{store.name}-wal").exists():
+                return [Check("store", "wrong", f"{store} is missing, but not what belongs to it", _RESTORE)]
+            return [Check("store", "note", "nothing is stored yet")]
+        checks: list[Check] = []
+        try:
+            with self._reading() as (connection, users):
+                checks.append(Check("in use", "ok", users))
+                checks += (look(connection) for look in (_schema, _integrity, _operations, _backlog))
+        except SchemaTooNewError as error:
+            checks.append(Check("store", "wrong", str(error), "pip install --upgrade memory-mcp"))
+        except StoreDamagedError as error:
+            checks.append(Check("store", "wrong", str(error), _RESTORE))
+        except MemoryMcpError as error:
+            checks.append(Check("store", "wrong", str(error), "See the rows above."))
+        except apsw.Error:
+            checks.append(Check("store", "wrong", f"{store} cannot be read as a memory store", _RESTORE))
+        return checks
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[apsw.Connection, str]]:
+        """A connection that only reads, and by whom else the store is used."""
+        read_only, users = database.is_read_only(self._folder), "unknown"
+        with database.sqlite_errors():
+            if not read_only:
+                with presence.alone(self._folder) as alone:
+                    users = "by nobody" if alone else "by another process"
+            connection = database.connect(self._folder / database.FILE_NAME, read_only=read_only)
+            try:
+                connection.pragma("query_only", True)
+                yield connection, users
+            finally:
+                connection.close()
+
+    async def _model(self) -> Check:
+        settings = self._settings.embedding
+        if settings.provider == "local":
+            try:  # the model is kept there; made as a first start would make it
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                return Check("model", "wrong", f"{self._folder} cannot be made: {error.strerror}", "Choose another folder with --data-dir.")
+        embedder = open_embedder(settings, self._folder)
+        embedder.start()
+        try:
+            began = time.perf_counter()
+            deadline = began + _MODEL_SECONDS
+            while embedder.state.phase == "loading" and time.perf_counter() < deadline:
+                self._say(embedder.state.detail or "Loading the model ...")
+                await anyio.sleep(0.05)
+            loaded = time.perf_counter()
+            _, epoch = await embedder.embed(["Does the model work?"])
+            embedded = time.perf_counter()
+        except EmbedderNotReadyError as error:
+            return Check("model", "wrong", str(error), "Until it is mended, memories are found by their words alone.")
+        except MemoryMcpError as error:
+            return Check("model", "wrong", str(error), "Check [embedding] in the configuration.")
+        finally:
+            embedder.close()
+        return Check("model", "ok", f"{epoch}: loaded in {loaded - began:.1f} s, one text takes {1000 * (embedded - loaded):.0f} ms")
+
+
+def _schema(connection: apsw.Connection) -> Check:
+    version, known = database.version_of(connection), len(database.migrations())
+    if version == 0:
+        return Check("schema", "wrong", "the store's file is empty", _RESTORE)
+    if version < known:
+        return Check("schema", "note", f"version {version}", f"The next start of the server brings it to {known}.")
+    return Check("schema", "ok", f"version {version}")
+
+
+def _integrity(connection: apsw.Connection) -> Check:
+    faults = database.faults(connection)
+    if faults:
+        return Check("integrity", "wrong", "; ".join(faults), _RESTORE)
+    memories = value(connection, "SELECT count(*) FROM memories")
+    return Check("integrity", "ok", f"all {memories:,} records are whole")
+
+
+def _operations(connection: apsw.Connection) -> Check:
+    broken = reads.verify_chain(connection)
+    if broken is not None:
+        return Check("operations", "wrong", f"the log was changed from outside at operation {broken}", _RESTORE)
+    count = value(connection, "SELECT count(*) FROM operations")
+    return Check("operations", "ok", f"the log of {count:,} changes is unbroken")
+
+
+def _backlog(connection: apsw.Connection) -> Check:
+    waiting = value(connection, "SELECT count(*) FROM outbox WHERE tier = 'embed'")
+    if not waiting:
+        return Check("backlog", "ok", "every memory can be found by its meaning")
+    return Check(
+        "backlog", "note", f"{waiting:,} memories are found by their words only", "A running server with a working model catches up."
+    )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode) if os.name == "posix" else 0

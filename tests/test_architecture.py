@@ -1,0 +1,190 @@
+"""Imports run down only, drivers stay in their rooms, a start stays light, and files stay short."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "memory_mcp"
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+FLOORS = [
+    {"memory_mcp.__main__"},
+    {"memory_mcp.cli"},
+    {"memory_mcp.assembly"},
+    {"memory_mcp.server"},
+    {"memory_mcp.service"},
+    {"memory_mcp.answers"},
+    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.upkeep"},
+    {"memory_mcp.config"},
+    {"memory_mcp.tiers", "memory_mcp.embedding"},
+    {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
+    {"memory_mcp.models"},
+    {"memory_mcp.errors", "memory_mcp.words", "memory_mcp.clock", "memory_mcp.timing"},
+    {"memory_mcp"},
+]
+"""From the top; a room imports itself and what lies below, never a neighbour."""
+
+BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "timing"}
+"""What `tiers` and `embedding` may import besides their own package."""
+
+MAY_SEE_BACKENDS = {
+    "memory_mcp.assembly": ("memory_mcp.tiers.", "memory_mcp.embedding."),
+    "memory_mcp.config": ("memory_mcp.embedding.settings",),
+    "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening"),
+}
+
+DRIVERS = {
+    "apsw": "memory_mcp.tiers.sqlite",
+    "redis": "memory_mcp.tiers.redis",
+    "qdrant_client": "memory_mcp.tiers.qdrant",
+    "psycopg": "memory_mcp.tiers.postgres",
+    "cupy": "memory_mcp.tiers.resident",
+    "onnxruntime": "memory_mcp.embedding",
+    "sentence_transformers": "memory_mcp.embedding",
+    "torch": "memory_mcp.embedding",
+    "typer": "memory_mcp.cli",
+    "rich": "memory_mcp.cli",
+    "mcp": "memory_mcp.server",
+}
+"""Each import at home in one room."""
+EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw")}
+"""Both tell the version of SQLite."""
+
+HEAVY = ["numpy", "torch", "sentence_transformers", "onnxruntime", "qdrant_client", "redis", "psycopg", "typer", "apsw", "rich.console"]
+MAX_LINES = 450
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Every module a module imports, wherever in the file, for types only or not."""
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            assert node.module
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else node.module
+        elif isinstance(node, ast.Call) and "import_module" in {name.id for name in (node.func, *node.args) if isinstance(name, ast.Name)}:
+            yield from (text.value for text in node.args if isinstance(text, ast.Constant) and isinstance(text.value, str))
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or (room != "memory_mcp" and module.startswith(f"{room}."))
+
+
+def floor_of(module: str) -> tuple[int, str]:
+    (found,) = [(number, room) for number, rooms in enumerate(FLOORS) for room in rooms if within(module, room)]
+    return found
+
+
+IMPORTS = [(module, imported) for module in MODULES for imported in sorted(set(imports_of(module)))]
+OWN = [(module, imported) for module, imported in IMPORTS if imported in MODULES]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_floor(module: str) -> None:
+    assert floor_of(module)
+
+
+def test_imports_run_down_only() -> None:
+    wrong = []
+    for module, imported in OWN:
+        (floor, room), (other_floor, other_room) = floor_of(module), floor_of(imported)
+        if room != other_room and other_floor <= floor:
+            wrong.append(f"{module} -> {imported}")
+
+    assert wrong == []
+
+
+def test_backends_import_little_and_are_imported_by_the_composition_root() -> None:
+    wrong = []
+    for module, imported in OWN:
+        room, other = floor_of(module)[1], floor_of(imported)[1]
+        backends = {"memory_mcp.tiers", "memory_mcp.embedding"}
+        if room in backends and other != room and imported.removeprefix("memory_mcp.") not in BACKENDS_SEE:
+            wrong.append(f"{module} -> {imported}")
+        if other in backends and room != other and not imported.startswith(MAY_SEE_BACKENDS.get(module, ("never",))):
+            wrong.append(f"{module} -> {imported}")
+
+    assert wrong == []
+
+
+def test_tiers_know_nothing_of_each_other() -> None:
+    """Each backend is one package or file; what puts them together is the stack, which knows them by their contracts."""
+
+    def backend(module: str) -> str:
+        return module.split(".")[2] if module.startswith("memory_mcp.tiers.") else ""
+
+    assert [(a, b) for a, b in OWN if backend(a) and backend(b) and backend(a) != backend(b)] == []
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    graph = {module: {imported for importer, imported in OWN if importer == module} for module in MODULES}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path, module])
+        if module not in done:
+            for imported in graph[module] - {"memory_mcp"}:
+                visit(imported, (*path, module))
+            done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+def test_each_driver_is_imported_in_its_own_room() -> None:
+    wrong = [
+        f"{module} -> {imported}"
+        for module, imported in IMPORTS
+        if (home := DRIVERS.get(imported.partition(".")[0])) and not within(module, home) and (module, imported) not in EXCEPTIONS
+    ]
+
+    assert wrong == []
+
+
+def test_there_is_one_sqlite_library() -> None:
+    """Two of them in one process destroy each other's locks (rule R2)."""
+    assert [module for module, imported in IMPORTS if imported.partition(".")[0] == "sqlite3"] == []
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    return set(done.stdout.splitlines())
+
+
+def test_a_server_starts_light() -> None:
+    loaded = loaded_after("import memory_mcp.cli.serve")
+
+    assert "memory_mcp.server.app" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_importing_the_package_does_nothing() -> None:
+    loaded = loaded_after("import memory_mcp")
+
+    assert [name for name in loaded if name.startswith(("memory_mcp.", "pydantic", "mcp"))] == []
+
+
+def test_files_have_a_readable_size() -> None:
+    sources = [*MODULES.values(), *(ROOT / "examples").rglob("*.py")]
+    sizes = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in sources}
+
+    assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+def test_the_table_of_floors_names_every_room_once() -> None:
+    rooms = sorted(room for rooms in FLOORS for room in rooms)
+
+    assert [room for room, same in groupby(rooms) if len(list(same)) > 1] == []
+    assert [room for room in rooms if room not in MODULES] == []
