@@ -1,6 +1,7 @@
 """The composition root: the one room that knows every backend."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -8,11 +9,12 @@ from typing import Any
 
 import anyio
 import apsw
+import structlog
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError
+from memory_mcp.errors import EmbedderNotReadyError, TierError
 from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
@@ -22,6 +24,8 @@ from memory_mcp.tiers.memory import ProcessCache
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+
+log = structlog.get_logger(__name__)
 
 _MODEL_SECONDS = 1.5
 """A compiled model loads in less, so that the first question after a start is answered by meaning, too."""
@@ -49,8 +53,11 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         indexer = Indexer(store, embedder)
         reinforcer = Reinforcer(store, utc_now)
 
+        faults: list[str] = []
+
         def sqlite_figures() -> Mapping[str, Any]:
-            return {"role": "records", "health": "ok", "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
+            health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
+            return {"role": "records", "health": health, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
 
         def resident_figures() -> Mapping[str, Any]:
             return {"role": "vectors", "health": "ok", "searches": dict(nearest.answered), **resident.figures()}
@@ -62,6 +69,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(indexer.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
+        if store.unclean:
+            tasks.start_soon(_look_for_damage, store, faults)
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)
         embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), indexer.wake))
@@ -82,12 +91,22 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 def _tuning(settings: Settings) -> Tuning:
     recall = settings.recall
     return Tuning(
-        weights=Weights(recall.weight_dense, recall.weight_lexical, recall.weight_importance),
+        weights=Weights(recall.weight_dense, recall.weight_lexical, recall.weight_attribute, recall.weight_importance),
         budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds),
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
     )
+
+
+async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:
+    """After an unclean end the file is looked at in full, behind everything else."""
+    try:
+        found = await store.check()
+    except TierError as error:
+        found = [str(error)]
+    faults += found
+    log.log(logging.ERROR if found else logging.INFO, "store_checked_after_unclean_end", faults=found)
 
 
 async def _flush_now_and_then(reinforcer: Reinforcer) -> None:

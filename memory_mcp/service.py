@@ -25,7 +25,7 @@ from memory_mcp.errors import ConflictError, EmbedderNotReadyError, MemoryNotFou
 from memory_mcp.models import GLOBAL_NAMESPACE, Caller, Changes, Draft, Embedding, Filter, Memory, Operation, Recalled, Scope, Version
 from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
-from memory_mcp.recall.ranking import rank, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, rank, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.verdict import Verdict, verdict
 from memory_mcp.remember import door
@@ -160,15 +160,14 @@ class MemoryService:
     async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
         candidates = await self._candidates(query, scopes, where)
         wanted = offset + limit
-        # a few to spare: some may have been forgotten or have expired since they were indexed
-        best = dict(shortlist(candidates, self.tuning.weights, wanted + 10))
+        best = dict(shortlist(candidates, self.tuning.weights, wanted + SPARE))
         with self.stages.measure("hydrate"):
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()
             similarities = {item.id: item.similarity for item in candidates.items}
             valid = [memory for memory in memories if still_valid(memory, where, now)]
-            ranked = rank(valid, best, similarities, query, self.tuning.weights)
+            ranked = rank(valid, best, similarities, query, self.tuning.weights, limit=max(wanted + 1, JUDGED))
         word = verdict(max((hit.score for hit in ranked), default=None))
         if word == "none":
             return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)

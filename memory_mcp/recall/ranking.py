@@ -9,8 +9,16 @@ import numpy as np
 from memory_mcp import words
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
+from memory_mcp.recall.attributes import NamedIn
 from memory_mcp.recall.fusion import Weights, fuse
 from memory_mcp.recall.verdict import relevance
+
+SPARE = 50
+"""Candidates read beyond those wanted: some may be gone since they were indexed, and what a record's attributes and
+importance add may lift one from there to the top."""
+
+JUDGED = 10
+"""At least so many of the best are looked at for the verdict, however few are wanted."""
 
 
 def shortlist(candidates: Candidates, weights: Weights, limit: int) -> list[tuple[UUID, dict[str, float]]]:
@@ -48,15 +56,28 @@ def rank(
     similarities: Mapping[UUID, float | None],
     query: str,
     weights: Weights,
+    *,
+    limit: int,
 ) -> list[Recalled]:
-    """The memories in the order of their total score, best first, equal ones newest first."""
+    """The `limit` best memories in the order of their total score, best first, equal ones newest first, then by id.
+
+    Args:
+        parts: Of each memory, from its `shortlist`; what only the record tells is added here.
+    """
+    named = NamedIn(query)
+    scored = [(memory, {**parts[memory.id], **_own_parts(memory, named, weights)}) for memory in memories]
+    scored.sort(key=lambda pair: (-sum(pair[1].values()), -pair[0].when.timestamp(), pair[0].id.bytes))
     terms = set(words.query_terms(query))
-    ranked = []
-    for memory in memories:
-        score_parts = {**parts[memory.id], "importance": weights.importance * (memory.importance - 0.5)}
-        ranked.append(Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), score_parts))
-    ranked.sort(key=lambda hit: (-sum(hit.parts.values()), -hit.memory.when.timestamp(), hit.memory.id.bytes))
-    return ranked
+    return [
+        Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), score_parts) for memory, score_parts in scored[:limit]
+    ]
+
+
+def _own_parts(memory: Memory, named: NamedIn, weights: Weights) -> dict[str, float]:
+    parts = {"importance": weights.importance * (memory.importance - 0.5)}
+    if named(memory):
+        parts["attribute"] = weights.attribute
+    return parts
 
 
 def coverage(terms: set[str], memory: Memory) -> float:

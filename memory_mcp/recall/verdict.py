@@ -1,28 +1,42 @@
-"""How sure an answer is: a score from 0 to 1 per memory, and one word for the whole."""
+"""How sure an answer is: a score from 0 to 1 per memory, and one word for the whole.
+
+The numbers were measured with MiniLM over conversations, code and notes. Of similarity plus weighted coverage, the best
+memory has 0.45 to 1.0 where the answer is stored, 0.35 to 0.6 where it is stored in quite other words; for what was
+never stored, 0.2 to 0.55 if the same kind of conversation is, and below 0.36 (in 97 of 100) if only other subjects are.
+The first three overlap and are told apart by `strong` and `weak`; only the last is `none`.
+"""
 
 import math
 from typing import Literal
 
 Verdict = Literal["strong", "weak", "none"]
 
-STRONG, WEAK = 0.6, 0.25
+STRONG, WEAK = 0.7, 0.26
 """Lowest best score for which an answer is called so."""
 
-_MIDDLE, _STEEPNESS = 0.34, 11.0
-"""Of the cosine of MiniLM between a question and its answer: unrelated pairs lie near 0.08, answers near 0.5."""
-_COVERAGE_WEIGHT = 2.0
+COVERAGE = 0.3
+"""What all of the question's words in a memory add to its similarity."""
+MIDDLE, STEEPNESS = 0.47, 10.0
+"""The sum that speaks as much for an answer as against it, and how fast that changes."""
+
+WORDS_MIDDLE, WORDS_STEEPNESS = 0.6, 6.0
+"""Of coverage alone: half the words are no proof, all of them nearly are."""
 
 
 def relevance(similarity: float | None, coverage: float) -> float:
-    """How likely a memory answers the question, in (0, 1).
+    """How likely a memory answers the question, in (0, 1); rises with both.
 
     Args:
         similarity: Cosine in [-1, 1]; None where the vector search did not see it.
         coverage: Share of the question's words that stand in the memory, in [0, 1].
     """
-    if similarity is None:  # by words alone: half the words are no proof, all of them nearly are
-        return 1.0 / (1.0 + math.exp(-6.0 * (coverage - 0.55)))
-    return 1.0 / (1.0 + math.exp(-_STEEPNESS * (similarity - _MIDDLE) - _COVERAGE_WEIGHT * (coverage - 0.3)))
+    if similarity is None:
+        return _logistic(WORDS_STEEPNESS * (coverage - WORDS_MIDDLE))
+    return _logistic(STEEPNESS * (similarity + COVERAGE * coverage - MIDDLE))
+
+
+def _logistic(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x))
 
 
 def verdict(best: float | None) -> Verdict:

@@ -116,7 +116,7 @@ def recalled(answer: Answer, now: datetime, *, max_tokens: int, explain: bool, n
     head: dict[str, Any] = {"verdict": answer.verdict, "namespace": answer.namespace, "hits": kept}
     lines = [f"{answer.verdict}: {len(kept)} in {answer.namespace}. {DATA_NOTE}"]
     if not kept:
-        found = f"{answer.below} stored, none of them relevant" if answer.below else "nothing stored that fits"
+        found = f"nothing relevant (the closest {answer.below} are too unlike)" if answer.below else "nothing stored that fits"
         head["hint"] = f"{found}. Do not guess; try other words, fewer filters, or an empty query for the newest."
         lines = [f"{answer.verdict} in {answer.namespace}: {head['hint']}"]
     lines += [line(entry) for entry in kept]

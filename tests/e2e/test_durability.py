@@ -156,3 +156,25 @@ async def test_a_damaged_store_is_reported_and_left_alone(tmp_path: Path) -> Non
     assert "damaged" in said
     assert "restore" in said
     assert file.read_bytes() == b"this was once a database " * 400
+
+
+async def test_after_an_unclean_end_the_file_is_looked_at_in_full_and_damage_is_shown(tmp_path: Path) -> None:
+    async with serving(tmp_path) as client:
+        for number in range(200):
+            await remember(client, f"Fact number {number} fills a page or two of the file")
+    file = tmp_path / "memories.db"
+    healthy = file.read_bytes()
+    page = 4096 * next(n for n in range(3, len(healthy) // 4096) if healthy[4096 * n] == 13)  # a leaf of a table
+    file.write_bytes(healthy[: page + 8] + b"\xff" * 64 + healthy[page + 72 :])
+    (tmp_path / "memories.db-wal").write_bytes(b"left behind")
+
+    async with serving(tmp_path) as client:
+        with anyio.fail_after(20):
+            while True:
+                result = await client.call_tool("stats", {"section": "tiers"})
+                health = (result.structured_content or {}).get("tiers", {}).get("sqlite", {}).get("health", "ok")
+                if health != "ok":
+                    break
+
+    assert "damaged" in health
+    assert "memory-mcp doctor" in health

@@ -80,6 +80,12 @@ def prepare(folder: Path) -> Path:
     return path
 
 
+def has_wal(folder: Path) -> bool:
+    """Whether something is in the WAL that a clean end would have carried into the file."""
+    wal = folder / f"{FILE_NAME}-wal"
+    return wal.exists() and wal.stat().st_size > 0
+
+
 def is_read_only(folder: Path) -> bool:
     """Whether a store is there that this process may not write."""
     path = folder / FILE_NAME

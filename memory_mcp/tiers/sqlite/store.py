@@ -43,10 +43,15 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file."""
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file.
+
+    Attributes:
+        unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
+    """
 
     def __init__(self, folder: Path, lane: WriterLane | None, derived: Derived) -> None:
         self.folder = folder
+        self.unclean = False
         self._closed = False
         self._lane, self._derived = lane, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
@@ -66,6 +71,7 @@ class SqliteStore:
             StoreBusyError, StoreDamagedError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
         """
         lock = StoreLock(folder / database.LOCK_NAME)
+        unclean: list[bool] = []
         with ExitStack() as held:
 
             def opened() -> WriterLane | None:
@@ -75,6 +81,7 @@ class SqliteStore:
                         return None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     held.enter_context(present(folder, lock_wait_seconds))
+                    unclean.append(database.has_wal(folder))
                     try:
                         return WriterLane(database.open_writer(folder, lock, lock_wait_seconds), lock, lock_wait_seconds)
                     except BaseException:
@@ -82,6 +89,7 @@ class SqliteStore:
                         raise
 
             store = cls(folder, await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
+            store.unclean = any(unclean)
             try:
                 yield store
             finally:

@@ -1,0 +1,140 @@
+"""How well recall finds: every store of every set filled through the service, every question asked of it.
+
+- R@10: share of the evidence among the first ten. MRR: 1 / rank of the first evidence within ten, 0 beyond.
+- Beside the memory: each of its two searches alone, and their reciprocal rank fusion, over the same vectors and texts.
+- The verdict: questions of other sets, and of the other stores of a set, are about what was never stored there.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from uuid import UUID
+
+import numpy as np
+
+from memory_mcp.answers import RecallRequest
+from memory_mcp.models import Filter, Scope
+from memory_mcp.service import MemoryService
+from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
+from tests.benchmarks.filling import empty_store, fill
+from tests.benchmarks.sets import EvalSet, Question, Store
+from tests.memories import CALLER
+
+DEPTH = 10
+STRANGERS = 60
+"""Questions asked of a store that are another store's, from each at most."""
+RRF_K = 60
+
+Names = Mapping[UUID, Sequence[str]]
+Score = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was seen of one set: (R@10, MRR) by method and by category, and verdicts by who asked."""
+
+    methods: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
+    categories: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
+    verdicts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+async def run(sets: Sequence[EvalSet]) -> Tables:
+    """Recall, recall by category and verdicts, a column for each set."""
+    found = {one.name: Findings() for one in sets}
+    for one in sets:
+        for store in one.stores:
+            say(f"  {one.name}, {store.id}: {len(store.items)} items, {len(store.questions)} questions")
+            await _measure(store, _strangers(one, store, sets), found[one.name])
+    return {
+        "recall, answerable": _by_set(found, lambda one: one.methods),
+        "recall by category": _by_set(found, lambda one: one.categories),
+        "verdict": {row: values for row, values in _verdicts(found).items() if values},
+    }
+
+
+def _strangers(mine: EvalSet, store: Store, sets: Sequence[EvalSet]) -> Iterator[tuple[str, str]]:
+    """Who asks, and what: evenly taken from each other store."""
+    for one in sets:
+        for other in one.stores:
+            if other is not store:
+                questions = [question.query for question in other.questions if question.answerable]
+                step = max(1, len(questions) // STRANGERS)
+                yield from (("same set" if one is mine else "other set", query) for query in questions[::step][:STRANGERS])
+
+
+async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Findings) -> None:
+    async with empty_store() as service:
+        names = await fill(service, store.items)
+        baselines = await _Baselines.of(service, store, names)
+        for question in progress(store.questions, "asked"):
+            answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
+            score = _score([hit.memory.id for hit in answer.hits], names, question)
+            found.categories[question.category].append(score)
+            if question.answerable:
+                found.verdicts["own"].append(answer.verdict)
+                found.methods["memory"].append(score)
+                for name, ids in (await baselines.ask(question.query)).items():
+                    found.methods[name].append(_score(ids, names, question))
+        for who, query in progress(strangers, "asked by strangers"):
+            answer = await service.recall(RecallRequest(query=query, limit=DEPTH), CALLER)
+            found.verdicts[who].append(answer.verdict)
+
+
+def _score(ids: Sequence[UUID], names: Names, question: Question) -> Score:
+    ranks = {name: rank for rank, memory_id in enumerate(ids[:DEPTH], 1) for name in names[memory_id]}
+    hit = [ranks[name] for name in question.gold if name in ranks]
+    return len(hit) / len(question.gold), 1 / min(hit) if hit else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Baselines:
+    """Each search alone and their usual fusion, best first."""
+
+    service: MemoryService
+    ids: Sequence[UUID]
+    vectors: np.ndarray
+
+    @classmethod
+    async def of(cls, service: MemoryService, store: Store, names: Names) -> "_Baselines":
+        contents = [store.items[items[0]].content for items in names.values()]
+        vectors, _ = await service.sources.embedder.embed(contents)
+        return cls(service, list(names), vectors)
+
+    async def ask(self, query: str) -> dict[str, list[UUID]]:
+        vector, _ = await self.service.sources.embedder.embed([query])
+        dense = [self.ids[i] for i in np.argsort(-(self.vectors @ vector[0]), kind="stable")]
+        scope = Scope(CALLER.tenant, CALLER.namespace)
+        lexical = [hit.id for hit in await self.service.sources.text.search_text([scope], query, Filter(), limit=len(self.ids))]
+        fused: dict[UUID, float] = defaultdict(float)
+        for ranking in (dense, lexical):
+            for rank, memory_id in enumerate(ranking, 1):
+                fused[memory_id] += 1 / (RRF_K + rank)
+        return {"dense alone": dense, "BM25 alone": lexical, f"RRF, k = {RRF_K}": sorted(fused, key=lambda one: -fused[one])}
+
+
+def _by_set(found: Mapping[str, Findings], part: Callable[[Findings], Mapping[str, Sequence[Score]]]) -> Table:
+    rows = dict.fromkeys(row for one in found.values() for row in part(one))
+    return {row: dict(column for name, one in found.items() for column in _columns(name, part(one).get(row, ()))) for row in rows}
+
+
+def _columns(name: str, scores: Sequence[Score]) -> Iterator[tuple[str, float]]:
+    if scores:
+        recalls, ranks = zip(*scores, strict=True)
+        yield f"{name} R@{DEPTH}", 100 * fmean(recalls)
+        yield f"{name} MRR", fmean(ranks)
+        yield f"{name} n", len(scores)
+
+
+def _verdicts(found: Mapping[str, Findings]) -> Table:
+    def share(who: str, word: str) -> dict[str, float]:
+        return {name: 100 * one.verdicts[who].count(word) / len(one.verdicts[who]) for name, one in found.items() if one.verdicts[who]}
+
+    return {
+        "never stored, asked by another set: none %": {**share("other set", "none"), TARGET: 95},
+        "never stored, asked by another set: strong %": share("other set", "strong"),
+        "never stored, asked by another store of the set: none %": share("same set", "none"),
+        "never stored, asked by another store of the set: strong %": share("same set", "strong"),
+        "stored: none %": {**share("own", "none"), TARGET: 2},
+        "stored: strong %": share("own", "strong"),
+    }

@@ -1,0 +1,34 @@
+from tests.benchmarks.figures import as_text, in_turns, transposed
+from tests.benchmarks.filling import questions_like, texts_like
+from tests.benchmarks.sets import OWN, read_sets
+
+
+def test_the_projects_own_set_is_whole() -> None:
+    (own,) = read_sets([OWN])
+    questions = [question for store in own.stores for question in store.questions]
+
+    assert sum(len(store.items) for store in own.stores) >= 60
+    assert len({question.query for question in questions}) == len(questions) >= 40
+    assert all(question.gold for question in questions)
+
+
+def test_generated_texts_are_distinct_and_the_same_each_time() -> None:
+    sets = read_sets([OWN])
+    texts, questions = texts_like(sets, 3_000), questions_like(sets, 400)
+
+    assert len(set(texts)) == 3_000
+    assert len(set(questions)) == 400
+    assert texts == texts_like(sets, 3_000)
+
+
+def test_tables_line_up_and_end_with_the_target() -> None:
+    table = transposed({"1,000": {"recall": 1234.5, "share": 0.98765}, "target": {"share": 0.95}})
+
+    assert as_text("ms", table).splitlines() == ["ms      1,000  target", "recall  1,234", "share   0.988    0.95"]
+
+
+def test_works_are_taken_in_turns() -> None:
+    seen: list[str] = []
+
+    assert in_turns({name: lambda name=name: seen.append(name) for name in "ab"}, rounds=2).keys() == {"a", "b"}
+    assert seen == ["a", "b"] * 3
