@@ -9,7 +9,7 @@ import mcp
 from mcp import Client, StdioServerParameters
 
 from memory_mcp.assembly import open_memory
-from memory_mcp.config import Settings
+from memory_mcp.config import RecallSettings, Settings
 from memory_mcp.embedding.loading import LoadingEmbedder
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.models import Caller, Provenance
@@ -18,17 +18,20 @@ from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.service import MemoryService
 from tests.models import compiled_model_dir
 
+PATIENT = RecallSettings(embed_seconds=30, vector_seconds=30, text_seconds=30)
+"""On a machine that is busy with something else an answer may come late, but not degraded."""
+
 CALLER = Caller("local", "project", Provenance(client="pytest"))
 
 
 def settings_for(data_dir: Path) -> Settings:
     """Settings with the compiled model."""
-    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model=str(compiled_model_dir())))
+    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model=str(compiled_model_dir())), recall=PATIENT)
 
 
 def settings_without_model(data_dir: Path) -> Settings:
     """Settings whose model cannot be loaded."""
-    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model="no-such-model-anywhere"))
+    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model="no-such-model-anywhere"), recall=PATIENT)
 
 
 @asynccontextmanager
@@ -60,7 +63,12 @@ def stdio_server(data_dir: Path, *arguments: str, namespace: str = "project", **
     return StdioServerParameters(
         command=sys.executable,
         args=["-m", "memory_mcp", "serve", "--data-dir", str(data_dir), "--namespace", namespace, *arguments],
-        env={"MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()), "HF_HUB_OFFLINE": "1", **environment},
+        env={
+            "MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()),
+            "MEMORY_MCP_RECALL": PATIENT.model_dump_json(),
+            "HF_HUB_OFFLINE": "1",
+            **environment,
+        },
         cwd="/",
     )
 

@@ -15,7 +15,7 @@ from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
 from tests.embedding.endpoint import Answer, Request, serving
-from tests.memories import CALLER, open_service, settings_for, settings_without_model
+from tests.memories import CALLER, PATIENT, open_service, settings_for, settings_without_model
 
 
 async def remember(service: MemoryService, content: str, caller: Caller = CALLER, **fields: object) -> str:
@@ -195,7 +195,7 @@ async def test_after_a_change_of_model_all_is_embedded_anew_while_every_call_is_
         ]
     with serving(other_model) as endpoint:
         embedding = EmbeddingSettings(provider="remote", model="letters", base_url=endpoint.url)
-        async with open_service(Settings(data_dir=tmp_path, embedding=embedding)) as service:
+        async with open_service(Settings(data_dir=tmp_path, embedding=embedding, recall=PATIENT)) as service:
             with anyio.fail_after(30):
                 found: list[str] = []
                 while (await service.records.counts("local")).unembedded or not found:
