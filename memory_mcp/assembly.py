@@ -15,13 +15,14 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, TierError
-from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
+from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
 from memory_mcp.tiers.memory import ProcessCache
 from memory_mcp.tiers.resident.index import ResidentIndex
+from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
 
@@ -48,6 +49,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         stack.callback(embedder.close)
         embedder.start()
         resident = ResidentIndex(store, anyio.CapacityLimiter(_SEARCH_THREADS), budget_bytes=settings.resident.max_megabytes << 20)
+        texts = ResidentTexts(store, budget_bytes=settings.resident.max_text_megabytes << 20)
         cache = ProcessCache(settings.cache.max_entries)
         nearest = VectorStack({"resident": resident}, store)
         indexer = Indexer(store, embedder)
@@ -61,6 +63,9 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         def resident_figures() -> Mapping[str, Any]:
             return {"role": "vectors", "health": "ok", "searches": dict(nearest.answered), **resident.figures()}
+
+        def text_figures() -> Mapping[str, Any]:
+            return {"role": "words", "health": "ok", **texts.figures()}
 
         def cache_figures() -> Mapping[str, Any]:
             calls = cache.hits + cache.misses
@@ -78,20 +83,20 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
             records=store,
-            sources=Sources(embedder, nearest, store),
+            sources=Sources(embedder, nearest, texts, store),
             cache=cache,
             indexer=indexer,
             reinforcer=reinforcer,
             clock=utc_now,
             tuning=_tuning(settings),
-            figures={"sqlite": sqlite_figures, "resident": resident_figures, "cache": cache_figures},
+            figures={"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures},
         )
 
 
 def _tuning(settings: Settings) -> Tuning:
     recall = settings.recall
     return Tuning(
-        weights=Weights(recall.weight_dense, recall.weight_lexical, recall.weight_attribute, recall.weight_importance),
+        weights=SignalWeights(**recall.weights.model_dump()),
         budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds),
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,

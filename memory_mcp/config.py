@@ -32,6 +32,7 @@ class ResidentSettings(Section):
     max_megabytes: int = Field(
         default=512, ge=0, le=1_000_000, description="for vectors in memory; whole namespaces are let go when it is full"
     )
+    max_text_megabytes: int = Field(default=256, ge=0, le=1_000_000, description="likewise for texts")
 
 
 class CacheSettings(Section):
@@ -47,17 +48,30 @@ class RememberSettings(Section):
     similar_from: float = Field(default=0.6, ge=0, le=1, description="lowest cosine that counts as similar")
 
 
+class WeightSettings(Section):
+    """What each signal counts towards a memory's place, in standard deviations of similarity; 0: off."""
+
+    dense: float = Field(default=1.0, ge=0, le=10, description="similarity in meaning, a standard deviation of it")
+    lexical: float = Field(default=0.2, ge=0, le=10, description="words in common, a unit of BM25")
+    attribute: float = Field(default=2.5, ge=0, le=10, description="a tag or metadata value that the question names")
+    session: float = Field(default=0.25, ge=0, le=10, description="what else was said in the session, a unit of BM25")
+    neighbour: float = Field(default=0.15, ge=0, le=10, description="share of what speaks for the memories beside it in the session")
+    second_neighbour: float = Field(default=0.1, ge=0, le=10, description="likewise two places away")
+    reply: float = Field(default=0.3, ge=0, le=10, description="share of what speaks for a question just before")
+    time: float = Field(default=2.0, ge=0, le=10, description="a memory from the time that the question names")
+    asking: float = Field(default=0.75, ge=0, le=10, description="taken from a memory that is itself a question")
+    importance: float = Field(default=0.2, ge=0, le=10, description="the importance a memory was given")
+    recency: float = Field(default=0.1, ge=0, le=10, description="how new a memory is")
+
+
 class RecallSettings(Section):
     """Finding."""
 
     candidates: int = Field(default=200, ge=10, le=5_000, description="taken from each search before they are fused")
-    weight_dense: float = Field(default=1.0, ge=0, le=10, description="of the similarity in meaning, in standard deviations; 0: off")
-    weight_lexical: float = Field(default=2.5, ge=0, le=10, description="of the best match by words, in the same deviations; 0: off")
-    weight_attribute: float = Field(default=2.0, ge=0, le=10, description="of a tag or metadata value that the question names; 0: off")
-    weight_importance: float = Field(default=0.1, ge=0, le=10, description="of the importance a memory was given; 0: off")
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
+    weights: WeightSettings = WeightSettings()
 
 
 class LogSettings(Section):

@@ -5,14 +5,15 @@ repeated; whatever a method is asked twice has the same effect as once. Every me
 scopes it is given: they are a condition of the search, never a sieve for its results.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from uuid import UUID
 
 from memory_mcp.models import (
     Added,
+    Changed,
     Changes,
     Delta,
     Draft,
@@ -29,6 +30,10 @@ from memory_mcp.models import (
     StoreCounts,
     Version,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Clock = Callable[[], datetime]
 """Wall time, aware, UTC: a stamp, never an order (rule R18)."""
@@ -118,6 +123,12 @@ class VectorSource(Protocol):
     async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
         """What an index that holds the scope as of revision `since` has to change; 0: everything."""
 
+    async def changed(self, scope: Scope, since: int) -> Changed:
+        """Likewise what an index of texts has to change."""
+
+    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+        """The similarity of one (d,) vector to each memory, None where it has no vector of the epoch."""
+
     async def adopt_epoch(self, epoch: str) -> int:
         """Make `epoch` the one to embed with: every live memory without such a vector is noted for "embed".
 
@@ -173,25 +184,96 @@ class VectorIndex(Protocol):
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
         """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id."""
 
+    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+        """The similarity of one (d,) vector to each memory, None where it is not held."""
+
+    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> "NDArray[np.float32]":
+        """(k,) the similarity of one (d,) vector to about a thousand memories of the scope, evenly taken, or to all."""
+
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """An id with what each search said of it; None where a search did not return it."""
+class Circumstances:
+    """What a text index knows of k memories in view of one question, by row.
 
-    id: UUID
-    similarity: float | None
-    text_score: float | None
+    Attributes:
+        lexical: (k,) BM25 >= 0 of the question's words.
+        session: (k,) code of the session, -1 where there is none.
+        order: (k,) place within the session.
+        session_lexical: (m,) BM25 of each session's whole text, by code.
+        when: (k,) int64, microseconds since 1970 UTC of `Memory.when`.
+        asking: (k,) whether the text ends with a question mark.
+        named: (k,) whether the question names a tag or a metadata value.
+        importance: (k,) in [0, 1].
+    """
+
+    lexical: "NDArray[np.float64]"
+    session: "NDArray[np.int64]"
+    order: "NDArray[np.int64]"
+    session_lexical: "NDArray[np.float64]"
+    when: "NDArray[np.int64]"
+    asking: "NDArray[np.bool_]"
+    named: "NDArray[np.bool_]"
+    importance: "NDArray[np.float64]"
+
+
+class Look(Protocol):
+    """One scope's texts in view of one question, as of one moment."""
+
+    @property
+    def rows(self) -> int:
+        """How many memories there are."""
+
+    @property
+    def frequency(self) -> Mapping[str, int]:
+        """In how many of them each of the question's words stands."""
+
+    @property
+    def speakers(self) -> Collection[str]:
+        """The words of names in memories that speak of themselves as `I`."""
+
+    def best(self, where: Filter, limit: int) -> list[Hit]:
+        """The best matches by words that pass the filter, best first, equal ones by id."""
+
+    def beside(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
+        """Memories up to two places from one of these in its session that pass the filter, without these."""
+
+    def circumstances(self, ids: Sequence[UUID]) -> Circumstances:
+        """What is known of these memories, in this order."""
+
+
+class TextReader(Protocol):
+    """Texts held whole: derived data, rebuilt from the record store."""
+
+    async def look(self, scope: Scope, query: str) -> Look:
+        """The scope in view of a question, as of now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What gathering found, before anything was read or ranked.
+    """k memories that a search brought up, with what the signals need to order them, by column; plain values, to be cached.
 
     Attributes:
+        similarity: Cosine to the question; None where the memory has no vector.
+        text_score, session, order, when, asking, named, importance: See `Circumstances`.
+        session_scores: BM25 of each session by code.
+        mean, deviation: Of the question's similarity to the memories of its scopes.
+        terms: Words of the question.
         degraded: In words, what was missing while gathering; such a result is never cached.
     """
 
-    items: tuple[Candidate, ...]
+    ids: tuple[UUID, ...] = ()
+    similarity: tuple[float | None, ...] = ()
+    text_score: tuple[float, ...] = ()
+    session: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
+    when: tuple[int, ...] = ()
+    asking: tuple[bool, ...] = ()
+    named: tuple[bool, ...] = ()
+    importance: tuple[float, ...] = ()
+    session_scores: tuple[float, ...] = ()
+    mean: float = 0.0
+    deviation: float = 0.1
+    terms: int = 1
     degraded: tuple[str, ...] = ()
 
 

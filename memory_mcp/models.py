@@ -224,6 +224,16 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """How a scope's live memories changed since a revision, up to `revision`; `whole` as in a `Delta`."""
+
+    memories: Sequence[Memory]
+    removed: Sequence[UUID]
+    revision: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A past form of a memory; `replaced_at` is when it ceased to be the present one."""
 

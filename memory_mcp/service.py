@@ -23,10 +23,11 @@ from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Select
 from memory_mcp.contracts import Candidates, Clock, RecallCache, RecordStore
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import GLOBAL_NAMESPACE, Caller, Changes, Draft, Embedding, Filter, Memory, Operation, Recalled, Scope, Version
-from memory_mcp.recall.fusion import Weights
 from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
-from memory_mcp.recall.ranking import JUDGED, SPARE, rank, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, judged, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
+from memory_mcp.recall.signals import SignalWeights
+from memory_mcp.recall.timewords import time_spans
 from memory_mcp.recall.verdict import Verdict, verdict
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
@@ -39,7 +40,7 @@ from memory_mcp.timing import Stages
 class Tuning:
     """What the configuration may set about remembering and recalling."""
 
-    weights: Weights = field(default_factory=Weights)
+    weights: SignalWeights = field(default_factory=SignalWeights)
     budgets: Budgets = field(default_factory=Budgets)
     candidates: int = 200
     similar_shown: int = 3
@@ -160,14 +161,15 @@ class MemoryService:
     async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
         candidates = await self._candidates(query, scopes, where)
         wanted = offset + limit
-        best = dict(shortlist(candidates, self.tuning.weights, wanted + SPARE))
+        asked_at = self.clock()
+        best = shortlist(candidates, self.tuning.weights, time_spans(query, asked_at), asked_at, max(wanted, JUDGED) + SPARE)
         with self.stages.measure("hydrate"):
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()
-            similarities = {item.id: item.similarity for item in candidates.items}
+            similarities = dict(zip(candidates.ids, candidates.similarity, strict=True))
             valid = [memory for memory in memories if still_valid(memory, where, now)]
-            ranked = rank(valid, best, similarities, query, self.tuning.weights, limit=max(wanted + 1, JUDGED))
+            ranked = judged(valid[: max(wanted + 1, JUDGED)], best, similarities, query)
         word = verdict(max((hit.score for hit in ranked), default=None))
         if word == "none":
             return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)

@@ -80,6 +80,11 @@ def index_text(text: str) -> str:
     return " ".join(split_words(text, for_index=True))
 
 
+def content_terms(text: str) -> list[str]:
+    """The distinct words of a text in order, stop words out."""
+    return [term for term in dict.fromkeys(split_words(text, for_index=False)) if term not in _STOP_WORDS]
+
+
 def query_terms(query: str) -> list[str]:
     """The distinct words of a query worth looking for, in order, at most 64; stop words only if there are no others."""
     every = list(dict.fromkeys(split_words(query, for_index=False)))

@@ -95,6 +95,13 @@ class BruteForce:
         held = [point for point in self._points.get((scope, epoch), {}).values() if passes(point, where)]
         return [closest(held, vector, limit) for vector in vectors]
 
+    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+        held = self._points.get((scope, epoch), {})
+        return [similarity(held[memory_id].vector, vector) if memory_id in held else None for memory_id in ids]
+
+    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> Matrix:
+        return np.array([similarity(point.vector, vector) for point in self._points.get((scope, epoch), {}).values()], np.float32)
+
 
 def closest(points: Sequence[Point], vector: Matrix, limit: int) -> list[Hit]:
     """The most similar points first, equal ones by id."""

@@ -46,6 +46,7 @@ DRIVERS = {
     "qdrant_client": "memory_mcp.tiers.qdrant",
     "psycopg": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
+    "Stemmer": "memory_mcp.tiers.resident",
     "onnxruntime": "memory_mcp.embedding",
     "sentence_transformers": "memory_mcp.embedding",
     "torch": "memory_mcp.embedding",

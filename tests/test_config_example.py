@@ -17,11 +17,15 @@ LINES = EXAMPLE.read_text("utf-8").splitlines()
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """The plain keys as a section without a name, then each section."""
-    yield "", Settings
-    for name, field in Settings.model_fields.items():
+    yield from sections_of("", Settings)
+
+
+def sections_of(name: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield name, model
+    for key, field in model.model_fields.items():
         if is_section(field):
             assert isinstance(field.annotation, type)
-            yield name, field.annotation
+            yield from sections_of(f"{name}.{key}".strip("."), field.annotation)
 
 
 def is_section(field: FieldInfo) -> bool:
@@ -39,17 +43,19 @@ def plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
+def tables_of(name: str, table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield name, {key: value for key, value in table.items() if not isinstance(value, dict)}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from tables_of(f"{name}.{key}".strip("."), value)
+
+
 def test_the_example_sets_every_default_in_the_order_of_the_settings() -> None:
     expected: dict[str, dict[str, Any]] = {}
     for section, key, field in fields():
         if field.default is not None:  # TOML has no way to write "unset": such a key stands there as a comment
             expected.setdefault(section, {})[key] = plain(field.default)
-    found: dict[str, dict[str, Any]] = {"": {}}
-    for key, value in tomllib.loads(EXAMPLE.read_text("utf-8")).items():
-        if isinstance(value, dict):
-            found[key] = value
-        else:
-            found[""][key] = value
+    found = dict(tables_of("", tomllib.loads(EXAMPLE.read_text("utf-8"))))
 
     assert found == expected
     assert [(section, list(values)) for section, values in found.items()] == [(s, list(v)) for s, v in expected.items()]

@@ -7,34 +7,42 @@ from uuid import UUID
 import numpy as np
 
 from memory_mcp import words
+from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
-from memory_mcp.recall.attributes import NamedIn
-from memory_mcp.recall.fusion import Weights, fuse
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, score_parts, total
+from memory_mcp.recall.timewords import TimeSpan, time_preference
 from memory_mcp.recall.verdict import relevance
 
-SPARE = 50
-"""Candidates read beyond those wanted: some may be gone since they were indexed, and what a record's attributes and
-importance add may lift one from there to the top."""
-
+SPARE = 10
+"""Candidates read beyond those wanted: some may be gone since they were indexed."""
 JUDGED = 10
 """At least so many of the best are looked at for the verdict, however few are wanted."""
+_MICROS_A_DAY = 86_400_000_000
 
 
-def shortlist(candidates: Candidates, weights: Weights, limit: int) -> list[tuple[UUID, dict[str, float]]]:
-    """The `limit` best candidates by the fused score, best first, equal ones by id, with the score's parts."""
-    if not candidates.items:
-        return []
-    similarity = np.array([_or_nan(item.similarity) for item in candidates.items])
-    text_score = np.array([_or_nan(item.text_score) for item in candidates.items])
-    parts = fuse(similarity, text_score, weights)
-    total = np.sum(list(parts.values()), axis=0)
-    best = np.argsort(-total, kind="stable")[:limit]  # stable: the candidates come in the order of their ids
-    return [(candidates.items[i].id, {name: float(values[i]) for name, values in parts.items()}) for i in best]
-
-
-def _or_nan(score: float | None) -> float:
-    return np.nan if score is None else score
+def shortlist(
+    candidates: Candidates, weights: SignalWeights, spans: Sequence[TimeSpan], now: datetime, limit: int
+) -> dict[UUID, dict[str, float]]:
+    """The `limit` best candidates, best first, equal ones by id, each with the parts of its score."""
+    if not candidates.ids:
+        return {}
+    when = np.array(candidates.when, np.int64)
+    columns = Columns(
+        similarity=np.array([np.nan if score is None else score for score in candidates.similarity]),
+        lexical=np.array(candidates.text_score),
+        session=np.array(candidates.session, np.int64),
+        order=np.array(candidates.order, np.int64),
+        session_lexical=np.array(candidates.session_scores),
+        time=time_preference(when, spans),
+        asking=np.array(candidates.asking, np.bool_),
+        named=np.array(candidates.named, np.bool_),
+        importance=np.array(candidates.importance),
+        age_days=np.maximum(0.0, (to_micros(now) - when) / _MICROS_A_DAY),
+    )
+    parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=candidates.terms)
+    best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids
+    return {candidates.ids[row]: {name: float(values[row]) for name, values in parts.items()} for row in best.tolist()}
 
 
 def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
@@ -50,34 +58,12 @@ def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
     )
 
 
-def rank(
-    memories: Sequence[Memory],
-    parts: Mapping[UUID, Mapping[str, float]],
-    similarities: Mapping[UUID, float | None],
-    query: str,
-    weights: Weights,
-    *,
-    limit: int,
+def judged(
+    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], similarities: Mapping[UUID, float | None], query: str
 ) -> list[Recalled]:
-    """The `limit` best memories in the order of their total score, best first, equal ones newest first, then by id.
-
-    Args:
-        parts: Of each memory, from its `shortlist`; what only the record tells is added here.
-    """
-    named = NamedIn(query)
-    scored = [(memory, {**parts[memory.id], **_own_parts(memory, named, weights)}) for memory in memories]
-    scored.sort(key=lambda pair: (-sum(pair[1].values()), -pair[0].when.timestamp(), pair[0].id.bytes))
+    """The memories, in their order, with how likely each is the answer."""
     terms = set(words.query_terms(query))
-    return [
-        Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), score_parts) for memory, score_parts in scored[:limit]
-    ]
-
-
-def _own_parts(memory: Memory, named: NamedIn, weights: Weights) -> dict[str, float]:
-    parts = {"importance": weights.importance * (memory.importance - 0.5)}
-    if named(memory):
-        parts["attribute"] = weights.attribute
-    return parts
+    return [Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), parts[memory.id]) for memory in memories]
 
 
 def coverage(terms: set[str], memory: Memory) -> float:

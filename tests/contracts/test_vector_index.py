@@ -209,3 +209,27 @@ async def test_scores_are_cosines(open_index: OpenIndex, rng: np.random.Generato
     assert scores.min() >= -1.0
     assert scores.max() <= 1.0
     assert [hits[0].id for hits in answers] == list(points.ids)
+
+
+async def test_comparing_single_memories_agrees_with_a_search(open_index: OpenIndex, rng: np.random.Generator) -> None:
+    points, (asked,) = some_points(rng, 50), unit_rows(rng, 1, DIMENSION)
+    async with open_index() as index:
+        await index.upsert(SCOPE, points, EPOCH)
+        ((*hits,),) = await index.search(SCOPE, asked[None], ANYTHING, limit=50, epoch=EPOCH)
+        wanted = [hits[3].id, UUID(int=10**30), hits[40].id, hits[3].id]
+        compared = await index.compare(SCOPE, asked, wanted, EPOCH)
+        elsewhere = await index.compare(Scope("local", "elsewhere"), asked, wanted, EPOCH)
+
+    assert compared == [pytest.approx(hits[3].score), None, pytest.approx(hits[40].score), pytest.approx(hits[3].score)]
+    assert elsewhere == [None] * 4
+
+
+async def test_a_sample_is_of_the_scope_and_all_of_a_small_one(open_index: OpenIndex, rng: np.random.Generator) -> None:
+    points, (asked,) = some_points(rng, 60), unit_rows(rng, 1, DIMENSION)
+    async with open_index() as index:
+        await index.upsert(SCOPE, points, EPOCH)
+        sample = await index.sample(SCOPE, asked, EPOCH)
+        nothing = await index.sample(Scope("local", "elsewhere"), asked, EPOCH)
+
+    assert sorted(sample.tolist()) == pytest.approx(sorted((points.vectors @ asked).tolist()), abs=1e-5)
+    assert len(nothing) == 0

@@ -312,3 +312,30 @@ class TestOutbox:
             await store.settle(old)
 
             assert len(await store.claim(INDEX, limit=9, lease_seconds=60)) == len(await live(store)) - 1
+
+
+class TestTexts:
+    async def test_what_changed_is_told_with_or_without_vectors(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            one = await add(store, "one", session_id="s")
+            two = await add(store, "two", embedded=False)
+            await add(store, "foreign", ELSEWHERE)
+            first = await store.changed(HOME, 0)
+            await store.forget([HOME], [one], ACTOR, NOW)
+            three = await add(store, "three")
+            then = await store.changed(HOME, first.revision)
+            nothing = await store.changed(HOME, then.revision)
+
+            assert first.whole
+            assert {memory.id: (memory.content, memory.session_id) for memory in first.memories} == {one: ("one", "s"), two: ("two", "")}
+            assert (then.whole, [memory.id for memory in then.memories], list(then.removed)) == (False, [three], [one])
+            assert (nothing.memories, nothing.removed, nothing.revision) == ([], [], then.revision)
+
+    async def test_vectors_are_compared_within_scope_and_epoch(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            one, bare = await add(store, "one"), await add(store, "bare", embedded=False)
+            foreign = await add(store, "foreign", ELSEWHERE)
+            asked = [bare, one, foreign, new_id()]
+
+            assert await store.compare(HOME, vector("one"), asked, EPOCH) == [None, pytest.approx(1, abs=1e-3), None, None]
+            assert await store.compare(HOME, vector("one"), asked, OTHER_EPOCH) == [None] * 4

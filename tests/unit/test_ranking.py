@@ -1,110 +1,112 @@
+"""From candidates to an order: pure, with tables and properties."""
+
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.contracts import Candidate, Candidates
+from memory_mcp.clock import to_micros
+from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Scope
-from memory_mcp.recall.fusion import Weights
-from memory_mcp.recall.ranking import coverage, rank, shortlist, still_valid
+from memory_mcp.recall.ranking import coverage, judged, shortlist, still_valid
+from memory_mcp.recall.signals import SignalWeights
+from memory_mcp.recall.timewords import time_spans
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-WEIGHTS = Weights()
+WEIGHTS = SignalWeights()
 
 
-def memory(number: int, content: str = "Text.", *, days_old: int = 0, **fields) -> Memory:
-    when = NOW - timedelta(days=days_old)
-    return Memory(UUID(int=number), Scope("local", "project"), content, when, when, when, **fields)
+def memory(number: int, content: str = "Text.", **fields: Any) -> Memory:
+    return Memory(UUID(int=number), Scope("local", "project"), content, NOW, NOW, NOW, **fields)
 
 
-def candidates(*scores: tuple[float | None, float | None]) -> Candidates:
-    return Candidates(tuple(Candidate(UUID(int=i), *pair) for i, pair in enumerate(scores, 1)))
+def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidates:
+    n = len(scores)
+    usual: dict[str, Any] = {
+        "session": (-1,) * n,
+        "order": (0,) * n,
+        "when": (to_micros(NOW),) * n,
+        "asking": (False,) * n,
+        "named": (False,) * n,
+        "importance": (0.5,) * n,
+    }
+    similarity, lexical = zip(*scores, strict=True) if scores else ((), ())
+    return Candidates(tuple(UUID(int=i) for i in range(1, n + 1)), similarity, lexical, **{**usual, **columns})
 
 
-def numbers(ids) -> list[int]:
-    return [memory_id.int for memory_id in ids]
-
-
-# shortlist
+def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:
+    return [memory_id.int for memory_id in shortlist(found, WEIGHTS, time_spans(query, NOW), NOW, limit)]
 
 
 @pytest.mark.parametrize(
     ("scores", "best_first"),
     [
         ([], []),
-        ([(None, None)], [1]),
-        ([(0.1, None), (0.9, None)], [2, 1]),
+        ([(None, 0.0)], [1]),
+        ([(0.1, 0.0), (0.9, 0.0)], [2, 1]),
         ([(None, 1.0), (None, 9.0)], [2, 1]),
-        ([(0.5, None), (0.5, 7.0), (0.4, 7.0)], [2, 3, 1]),
+        ([(0.5, 0.0), (0.5, 7.0), (0.4, 7.0)], [2, 3, 1]),
         ([(0.3, 2.0), (0.3, 2.0), (0.3, 2.0)], [1, 2, 3]),
-        ([(0.8, None), (None, 5.0), (0.2, 5.0)], [1, 2, 3]),
     ],
 )
-def test_the_shortlist_goes_by_both_searches_and_equal_ones_by_id(
-    scores: list[tuple[float | None, float | None]], best_first: list[int]
-) -> None:
-    assert numbers(memory_id for memory_id, _ in shortlist(candidates(*scores), WEIGHTS, 10)) == best_first
+def test_the_order_goes_by_meaning_and_words_and_equal_ones_by_id(scores: list[tuple[float | None, float]], best_first: list[int]) -> None:
+    assert order(candidates(*scores)) == best_first
 
 
-score = st.none() | st.floats(0, 1)
+pair = st.tuples(st.none() | st.floats(-1, 1), st.floats(0, 20))
 
 
-@given(scores=st.lists(st.tuples(score, score), max_size=20), limit=st.integers(0, 25))
-def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(scores: list[tuple[float | None, float | None]], limit: int) -> None:
-    everything = shortlist(candidates(*scores), WEIGHTS, 100)
+@given(scores=st.lists(pair, max_size=20), limit=st.integers(0, 25))
+def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(scores: list[tuple[float | None, float]], limit: int) -> None:
+    everything = order(candidates(*scores))
 
-    assert sorted(numbers(memory_id for memory_id, _ in everything)) == list(range(1, len(scores) + 1))
-    assert shortlist(candidates(*scores), WEIGHTS, limit) == everything[:limit]
-
-
-# rank
-
-
-def ranked(memories: list[Memory], query: str = "question", *, parts: dict[int, float] | None = None, limit: int = 10) -> list[int]:
-    given_parts = {one.id: {"dense": (parts or {}).get(one.id.int, 0.0)} for one in memories}
-    hits = rank(memories, given_parts, {one.id: 0.5 for one in memories}, query, WEIGHTS, limit=limit)
-    return numbers(hit.memory.id for hit in hits)
-
-
-def test_the_sum_of_the_parts_orders() -> None:
-    assert ranked([memory(1), memory(2), memory(3)], parts={1: 1.0, 2: 3.0, 3: 2.0}) == [2, 3, 1]
-
-
-def test_equal_ones_go_by_time_then_by_id() -> None:
-    assert ranked([memory(3, days_old=1), memory(2, days_old=1), memory(1, days_old=5), memory(4)]) == [4, 2, 3, 1]
-
-
-def test_importance_decides_between_equal_ones() -> None:
-    assert ranked([memory(1, importance=0.4), memory(2, importance=0.9, days_old=9)]) == [2, 1]
+    assert sorted(everything) == list(range(1, len(scores) + 1))
+    assert order(candidates(*scores), limit=limit) == everything[:limit]
 
 
 def test_a_named_attribute_is_a_boost_and_no_filter() -> None:
-    of_ann = memory(1, metadata={"speaker": "Ann"})
-    others = [memory(2), memory(3)]
+    scores = ((0.3, 0.0), (0.5, 0.0), (0.7, 0.0))
 
-    assert ranked([of_ann, *others], "what does Ann like", parts={2: 1.9, 3: 2.1}) == [3, 1, 2]
-    assert ranked([of_ann, *others], "what do they like", parts={2: 1.9, 3: 2.1}) == [3, 2, 1]
+    assert order(candidates(*scores, named=(True, False, False))) == [3, 1, 2]
+    assert order(candidates(*scores)) == [3, 2, 1]
+
+
+def test_the_time_a_question_names_is_preferred() -> None:
+    then = to_micros(NOW - timedelta(days=1))
+    found = candidates((0.4, 0.0), (0.45, 0.0), when=(then, to_micros(NOW - timedelta(days=300))))
+
+    assert order(found, "what was decided yesterday?") == [1, 2]
+    assert order(found, "what was decided?") == [2, 1]
+
+
+def test_what_was_said_beside_speaks_for_a_memory() -> None:
+    alone = candidates((0.9, 9.0), (0.3, 0.0), (0.3, 0.0), session=(0, 1, 0), order=(0, 0, 1), session_scores=(3.0, 0.0))
+
+    assert order(alone) == [1, 3, 2]
+
+
+def test_importance_decides_between_equal_ones() -> None:
+    assert order(candidates((0.3, 0.0), (0.3, 0.0), importance=(0.4, 0.9))) == [2, 1]
 
 
 def test_parts_tell_how_the_place_came_about() -> None:
-    one = memory(1, metadata={"speaker": "Ann"}, importance=1.0)
-    (hit,) = rank([one], {one.id: {"dense": 4.0, "lexical": 1.0}}, {one.id: None}, "Ann", WEIGHTS, limit=5)
+    found = candidates((0.5, 3.0), named=(True,))
+    parts = shortlist(found, WEIGHTS, (), NOW, 5)
+    (hit,) = judged([memory(1)], parts, {UUID(int=1): 0.5}, "question")
 
-    assert hit.parts == {"dense": 4.0, "lexical": 1.0, "importance": pytest.approx(0.05), "attribute": 2.0}
+    assert hit.parts["dense"] == pytest.approx(5.0)
+    assert hit.parts["attribute"] == WEIGHTS.attribute
     assert 0 < hit.score < 1
 
 
-@given(
-    importances=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=12), limit=st.integers(0, 15), random=st.randoms(use_true_random=False)
-)
-def test_the_order_of_what_comes_in_does_not_matter(importances: list[float], limit: int, random) -> None:
-    memories = [memory(i, importance=importance, days_old=i % 3) for i, importance in enumerate(importances, 1)]
-    shuffled = random.sample(memories, len(memories))
+def test_a_signal_that_is_off_has_no_part() -> None:
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(True,)), replace(WEIGHTS, attribute=0.0), (), NOW, 5).values()
 
-    assert ranked(shuffled, limit=limit) == ranked(memories, limit=20)[:limit]
+    assert "attribute" not in parts
 
 
 # still_valid

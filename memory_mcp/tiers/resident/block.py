@@ -108,6 +108,24 @@ class Block:
         with self._reading(where, queries) as view:
             return closest(view, queries, limit)
 
+    def compare(self, vector: Matrix, ids: Sequence[UUID]) -> list[float | None]:
+        """The similarity of one (d,) vector to each row, None where there is no such row; scores as `search` gives them."""
+        query = np.ascontiguousarray(vector, np.float32)
+        _check_vectors(query[None])
+        with self._reading(Filter(), query[None]) as view:
+            slots = [self._slots.get(memory_id.int, -1) for memory_id in ids]
+            rows = np.array([slot for slot in slots if slot >= 0], np.intp)
+            scores = iter(np.clip(np.vecdot(view.matrix[rows], query), -1.0, 1.0).tolist() if len(rows) else ())
+        return [next(scores) if slot >= 0 else None for slot in slots]
+
+    def sample(self, vector: Matrix, count: int) -> Matrix:
+        """(k,) similarity of one (d,) vector to at most `count` rows, evenly taken."""
+        query = np.ascontiguousarray(vector, np.float32)
+        with self._reading(Filter(), query[None]) as view:
+            rows = np.flatnonzero(view.passing)
+            chosen = rows[:: max(1, len(rows) // count)]
+            return np.asarray(np.vecdot(view.matrix[chosen], query) if len(chosen) else np.empty(0, np.float32))
+
     @contextmanager
     def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:
         with self._lock:

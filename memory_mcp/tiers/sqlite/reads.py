@@ -15,7 +15,7 @@ import numpy as np
 from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.errors import MemoryNotFoundError
-from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Memory, Operation, Points, Scope, StoreCounts, Version
+from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Operation, Points, Scope, StoreCounts, Version
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
@@ -151,6 +151,36 @@ def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) ->
                     WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE} AND v.memory IS NOT NULL)"""
         removed = [UUID(bytes=row[0]) for row in all_rows(db, query, (known[0], numbers[0], since))]
     return Delta(points_from(rows, len(rows[0][1]) // 2 if rows else 0), removed, revision, whole)
+
+
+def changed(db: apsw.Connection, scope: Scope, since: int) -> Changed:
+    """`VectorSource.changed`."""
+    (revision,) = revisions(db, [scope])
+    whole = since == 0 or since > revision
+    numbers = scope_numbers(db, [scope])
+    if not numbers:
+        return Changed([], [], revision, whole=True)
+    values = (numbers[0], 0 if whole else since)
+    query = f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE m.scope = ? AND m.change > ? AND {LIVE}"
+    memories = [memory_from(row) for row in all_rows(db, query, values)]
+    removed: list[UUID] = []
+    if not whole:
+        query = f"SELECT m.id FROM memories m WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE})"
+        removed = [UUID(bytes=row[0]) for row in all_rows(db, query, values)]
+    return Changed(memories, removed, revision, whole)
+
+
+def compare(db: apsw.Connection, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+    """`VectorSource.compare`."""
+    query = f"""SELECT m.id, v.vector FROM json_each(:ids) wanted CROSS JOIN memories m JOIN vectors v ON v.memory = m.number
+                JOIN epochs e ON e.number = v.epoch
+                WHERE m.id = unhex(wanted.value) AND m.scope IN ({_numbers(db, [scope])}) AND e.name = :epoch"""
+    rows = all_rows(db, query, {"ids": ids_json(ids), "epoch": epoch})
+    if not rows:
+        return [None] * len(ids)
+    scores = from_blobs([row[1] for row in rows], len(vector)) @ vector
+    found = {UUID(bytes=row[0]): float(score) for row, score in zip(rows, scores, strict=True)}
+    return [found.get(memory_id) for memory_id in ids]
 
 
 def points_from(rows: Sequence[Sequence[Any]], dimension: int) -> Points:

@@ -15,6 +15,7 @@ import apsw
 from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.models import (
     Added,
+    Changed,
     Changes,
     Delta,
     Draft,
@@ -197,6 +198,14 @@ class SqliteStore:
     async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
         """See `VectorSource`."""
         return await self._read(partial(reads.vector_changes, scope=scope, since=since, epoch=epoch))
+
+    async def changed(self, scope: Scope, since: int) -> Changed:
+        """See `VectorSource`."""
+        return await self._read(partial(reads.changed, scope=scope, since=since))
+
+    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+        """See `VectorSource`."""
+        return await self._read(partial(reads.compare, scope=scope, vector=vector, ids=ids, epoch=epoch))
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
         """See `VectorIndex`: exact, and as slow as reading every vector."""

@@ -1,0 +1,193 @@
+"""What speaks for a memory as the answer to a question: one part a signal, all in one unit, added up. Pure, over arrays.
+
+The unit is one standard deviation of the question's similarity to the memories of its store. Arrays are aligned by row:
+n memories, either the whole scope or the candidates of one that is too large to be looked at whole; the figures a part
+needs of the store (`Moments`) are then estimated from a sample.
+
+Measured weights and what each is worth: see `tests/benchmarks/README.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
+"""Of cosine over a store (MiniLM: 0.088 to 0.12 over chats, code and notes), and as how many memories that counts."""
+
+USUAL_TERMS = 4
+"""Words of a question, stop words out, for which `SignalWeights.lexical` is meant; the noise of a sum of n grows with its root."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWeights:
+    """What each signal counts, in standard deviations of similarity; 0 switches it off.
+
+    Attributes:
+        dense: One deviation of similarity in meaning.
+        lexical: One unit of BM25 (a nat of evidence), for a question of `USUAL_TERMS` words.
+        attribute: A tag, metadata value or session that the question names.
+        session: One unit of BM25 between the question and all that was said in the memory's session, over the mean of sessions.
+        neighbour: Of the sum of `dense` and `lexical` of the memories one place before and after in the session.
+        second_neighbour: Likewise, two places.
+        reply: Of that sum of the memory just before, if it is a question, besides; the answer is here.
+        time: A memory from exactly the time that the question names.
+        asking: Taken from a memory that ends with a question: it tells little.
+        importance: The distance between least and most important.
+        recency: The distance between new and old, falling by half in `recency_days`.
+    """
+
+    dense: float = 1.0
+    lexical: float = 0.2
+    attribute: float = 2.5
+    session: float = 0.25
+    neighbour: float = 0.15
+    second_neighbour: float = 0.1
+    reply: float = 0.3
+    time: float = 2.0
+    asking: float = 0.75
+    importance: float = 0.2
+    recency: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and deviation of the similarity of a question to the memories of a store."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is known of n memories in view of one question, by row.
+
+    Attributes:
+        similarity: (n,) cosine to the question's topic; NaN where the memory has no vector yet.
+        lexical: (n,) BM25, 0 where no word matches.
+        session: (n,) code of the session, -1 where there is none.
+        order: (n,) place within the session; only its order counts.
+        session_lexical: (m,) BM25 of each session's whole text, by code.
+        time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
+        asking: (n,) whether the text ends with a question mark.
+        named: (n,) whether the question names a tag, a metadata value or the session.
+        importance: (n,) in [0, 1].
+        age_days: (n,) since the memory's time, at least 0.
+    """
+
+    similarity: Scores
+    lexical: Scores
+    session: Codes
+    order: Codes
+    session_lexical: Scores
+    time: Scores
+    asking: Flags
+    named: Flags
+    importance: Scores
+    age_days: Scores
+
+
+def moments(similarity: Scores) -> Moments:
+    """Of all, or of a sample evenly taken; the deviation of a few is drawn towards what it usually is."""
+    known = similarity[~np.isnan(similarity)]
+    if not len(known):
+        return Moments(0.0, PRIOR_DEVIATION)
+    variance = (PRIOR_ROWS * PRIOR_DEVIATION**2 + len(known) * float(known.var())) / (PRIOR_ROWS + len(known))
+    return Moments(float(known.mean()), variance**0.5)
+
+
+def standardise(scores: Scores, mean: float, deviation: float) -> Scores:
+    """(n,) in deviations from the mean; what is unknown (NaN) is the mean."""
+    return np.asarray(np.nan_to_num((scores - mean) / deviation, nan=0.0))
+
+
+def lexical_evidence(bm25: Scores, terms: int) -> Scores:
+    """(n,) BM25 on one scale for short and long questions.
+
+    It is not standardised: a sum of log-odds means the same in every store, while its deviation goes towards 0 with
+    the share of memories that hold a rare word, so that in a large store one such word would outweigh all else.
+
+    Args:
+        terms: Words of the question, stop words out.
+
+    Source:
+        Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section 3.
+    """
+    return np.asarray(bm25 * (USUAL_TERMS / max(terms, USUAL_TERMS / 2)) ** 0.5)
+
+
+def neighbour_scores(scores: Scores, session: Codes, order: Codes, first: float, second: float) -> Scores:
+    """(n,) what the memories beside each say for it: `first` x (s(i-1) + s(i+1)) + `second` x (s(i-2) + s(i+2)).
+
+    Neighbours are the next in `order` among the rows given that are of the same session.
+    """
+    near = np.zeros_like(scores)
+    for distance, weight in ((1, first), (2, second)):
+        before, after = _pairs(session, order, distance)
+        near[after] += weight * scores[before]
+        near[before] += weight * scores[after]
+    return near
+
+
+def reply_scores(scores: Scores, session: Codes, order: Codes, asking: Flags) -> Scores:
+    """(n,) the score of the memory just before in the session where that is a question, else 0."""
+    before, after = _pairs(session, order, 1)
+    carried = np.zeros_like(scores)
+    carried[after] = np.where(asking[before], scores[before], 0.0)
+    return carried
+
+
+def _pairs(session: Codes, order: Codes, distance: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of one session that stand so far apart: the earlier ones, the later ones."""
+    rows = np.flatnonzero(session >= 0)
+    rows = rows[np.lexsort((order[rows], session[rows]))]
+    earlier, later = rows[:-distance], rows[distance:]
+    same = session[earlier] == session[later]
+    return earlier[same], later[same]
+
+
+def session_scores(session: Codes, session_lexical: Scores) -> Scores:
+    """(n,) how much more the memory's session speaks of the question than sessions do on average; 0 without a session."""
+    over = np.append(session_lexical - session_lexical.mean() if len(session_lexical) else session_lexical, 0.0)
+    return over[session]  # -1 is the last
+
+
+def score_parts(
+    columns: Columns, weights: SignalWeights, of_store: Moments, *, terms: int, recency_days: float = 90.0
+) -> dict[str, Scores]:
+    """Each signal's weighted part, (n,) each; their sum orders the memories. Signals that are off are left out.
+
+    Args:
+        of_store: Of the similarity in the whole scope; see `moments`.
+        terms: Words of the question, stop words out.
+    """
+    dense = weights.dense * standardise(columns.similarity, of_store.mean, of_store.deviation)
+    lexical = weights.lexical * lexical_evidence(columns.lexical, terms)
+    said = dense + lexical
+    where = columns.session, columns.order
+    parts = {
+        "dense": dense,
+        "lexical": lexical,
+        "attribute": weights.attribute * columns.named,
+        "session": weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms),
+        "neighbour": neighbour_scores(said, *where, weights.neighbour, weights.second_neighbour),
+        "reply": weights.reply * reply_scores(said, *where, columns.asking),
+        "time": weights.time * columns.time,
+        "asking": -weights.asking * columns.asking,
+        "importance": weights.importance * (columns.importance - 0.5),
+        "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
+    }
+    off = {field.name for field in fields(weights) if getattr(weights, field.name) == 0}
+    if weights.second_neighbour:
+        off.discard("neighbour")
+    return {name: np.asarray(values, dtype=np.float64) for name, values in parts.items() if name not in off}
+
+
+def total(parts: Mapping[str, Scores], rows: int) -> Scores:
+    """(n,) the sum of the parts."""
+    return np.asarray(np.sum([*parts.values(), np.zeros(rows)], axis=0), dtype=np.float64)

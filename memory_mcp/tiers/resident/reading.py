@@ -1,0 +1,115 @@
+"""Texts of whole scopes, kept level with the record store and within a budget of memory."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from memory_mcp.errors import TierUnavailableError
+from memory_mcp.models import Changed, Memory, Scope
+from memory_mcp.tiers.resident.texts import MEMORY_BYTES, Look, Texts
+
+INLINE_MEMORIES = 50
+"""Changes up to so many are taken in on the event loop: 15 microseconds each, a hop to a thread and back 50."""
+
+
+class TextSource(Protocol):
+    """What the texts are read from: two methods of the record store."""
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        """See `contracts.RecordStore`."""
+
+    async def changed(self, scope: Scope, since: int) -> Changed:
+        """See `contracts.VectorSource`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A scope as of a revision; None in place of texts where they are too many."""
+
+    revision: int
+    texts: Texts | None
+
+
+class ResidentTexts:
+    """A `contracts.TextReader` over scopes held whole; the least recently used make room for others.
+
+    As with `ResidentIndex`, every look first catches up with the scope's revision, so nobody has to tell of a write.
+    A scope goes on being read when whoever asked first has given up waiting: the next look finds it.
+    """
+
+    def __init__(self, source: TextSource, *, budget_bytes: int) -> None:
+        self._source, self._budget_bytes = source, budget_bytes
+        self._read: OrderedDict[Scope, Read] = OrderedDict()  # least recently used first
+        self._reading: dict[Scope, asyncio.Task[Read]] = {}
+        self._limiter = anyio.CapacityLimiter(1)
+        self.looks = 0
+
+    async def look(self, scope: Scope, query: str) -> Look:
+        """The scope in view of a question, as of now.
+
+        Raises:
+            TierUnavailableError: It is too large for the budget.
+        """
+        (revision,) = await self._source.revisions((scope,))
+        read = self._read.get(scope)
+        while read is None or read.revision < revision:
+            read = await asyncio.shield(self._reading.get(scope) or self._begin(scope))
+        if read.revision > revision:  # another store was put in place
+            self._read.pop(scope, None)
+            read = await asyncio.shield(self._begin(scope))
+        self._read.move_to_end(scope)
+        if read.texts is None:
+            raise TierUnavailableError("texts", "This namespace is too large for the memory given to texts.")
+        self.looks += 1
+        return read.texts.look(query)
+
+    def figures(self) -> dict[str, int]:
+        """For people: what is held."""
+        held = [read.texts for read in self._read.values() if read.texts is not None]
+        return {"bytes": sum(texts.nbytes for texts in held), "scopes": len(held), "rows": sum(map(len, held)), "searches": self.looks}
+
+    def _begin(self, scope: Scope) -> "asyncio.Task[Read]":
+        task = asyncio.create_task(self._catch_up(scope))
+        self._reading[scope] = task
+
+        def ended(done: "asyncio.Task[Read]") -> None:
+            del self._reading[scope]
+            if not done.cancelled():
+                done.exception()  # whoever waits hears of it; if nobody does, nobody needs to
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _catch_up(self, scope: Scope) -> Read:
+        before = self._read.get(scope)
+        change = await self._source.changed(scope, before.revision if before is not None and before.texts is not None else 0)
+        texts = before.texts if before is not None and not change.whole else None
+        if texts is None and MEMORY_BYTES * len(change.memories) > self._budget_bytes:
+            read = Read(change.revision, None)
+        elif len(change.memories) <= INLINE_MEMORIES:
+            read = Read(change.revision, _taken_in(texts, change))
+        else:
+            read = Read(change.revision, await anyio.to_thread.run_sync(_taken_in, texts, change, limiter=self._limiter))
+        self._read[scope] = read
+        self._make_room(scope)
+        return read
+
+    def _make_room(self, keep: Scope) -> None:
+        """Let go of the least recently used scopes until the rest fits."""
+        while sum(read.texts.nbytes for read in self._read.values() if read.texts is not None) > self._budget_bytes:
+            other = next((scope for scope, read in self._read.items() if read.texts is not None and scope != keep), None)
+            if other is None:
+                return
+            del self._read[other]
+
+
+def _taken_in(texts: Texts | None, change: Changed) -> Texts:
+    if texts is None:
+        return Texts(change.memories)
+    memories: Sequence[Memory] = change.memories
+    texts.apply(memories, change.removed)
+    return texts

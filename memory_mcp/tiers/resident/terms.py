@@ -1,0 +1,77 @@
+"""From words to terms: stems as 32-bit keys, and a text as its bag of them.
+
+A bag is what a text index needs of a text. It is made once, when a memory is written, and kept beside it
+as bytes: an index of 100,000 texts is loaded in 0.36 s from their bags, and in 1.2 to 1.7 s from the texts.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+import Stemmer
+from numpy.typing import NDArray
+
+from memory_mcp import words
+
+BAG_FORM = 1
+"""To be raised whenever the same text would give another bag; bags of another form must be made anew."""
+
+TERM = np.dtype([("key", "<u4"), ("count", "u1")])
+"""One distinct term of a bag, 5 bytes. Counts are in halves: 2 for a word of the text, 1 for one of its labels."""
+
+OCCURRENCE, LABEL = 2, 1
+MOST = 255
+"""A count stops here: BM25 hardly tells 127 occurrences from more."""
+
+_CACHED_PIECES = 1 << 16
+_CACHED_LENGTH = 48
+"""Longer pieces between white space are encoded data or text without spaces, and seldom come again."""
+
+_english = Stemmer.Stemmer("english", 0)  # the pieces are remembered below, so it need not remember words
+
+
+def bag(text: str, labels: str = "") -> bytes:
+    """The terms of a text as an array of `TERM`, in no order; a word of the labels counts half.
+
+    About 5 bytes for each different word. Never fails; a text without words is an empty bag.
+    """
+    counts = Counter(OCCURRENCE * _keys_in(text) + LABEL * _keys_in(labels))  # lists, repeated
+    terms = np.empty(len(counts), TERM)
+    terms["key"] = list(counts)
+    terms["count"] = [min(count, MOST) for count in counts.values()]
+    return terms.tobytes()
+
+
+def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
+    """(q,) the key of each word of `words.query_terms`; words of one stem have one key."""
+    return np.fromiter(map(_key, query_words), np.uint32, len(query_words))
+
+
+def _keys_in(text: str) -> list[int]:
+    """White space ends a word in any script, so pieces between it can be split each by itself, and remembered."""
+    keys: list[int] = []
+    for piece in text.split():
+        keys += _piece_keys(piece) if len(piece) <= _CACHED_LENGTH else _split(piece)
+    return keys
+
+
+def _split(piece: str) -> tuple[int, ...]:
+    return tuple(map(_key, words.split_words(piece, for_index=True)))
+
+
+_piece_keys = lru_cache(_CACHED_PIECES)(_split)
+
+
+@lru_cache(_CACHED_PIECES)
+def _key(word: str) -> int:
+    """32 bits of the word's stem, the same in every process.
+
+    Two words of a vocabulary of v share one by chance with v**2 / 2**33: of 100,000 about one pair.
+
+    Source:
+        Stems by Porter's second algorithm for English (https://snowballstem.org/algorithms/english/stemmer.html);
+        other languages keep their words, or lose an ending alike in text and question.
+    """
+    return crc32(_english.stemWord(word).encode())

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from memory_mcp.recall.calibration import (
+    MINILM,
+    STRONG,
+    WEAK,
+    ModelScale,
+    Null,
+    coverage,
+    model_scale,
+    relevance,
+    store_null,
+    verdict,
+)
+from memory_mcp.recall.probes import PAIRS
+
+
+def score(similarity: float, covered: float, n: int, model: ModelScale = MINILM, mean: float | None = None) -> float:
+    null = Null(model.unrelated if mean is None else mean, n)
+    return float(relevance(np.array([similarity]), np.array([covered]), null, model)[0])
+
+
+def test_a_close_memory_with_the_words_is_strong_and_a_distant_one_without_is_none():
+    assert score(0.7, 0.6, 1_000) > STRONG
+    assert score(0.25, 0.0, 1_000) < WEAK
+    assert score(0.25, 0.0, 5) < WEAK
+
+
+def test_what_many_memories_reach_by_chance_counts_less():
+    scores = [score(0.45, 0.3, n) for n in (5, 100, 10_000, 100_000)]
+
+    assert scores == sorted(scores, reverse=True)
+    assert score(0.75, 0.8, 100_000) > STRONG
+
+
+def test_the_score_rises_with_both_and_stays_between_0_and_1():
+    grid = [[score(s, c, 500) for c in (0.0, 0.5, 1.0)] for s in (-1.0, 0.0, 0.5, 1.0)]
+
+    assert (np.diff(grid, axis=0) > 0).all()
+    assert (np.diff(grid, axis=1) > 0).all()
+    assert 0 < np.min(grid) < np.max(grid) < 1
+
+
+def test_a_model_of_narrow_cosines_gives_the_same_score():
+    """As e5 and its kind have them: unrelated texts at 0.8."""
+    narrow = ModelScale(0.8, 0.9)
+
+    def squeezed(s: float) -> float:
+        return 0.8 + (s - MINILM.unrelated) * 0.1 / (MINILM.related - MINILM.unrelated)
+
+    assert score(squeezed(0.5), 0.3, 500, narrow) == pytest.approx(score(0.5, 0.3, 500))
+
+
+def test_without_a_vector_words_decide():
+    assert score(np.nan, 1.0, 100) > STRONG
+    assert score(np.nan, 0.0, 100) < WEAK
+
+
+def test_the_scale_of_a_model_is_read_from_probes():
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=(40, 64))
+    questions, answers = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (topics, topics + 0.5 * rng.normal(size=(40, 64))))
+
+    scale = model_scale(questions.astype(np.float32), answers.astype(np.float32))
+
+    assert abs(scale.unrelated) < 0.05
+    assert 0.8 < scale.related < 1.0
+
+
+def test_few_memories_leave_the_models_figures_and_many_replace_them():
+    ones = np.ones((3, 4), dtype=np.float32) / 2
+    assert store_null(MINILM, ones, ones[:0], 0).mean == MINILM.unrelated
+    assert store_null(MINILM, ones, ones[:1], 1).mean < 0.1
+    assert store_null(MINILM, ones, np.repeat(ones, 500, axis=0), 1_500).mean == pytest.approx(1.0, abs=0.03)
+
+
+def test_coverage_is_a_share():
+    assert coverage({"a", "b"}, {"b", "c"}) == 0.5
+    assert coverage(set(), {"b"}) == 0.0
+
+
+def test_the_verdict_is_that_of_the_best():
+    assert [verdict(best) for best in (None, WEAK - 0.01, WEAK, STRONG)] == ["none", "none", "weak", "strong"]
+
+
+def test_probes_are_pairs_of_their_own():
+    assert len({text for pair in PAIRS for text in pair}) == 2 * len(PAIRS)

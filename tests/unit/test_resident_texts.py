@@ -1,0 +1,174 @@
+"""The texts of a scope in memory, against reading every memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_mcp.errors import TierUnavailableError
+from memory_mcp.models import Changed, Filter, Memory, Scope
+from memory_mcp.tiers.resident.reading import ResidentTexts
+from memory_mcp.tiers.resident.texts import Texts
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+SCOPE = Scope("local", "project")
+ANY = Filter()
+
+
+def memory(number: int, content: str, **fields: object) -> Memory:
+    when = NOW + timedelta(minutes=number)
+    return replace(Memory(UUID(int=number), SCOPE, content, when, when, when), **fields)  # type: ignore[arg-type]
+
+
+def found(texts: Texts, query: str, where: Filter = ANY, limit: int = 10) -> list[int]:
+    return [hit.id.int for hit in texts.look(query).best(where, limit)]
+
+
+def test_words_find_whatever_their_ending_and_labels_count_too() -> None:
+    texts = Texts([memory(1, "We deploy on Fridays"), memory(2, "Lunch", tags=("deployment",)), memory(3, "Unrelated")])
+
+    assert found(texts, "deploying friday") == [1, 2]
+    assert found(texts, "a lunch") == [2]
+
+
+WORDS = ("ant", "bee", "cat", "dog")
+KINDS = ("fact", "rule")
+
+
+CHANGE = st.tuples(st.integers(1, 8), st.lists(st.sampled_from(WORDS), max_size=4), st.sampled_from(KINDS), st.booleans())
+
+
+@given(
+    st.lists(CHANGE, max_size=25),
+    st.sampled_from(WORDS),
+    st.sampled_from([frozenset(), frozenset({"fact"}), frozenset({"rule"})]),
+    st.integers(1, 4),
+)
+def test_any_sequence_of_changes_finds_what_reading_everything_finds(
+    changes: list[tuple[int, list[str], str, bool]], query: str, kinds: frozenset[str], limit: int
+) -> None:
+    texts, held = Texts(), dict[int, Memory]()
+    for number, content, kind, gone in changes:
+        if gone:
+            texts.apply([], [UUID(int=number)])
+            held.pop(number, None)
+        else:
+            held[number] = memory(number, " ".join(content), kind=kind)
+            texts.apply([held[number]], [])
+
+    passing = {number for number, one in held.items() if query in one.content and (not kinds or one.kind in kinds)}
+    hits = found(texts, query, Filter(kinds=kinds), limit)
+    look = texts.look(query)
+    assert set(hits) <= passing
+    assert len(hits) == min(limit, len(passing))
+    assert (look.rows, look.frequency[query]) == (len(held), sum(query in one.content.split() for one in held.values()))
+
+
+def test_every_filter_applies_before_the_limit() -> None:
+    many = [memory(number, "needle in a haystack") for number in range(1, 50)]
+    odd = memory(60, "needle", kind="rule", domain="coding", tags=("a", "b"), expires_at=NOW)
+    texts = Texts([*many, odd])
+    only = [
+        Filter(kinds=frozenset({"rule"})),
+        Filter(domains=frozenset({"coding"})),
+        Filter(tags=frozenset({"a", "b"})),
+        Filter(since=odd.when),
+    ]
+
+    assert [found(texts, "needle", where, 3) for where in only] == [[60]] * 4
+    assert 60 not in found(texts, "needle", Filter(now=NOW), 100)
+    assert found(texts, "needle", Filter(until=NOW + timedelta(minutes=2)), 3) == [1]
+
+
+def test_neighbours_are_those_of_the_same_session() -> None:
+    said = [memory(number, f"turn {number}", session_id="s") for number in range(1, 8)]
+    texts = Texts([*said, memory(20, "elsewhere", session_id="t"), memory(21, "nowhere")])
+    look = texts.look("turn")
+
+    assert sorted(one.int for one in look.beside([UUID(int=4)], ANY)) == [2, 3, 5, 6]
+    assert look.beside([UUID(int=20), UUID(int=21), UUID(int=99)], ANY) == []
+
+
+def test_circumstances_come_in_the_order_asked_for() -> None:
+    texts = Texts(
+        [
+            memory(1, "Is it raining?", session_id="s", importance=0.9),
+            memory(2, "Yes, all day", session_id="s", metadata={"speaker": "Ann Lee"}),
+        ]
+    )
+    around = texts.look("what did Ann Lee say of the rain").circumstances([UUID(int=2), UUID(int=9), UUID(int=1)])
+
+    assert around.session.tolist() == [0, -1, 0]
+    assert around.order.tolist() == [1, 0, 0]
+    assert around.named.tolist() == [True, False, False]
+    assert around.asking.tolist() == [False, False, True]
+    assert around.importance.tolist() == [0.5, 0.5, 0.9]
+    assert texts.look("x").speakers == {"ann", "lee"}
+
+
+class Store:
+    """A record store of which only the changes are asked."""
+
+    def __init__(self) -> None:
+        self.memories: list[Memory] = []
+        self.asked: list[int] = []
+        self.gate = anyio.Event()
+        self.gate.set()
+
+    def add(self, *memories: Memory) -> None:
+        self.memories += [replace(one, change=len(self.memories) + 1) for one in memories]
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        return tuple(max((one.change for one in self.memories), default=0) for _ in scopes)
+
+    async def changed(self, scope: Scope, since: int) -> Changed:
+        self.asked.append(since)
+        await self.gate.wait()
+        (revision,) = await self.revisions([scope])
+        return Changed([one for one in self.memories if one.change > since], [], revision, whole=since == 0)
+
+
+async def test_every_look_sees_what_was_written_before_it() -> None:
+    store = Store()
+    texts = ResidentTexts(store, budget_bytes=1 << 20)
+    for number, word in enumerate(WORDS, 1):
+        store.add(memory(number, word))
+        look = await texts.look(SCOPE, word)
+        assert [hit.id.int for hit in look.best(ANY, 5)] == [number]
+    await texts.look(SCOPE, "again")
+
+    assert store.asked == [0, 1, 2, 3]
+
+
+async def test_concurrent_looks_share_one_reading_and_one_that_gave_up_does_not_stop_it() -> None:
+    store = Store()
+    store.gate = anyio.Event()
+    store.add(memory(1, "word"))
+    texts = ResidentTexts(store, budget_bytes=1 << 20)
+    with anyio.move_on_after(0.01):
+        await texts.look(SCOPE, "word")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(texts.look, SCOPE, "word")
+        await anyio.wait_all_tasks_blocked()
+        store.gate.set()
+
+    assert store.asked == [0]
+    assert texts.looks == 3
+
+
+async def test_a_scope_beyond_the_budget_is_refused_and_others_make_room() -> None:
+    store = Store()
+    store.add(*(memory(number, "many words " * 5) for number in range(1, 100)))
+    with pytest.raises(TierUnavailableError):
+        await ResidentTexts(store, budget_bytes=10_000).look(SCOPE, "words")
+
+    texts = ResidentTexts(store, budget_bytes=150_000)
+    for name in ("a", "b", "c"):
+        await texts.look(Scope("local", name), "words")
+    assert texts.figures()["scopes"] == 1

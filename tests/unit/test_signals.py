@@ -1,0 +1,129 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from memory_mcp.recall.signals import (
+    Columns,
+    Moments,
+    SignalWeights,
+    lexical_evidence,
+    moments,
+    neighbour_scores,
+    reply_scores,
+    score_parts,
+    session_scores,
+    standardise,
+    total,
+)
+
+OFF = SignalWeights(**{field.name: 0.0 for field in fields(SignalWeights)})
+
+
+def columns(n: int, **given: object) -> Columns:
+    plain: dict[str, object] = {
+        "similarity": np.zeros(n),
+        "lexical": np.zeros(n),
+        "session": np.full(n, -1),
+        "order": np.arange(n),
+        "session_lexical": np.zeros(0),
+        "time": np.zeros(n),
+        "asking": np.zeros(n, dtype=bool),
+        "named": np.zeros(n, dtype=bool),
+        "importance": np.full(n, 0.5),
+        "age_days": np.zeros(n),
+    }
+    return Columns(**{**plain, **given})  # type: ignore[arg-type]
+
+
+def test_five_memories_hardly_move_the_deviation_and_many_set_it():
+    alike = moments(np.full(5, 0.3))
+    many = moments(np.random.default_rng(0).normal(0.1, 0.05, 10_000))
+
+    assert alike.mean == pytest.approx(0.3)
+    assert 0.09 < alike.deviation < 0.1
+    assert many.deviation == pytest.approx(0.05, abs=0.002)
+    assert moments(np.array([np.nan])) == Moments(0.0, 0.1)
+
+
+def test_an_unknown_similarity_is_the_mean():
+    assert standardise(np.array([0.3, np.nan, 0.1]), 0.1, 0.1).tolist() == pytest.approx([2.0, 0.0, 0.0])
+
+
+def test_long_questions_sum_up_more_noise():
+    once = lexical_evidence(np.array([8.0]), 4)
+
+    assert once[0] == 8.0
+    assert lexical_evidence(np.array([8.0]), 16)[0] == 4.0
+    assert lexical_evidence(np.array([8.0]), 1)[0] == lexical_evidence(np.array([8.0]), 2)[0]
+
+
+def test_neighbours_are_those_of_the_session_in_its_order_wherever_the_rows_lie():
+    session, order = np.array([0, 1, 0, 0, -1, -1]), np.array([2, 0, 0, 1, 0, 1])
+
+    near = neighbour_scores(np.array([1.0, 7.0, 0.0, 10.0, 5.0, 5.0]), session, order, 0.2, 0.1)
+
+    assert near.tolist() == pytest.approx([2.0, 0.0, 2.1, 0.2, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_rows_have_no_neighbours(n: int):
+    assert neighbour_scores(np.ones(n), np.full(n, -1), np.arange(n), 0.2, 0.1).tolist() == [0.0] * n
+
+
+def test_a_reply_inherits_from_the_question_before_it():
+    carried = reply_scores(np.array([3.0, 1.0, 2.0]), np.array([0, 0, 0]), np.array([0, 1, 2]), np.array([True, False, False]))
+
+    assert carried.tolist() == [0.0, 3.0, 0.0]
+
+
+def test_sessions_count_by_what_they_have_over_the_average():
+    assert session_scores(np.array([0, 1, -1]), np.array([4.0, 2.0])).tolist() == [1.0, -1.0, 0.0]
+    assert session_scores(np.array([-1, -1]), np.zeros(0)).tolist() == [0.0, 0.0]
+
+
+def test_every_signal_has_its_part_and_can_be_switched_off():
+    rich = columns(
+        3,
+        similarity=np.array([0.5, 0.1, np.nan]),
+        lexical=np.array([0.0, 6.0, 1.0]),
+        session=np.array([0, 0, -1]),
+        session_lexical=np.array([2.0]),
+        time=np.array([0.0, 1.0, 0.0]),
+        asking=np.array([True, False, False]),
+        named=np.array([False, False, True]),
+        importance=np.array([0.0, 1.0, 0.5]),
+        age_days=np.array([0.0, 90.0, 180.0]),
+    )
+    parts = score_parts(rich, SignalWeights(), Moments(0.1, 0.1), terms=4)
+
+    assert score_parts(rich, OFF, Moments(0.1, 0.1), terms=4) == {}
+    assert set(parts) == {"dense", "lexical", "attribute", "session", "neighbour", "reply", "time", "asking", "importance", "recency"}
+    assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
+    assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
+    assert parts["attribute"].tolist() == [0.0, 0.0, 2.5]
+    assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
+    assert parts["asking"].tolist() == [-0.75, 0.0, 0.0]
+    assert parts["importance"].tolist() == pytest.approx([-0.1, 0.1, 0.0])
+    assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])
+    assert total(parts, 3).tolist() == pytest.approx(sum(np.array(part) for part in parts.values()).tolist())
+    assert "neighbour" in score_parts(rich, replace(OFF, second_neighbour=0.1), Moments(0.1, 0.1), terms=4)
+
+
+def test_no_memory_and_no_signal_are_no_error():
+    assert total(score_parts(columns(0), SignalWeights(), moments(np.zeros(0)), terms=0), 0).tolist() == []
+    assert total({}, 2).tolist() == [0.0, 0.0]
+
+
+def test_what_the_whole_store_says_the_candidates_say_too():
+    """Of a scope too large to look at whole the same functions get some rows and figures of a sample."""
+    rng = np.random.default_rng(1)
+    whole = columns(2_000, similarity=rng.normal(0.05, 0.09, 2_000), lexical=rng.exponential(1.0, 2_000))
+    rows = np.argsort(-whole.similarity)[:300]
+    some = columns(300, similarity=whole.similarity[rows], lexical=whole.lexical[rows])
+    of_sample = moments(whole.similarity[::5])
+
+    best = np.argsort(-total(score_parts(whole, SignalWeights(), moments(whole.similarity), terms=4), 2_000))[:20]
+    best_of_some = rows[np.argsort(-total(score_parts(some, SignalWeights(), of_sample, terms=4), 300))[:20]]
+
+    assert len(set(best) & set(best_of_some)) >= 19
