@@ -76,13 +76,6 @@ def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArr
     return best
 
 
-def without_times(query: str, spans: Sequence[TimeSpan]) -> str:
-    """The question without the words that name a time, and the preposition before them."""
-    for start, end in sorted({span.words for span in spans}, reverse=True):
-        query = _PREPOSITION.sub("", query[:start]) + " " + query[end:]
-    return " ".join(query.split())
-
-
 Interval = tuple[datetime, datetime, float]
 Read = Callable[[re.Match[str], datetime], Iterator[Interval]]
 
@@ -147,7 +140,6 @@ _DAY_NUMBER = r"\b([0-3]?\d)(?:st|nd|rd|th|\.)?"
 _UNIT = r"(days?|weeks?|months?|years?|tag(?:en?)?|wochen?|monat(?:en?)?|jahr(?:en?)?)\b"
 _IN = r"(?:in|of|from|between|zwischen|during|since|until|till|before|after|by|on|early|late|mid|im|in|seit|bis|vor|nach|anfang|mitte|ende)"
 _LAST, _THIS, _NEXT = r"(?:last|previous|past|vorige|letzte)[nmrs]?", r"(?:this|current|diese)[nmrs]?", r"(?:next|coming|nächste)[nmrs]?"
-_PREPOSITION = re.compile(rf"\b(?:{_IN}|the|der|dem|am)\s+$", re.IGNORECASE)
 
 
 def _number(word: str) -> int:
@@ -190,7 +182,7 @@ def _calendar(unit: str, offset: int, now: datetime) -> Interval:
     return _days(start, start + days * DAY, now)
 
 
-def _each_year(match: re.Match[str], now: datetime, month: int, count: int, day: int | None = None) -> Iterator[Interval]:
+def _each_year(now: datetime, month: int, count: int, day: int | None = None) -> Iterator[Interval]:
     """Of a name without a year: the last ones, the nearest first."""
     first = now.year if (month, day or 1) <= (now.month, now.day) else now.year - 1
     for back in range(YEARS_BACK):
@@ -222,19 +214,19 @@ def _dotted(match: re.Match[str], now: datetime) -> Iterator[Interval]:
 
 def _month_day(match: re.Match[str], now: datetime) -> Iterator[Interval]:
     month, day, year = match.groups()
-    yield from _dated(match, month, day, year, now)
+    yield from _dated(month, day, year, now)
 
 
 def _day_month(match: re.Match[str], now: datetime) -> Iterator[Interval]:
     day, month, year = match.groups()
-    yield from _dated(match, month, day, year, now)
+    yield from _dated(month, day, year, now)
 
 
-def _dated(match: re.Match[str], month: str, day: str, year: str | None, now: datetime) -> Iterator[Interval]:
+def _dated(month: str, day: str, year: str | None, now: datetime) -> Iterator[Interval]:
     if year:
         yield _one_day(int(year), _MONTHS[month], int(day), now)
     else:
-        yield from _each_year(match, now, _MONTHS[month], 1, int(day))
+        yield from _each_year(now, _MONTHS[month], 1, int(day))
 
 
 def _month_year(match: re.Match[str], now: datetime) -> Iterator[Interval]:
@@ -242,7 +234,7 @@ def _month_year(match: re.Match[str], now: datetime) -> Iterator[Interval]:
 
 
 def _month_alone(match: re.Match[str], now: datetime) -> Iterator[Interval]:
-    yield from _each_year(match, now, _MONTHS[match[1]], 1)
+    yield from _each_year(now, _MONTHS[match[1]], 1)
 
 
 def _season(match: re.Match[str], now: datetime) -> Iterator[Interval]:
@@ -250,7 +242,7 @@ def _season(match: re.Match[str], now: datetime) -> Iterator[Interval]:
     if match[2]:
         yield _months(int(match[2]), month, 3, now)
     else:
-        yield from _each_year(match, now, month, 3)
+        yield from _each_year(now, month, 3)
 
 
 def _quarter(match: re.Match[str], now: datetime) -> Iterator[Interval]:
@@ -258,7 +250,7 @@ def _quarter(match: re.Match[str], now: datetime) -> Iterator[Interval]:
     if match[2]:
         yield _months(int(match[2]), month, 3, now)
     else:
-        yield from _each_year(match, now, month, 3)
+        yield from _each_year(now, month, 3)
 
 
 def _ago(match: re.Match[str], now: datetime) -> Iterator[Interval]:
@@ -355,7 +347,7 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
         named = _own_words(text, span)
         alternatives = [other for other in rest if other.words == span.words]
         others = [other for other in rest if other.words != span.words]
-        if others and _BETWEEN.search(lead) and _AND.fullmatch(text[span.words[1] : others[0].words[0]]):
+        if others and _BETWEEN.search(lead + named) and _AND.fullmatch(text[span.words[1] : others[0].words[0]]):
             rest = [other for other in others if other.words != others[0].words]
             until = others[0]
             start = next(
@@ -374,5 +366,5 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
 
 def _own_words(text: str, span: TimeSpan) -> str:
     """The preposition that a rule has read together with its time."""
-    words = text[span.words[0] : span.words[1]].split()
-    return words[0] + " " if len(words) > 1 and words[0] in ("before", "until", "till", "since", "after", "seit", "bis", "nach") else ""
+    first, *rest = text[span.words[0] : span.words[1]].split()
+    return first + " " if rest else ""
