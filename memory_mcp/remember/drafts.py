@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from memory_mcp import words
+from memory_mcp.clock import to_micros
 from memory_mcp.errors import RequestError
 from memory_mcp.models import EPISODIC_KINDS, KINDS, RETENTIONS, Caller, Draft, Scope
 from memory_mcp.remember import door
@@ -88,10 +89,11 @@ def _digest(request: RememberRequest, scope: Scope) -> bytes:
 
 
 def uuid7(now: datetime) -> UUID:
-    """A new id that sorts by its time to the millisecond (RFC 9562, section 5.7)."""
-    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
-    random = int.from_bytes(os.urandom(10))
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (2**62 - 1))
+    """A new id that sorts by its time to a quarter of a microsecond (RFC 9562, sections 5.7 and 6.2, method 3)."""
+    milliseconds, microseconds = divmod(to_micros(now), 1000)
+    fraction = microseconds * 4096 // 1000
+    random = int.from_bytes(os.urandom(8)) & (2**62 - 1)
+    return UUID(int=(milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
 _CODE = re.compile(

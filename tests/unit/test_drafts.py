@@ -27,7 +27,7 @@ def test_only_chat_and_event_are_told_apart_by_their_occasion() -> None:
 
 
 def test_ids_are_version_7_and_sort_by_their_time() -> None:
-    ids = [uuid7(NOW + timedelta(milliseconds=step)) for step in range(100)]
+    ids = [uuid7(NOW + timedelta(microseconds=step)) for step in range(100)]
 
     assert all(UUID(str(one)).version == 7 and one.variant == "specified in RFC 4122" for one in ids)
     assert ids == sorted(ids)
