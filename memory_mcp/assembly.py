@@ -83,7 +83,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
             records=store,
-            sources=Sources(embedder, nearest, texts, store),
+            sources=Sources(embedder, nearest, texts, store, lambda: None),
             cache=cache,
             indexer=indexer,
             reinforcer=reinforcer,

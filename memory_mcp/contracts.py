@@ -117,6 +117,19 @@ class TextIndex(Protocol):
         """The best matches for any words of free text, best first, equal ones by id. Never a syntax error."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How similar some vectors are to k memories that were named, and to others.
+
+    Attributes:
+        similarity: (k, q) cosine, NaN where a memory has no vector of the epoch.
+        sample: (s, q) of about a thousand memories of the scope, evenly taken, or of all if they are fewer.
+    """
+
+    similarity: "NDArray[np.float32]"
+    sample: "NDArray[np.float32]"
+
+
 class VectorSource(Protocol):
     """Where vectors are durable, and derived indexes fill themselves from."""
 
@@ -126,8 +139,8 @@ class VectorSource(Protocol):
     async def changed(self, scope: Scope, since: int) -> Changed:
         """Likewise what an index of texts has to change."""
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
-        """The similarity of one (d,) vector to each memory, None where it has no vector of the epoch."""
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+        """The similarity of (q, d) vectors to memories; without a sample, which would have to be read."""
 
     async def adopt_epoch(self, epoch: str) -> int:
         """Make `epoch` the one to embed with: every live memory without such a vector is noted for "embed".
@@ -182,13 +195,14 @@ class VectorIndex(Protocol):
         """Remove; unknown ids are nothing to worry about."""
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
-        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id."""
+        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id.
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
-        """The similarity of one (d,) vector to each memory, None where it is not held."""
+        Raises:
+            ScopeNotCoveredError: Not every vector of the scope is held, so that the answer might miss some.
+        """
 
-    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> "NDArray[np.float32]":
-        """(k,) the similarity of one (d,) vector to about a thousand memories of the scope, evenly taken, or to all."""
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+        """The similarity of (q, d) vectors to memories, and to a sample of all; raises as `search`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,32 +262,28 @@ class TextReader(Protocol):
         """The scope in view of a question, as of now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """k memories that a search brought up, with what the signals need to order them, by column; plain values, to be cached.
+    """k memories that a search brought up, in the order of scopes and ids, with what the signals need to order them.
 
     Attributes:
-        similarity: Cosine to the question; None where the memory has no vector.
-        text_score, session, order, when, asking, named, importance: See `Circumstances`.
-        session_scores: BM25 of each session by code.
+        similarity: (k,) cosine to the question; NaN where the memory has no vector.
+        around: Of the same memories; `session` counts through all scopes.
         mean, deviation: Of the question's similarity to the memories of its scopes.
+        unrelated: What unrelated questions score there on average; None where nobody has looked.
+        rows: How many memories were searched.
         terms: Words of the question.
         degraded: In words, what was missing while gathering; such a result is never cached.
     """
 
-    ids: tuple[UUID, ...] = ()
-    similarity: tuple[float | None, ...] = ()
-    text_score: tuple[float, ...] = ()
-    session: tuple[int, ...] = ()
-    order: tuple[int, ...] = ()
-    when: tuple[int, ...] = ()
-    asking: tuple[bool, ...] = ()
-    named: tuple[bool, ...] = ()
-    importance: tuple[float, ...] = ()
-    session_scores: tuple[float, ...] = ()
-    mean: float = 0.0
-    deviation: float = 0.1
-    terms: int = 1
+    ids: tuple[UUID, ...]
+    similarity: "NDArray[np.float64]"
+    around: Circumstances
+    mean: float
+    deviation: float
+    unrelated: float | None
+    rows: int
+    terms: int
     degraded: tuple[str, ...] = ()
 
 

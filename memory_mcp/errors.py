@@ -8,6 +8,7 @@ MemoryMcpError                   (not MemoryError: Python has one)
 └── TierError                    a backend failed; the driver's own error is __cause__
     ├── TierUnavailableError     passing: repeat it, or go on without a derived tier
     │   ├── StoreBusyError       another process holds the store; nothing was written
+    │   ├── ScopeNotCoveredError   a derived tier does not hold all of what was asked for
     │   └── EmbedderNotReadyError  the model is still loading, or broken
     ├── StoreFullError           no room left; nothing was written
     ├── StoreDamagedError        the file is not a healthy store; it was left as it is
@@ -71,6 +72,13 @@ class StoreBusyError(TierUnavailableError):
             tier,
             f"The memory store is busy: another process has held it for {waited_seconds:.0f} s. Nothing was written; try again.",
         )
+
+
+class ScopeNotCoveredError(TierUnavailableError):
+    """A derived tier does not hold a scope whole; the next one is to be asked."""
+
+    def __init__(self, tier: str) -> None:
+        super().__init__(tier, "This namespace is too large for the memory given to its index.")
 
 
 class EmbedderNotReadyError(TierUnavailableError):

@@ -159,7 +159,11 @@ class MemoryService:
         )
 
     async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
-        candidates = await self._candidates(query, scopes, where)
+        revisions = await self.records.revisions(scopes)
+        written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
+        if not written:
+            return Answer([], "none", scopes[0].namespace)
+        candidates = await self._candidates(query, written, where)
         wanted = offset + limit
         asked_at = self.clock()
         best = shortlist(candidates, self.tuning.weights, time_spans(query, asked_at), asked_at, max(wanted, JUDGED) + SPARE)
@@ -167,7 +171,7 @@ class MemoryService:
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()
-            similarities = dict(zip(candidates.ids, candidates.similarity, strict=True))
+            similarities = dict(zip(candidates.ids, candidates.similarity.tolist(), strict=True))
             valid = [memory for memory in memories if still_valid(memory, where, now)]
             ranked = judged(valid[: max(wanted + 1, JUDGED)], best, similarities, query)
         word = verdict(max((hit.score for hit in ranked), default=None))
@@ -176,11 +180,11 @@ class MemoryService:
         more = len(ranked) > wanted
         return Answer(ranked[offset:wanted], word, scopes[0].namespace, offset, more, degraded=candidates.degraded)
 
-    async def _candidates(self, query: str, scopes: Sequence[Scope], where: Filter) -> Candidates:
-        revisions = await self.records.revisions(scopes)
+    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
+        scopes = list(revisions)
         epoch = self.sources.embedder.state.epoch
         key = _cache_key(query, scopes, where, self.tuning.candidates)
-        stamp = f"{revisions} {epoch}"
+        stamp = f"{list(revisions.values())} {epoch}"
         candidates = await self.cache.lookup(key, stamp)
         if candidates is None:
             with self.stages.measure("gather"):

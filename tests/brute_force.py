@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.random import Generator
 
+from memory_mcp.contracts import Comparison
 from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
 
 
@@ -95,12 +96,12 @@ class BruteForce:
         held = [point for point in self._points.get((scope, epoch), {}).values() if passes(point, where)]
         return [closest(held, vector, limit) for vector in vectors]
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
         held = self._points.get((scope, epoch), {})
-        return [similarity(held[memory_id].vector, vector) if memory_id in held else None for memory_id in ids]
-
-    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> Matrix:
-        return np.array([similarity(point.vector, vector) for point in self._points.get((scope, epoch), {}).values()], np.float32)
+        nothing = [np.nan] * len(vectors)
+        named = [[similarity(held[one].vector, vector) for vector in vectors] if one in held else nothing for one in ids]
+        sample = [[similarity(point.vector, vector) for vector in vectors] for point in held.values()]
+        return Comparison(*(np.array(rows, np.float32).reshape(-1, len(vectors)) for rows in (named, sample)))
 
 
 def closest(points: Sequence[Point], vector: Matrix, limit: int) -> list[Hit]:

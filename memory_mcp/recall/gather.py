@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Protocol
 from uuid import UUID
 
 import anyio
@@ -12,7 +12,7 @@ import structlog
 from numpy.typing import NDArray
 
 from memory_mcp import words
-from memory_mcp.contracts import Candidates, Circumstances, Embedder, Look, TextIndex, TextReader
+from memory_mcp.contracts import Candidates, Circumstances, Comparison, Embedder, Look, TextIndex, TextReader
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.recall.signals import moments
@@ -30,11 +30,8 @@ class NearestSearch(Protocol):
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> Sequence[list[Hit]]:
         """See `VectorIndex.search`."""
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
-        """See `VectorSource.compare`."""
-
-    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> NDArray[np.float32]:
-        """(k,) the similarity of one vector to some memories of the scope, evenly taken; empty where that would take long."""
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+        """See `VectorIndex.compare`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +45,17 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where candidates come from."""
+    """Where candidates come from.
+
+    Attributes:
+        probe: The (d,) mean of unrelated questions in the embedder's present epoch; None while nobody has embedded them.
+    """
 
     embedder: Embedder
     nearest: NearestSearch
     reader: TextReader
     text: TextIndex
+    probe: Callable[[], Matrix | None]
 
 
 @dataclass(slots=True)
@@ -63,14 +65,14 @@ class _Found:
     scope: Scope
     look: Look | None = None
     by_words: dict[UUID, float] = field(default_factory=dict)
-    similar: dict[UUID, float | None] = field(default_factory=dict)
+    by_meaning: dict[UUID, float] = field(default_factory=dict)
     beside: list[UUID] = field(default_factory=list)
-    sample: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    sample: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
     @property
     def ids(self) -> list[UUID]:
         """Every candidate, in the order of the ids' bytes."""
-        return sorted({*self.by_words, *self.similar, *self.beside}, key=lambda memory_id: memory_id.bytes)
+        return sorted({*self.by_words, *self.by_meaning, *self.beside}, key=lambda memory_id: memory_id.int)
 
 
 async def gather(
@@ -83,6 +85,7 @@ async def gather(
     """
     found = [_Found(scope) for scope in scopes]
     degraded: list[str] = []
+    probe = sources.probe()
 
     async def by_words() -> None:
         with stages.measure("text_search"):
@@ -94,11 +97,11 @@ async def gather(
             vector, epoch = await embed_query(sources.embedder, _topic(query, found), budgets)
         with stages.measure("vector_search"), anyio.fail_after(budgets.vector_seconds):
             for one in found:
-                await _search_meaning(sources.nearest, vector, epoch, one, where, limit)
+                await _search_meaning(sources.nearest, np.vstack((vector, vector if probe is None else probe)), epoch, one, where, limit)
 
     await _or_say(by_words, degraded, "the search by words was too slow or failed")  # first: it knows what the topic is
     await _or_say(by_meaning, degraded, "the search by meaning was too slow or failed")
-    return _columns(found, len(words.query_terms(query)), tuple(degraded))
+    return _candidates(found, words.query_terms(query), tuple(degraded), probed=probe is not None)
 
 
 async def embed_query(embedder: Embedder, text: str, budgets: Budgets) -> tuple[Matrix, str]:
@@ -133,53 +136,53 @@ def _topic(query: str, found: Sequence[_Found]) -> str:
     return topic_query(query, common, speakers, words.content_terms)
 
 
-async def _search_meaning(nearest: NearestSearch, vector: Matrix, epoch: str, one: _Found, where: Filter, limit: int) -> None:
-    (hits,) = await nearest.search(one.scope, vector, where, limit=limit, epoch=epoch)
-    one.similar.update((hit.id, hit.score) for hit in hits)
+async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, one: _Found, where: Filter, limit: int) -> None:
+    """Search with the first of two vectors; how both compare with a sample is noted."""
+    (hits,) = await nearest.search(one.scope, vectors[:1], where, limit=limit, epoch=epoch)
+    one.by_meaning = {hit.id: hit.score for hit in hits}
     if one.look is not None:
-        one.beside = one.look.beside(one.ids, where)
-    unknown = [memory_id for memory_id in one.ids if memory_id not in one.similar]
-    one.similar.update(zip(unknown, await nearest.compare(one.scope, vector[0], unknown, epoch), strict=True))
-    one.sample = await nearest.sample(one.scope, vector[0], epoch)
+        one.beside = one.look.beside([*one.by_words, *one.by_meaning], where)
+    unknown = [memory_id for memory_id in (*one.by_words, *one.beside) if memory_id not in one.by_meaning]
+    compared = await nearest.compare(one.scope, vectors, unknown, epoch)
+    one.by_meaning.update(zip(unknown, compared.similarity[:, 0].tolist(), strict=True))
+    one.sample = compared.sample
 
 
-def _columns(found: Sequence[_Found], terms: int, degraded: tuple[str, ...]) -> Candidates:
+def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[str, ...], *, probed: bool) -> Candidates:
     ids: list[UUID] = []
-    similarity: list[float | None] = []
+    similarity: list[float] = []
     around: list[Circumstances] = []
-    sessions = 0
     for one in found:
         own = one.ids
         ids += own
-        similarity += [one.similar.get(memory_id) for memory_id in own]
-        circumstances = one.look.circumstances(own) if one.look is not None else _unknown([one.by_words.get(i, 0.0) for i in own])
-        circumstances.session[circumstances.session >= 0] += sessions
-        sessions += len(circumstances.session_lexical)
-        around.append(circumstances)
-    sampled = np.concatenate([one.sample for one in found])
-    if not len(sampled):
-        sampled = np.array([score for score in similarity if score is not None])
-    spread = moments(sampled.astype(np.float64))
-
-    def joined(name: str) -> tuple[Any, ...]:
-        return tuple(np.concatenate([getattr(circumstances, name) for circumstances in around]).tolist())
-
+        similarity += [one.by_meaning.get(memory_id, np.nan) for memory_id in own]
+        around.append(one.look.circumstances(own) if one.look is not None else _unknown([one.by_words.get(i, 0.0) for i in own]))
+    cosine = np.array(similarity, np.float64)
+    sample = np.concatenate([one.sample for one in found])
+    spread = moments(sample[:, 0].astype(np.float64) if len(sample) else cosine)
     return Candidates(
         ids=tuple(ids),
-        similarity=tuple(similarity),
-        text_score=joined("lexical"),
-        session=joined("session"),
-        order=joined("order"),
-        when=joined("when"),
-        asking=joined("asking"),
-        named=joined("named"),
-        importance=joined("importance"),
-        session_scores=joined("session_lexical"),
+        similarity=cosine,
+        around=_joined(around),
         mean=spread.mean,
         deviation=spread.deviation,
-        terms=terms,
+        unrelated=float(sample[:, 1].mean()) if probed and len(sample) else None,
+        rows=sum(one.look.rows if one.look is not None else len(one.ids) for one in found),
+        terms=len(terms),
         degraded=degraded,
     )
+
+
+def _joined(around: Sequence[Circumstances]) -> Circumstances:
+    """Of several scopes as of one: sessions are numbered through."""
+    if len(around) == 1:
+        return around[0]
+    sessions = 0
+    for one in around:
+        one.session[one.session >= 0] += sessions
+        sessions += len(one.session_lexical)
+    names = [column.name for column in fields(Circumstances)]
+    return Circumstances(**{name: np.concatenate([getattr(one, name) for one in around]) for name in names})
 
 
 def _unknown(lexical: Sequence[float]) -> Circumstances:

@@ -42,7 +42,8 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ),
     (
         "function that reverses a linked list",
-        "def reverse(head):\n    previous = None\n    while head:\n        head.next, previous, head = previous, head, head.next\n    return previous",
+        "def reverse(head):\n    previous = None\n    while head:\n"
+        "        head.next, previous, head = previous, head, head.next\n    return previous",
     ),
     ("how to round a number up in javascript", "const up = (value, step) => Math.ceil(value / step) * step; // rounds to the next step"),
     ("What did the customer say about the invoice?", "Mr Osei complained that the bill lists the travel costs twice."),

@@ -1,5 +1,6 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +11,7 @@ from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
 from memory_mcp.recall.timewords import TimeSpan, time_preference
 from memory_mcp.recall.verdict import relevance
 
@@ -27,18 +28,19 @@ def shortlist(
     """The `limit` best candidates, best first, equal ones by id, each with the parts of its score."""
     if not candidates.ids:
         return {}
-    when = np.array(candidates.when, np.int64)
+    around = candidates.around
     columns = Columns(
-        similarity=np.array([np.nan if score is None else score for score in candidates.similarity]),
-        lexical=np.array(candidates.text_score),
-        session=np.array(candidates.session, np.int64),
-        order=np.array(candidates.order, np.int64),
-        session_lexical=np.array(candidates.session_scores),
-        time=time_preference(when, spans),
-        asking=np.array(candidates.asking, np.bool_),
-        named=np.array(candidates.named, np.bool_),
-        importance=np.array(candidates.importance),
-        age_days=np.maximum(0.0, (to_micros(now) - when) / _MICROS_A_DAY),
+        similarity=candidates.similarity,
+        lexical=around.lexical,
+        session=around.session,
+        near=neighbours(around.session, around.order),
+        session_lexical=around.session_lexical,
+        time=time_preference(around.when, spans),
+        dated=np.zeros(len(candidates.ids), np.bool_),
+        asking=around.asking,
+        named=around.named,
+        importance=around.importance,
+        age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),
     )
     parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=candidates.terms)
     best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids
@@ -59,11 +61,16 @@ def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
 
 
 def judged(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], similarities: Mapping[UUID, float | None], query: str
+    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], similarities: Mapping[UUID, float], query: str
 ) -> list[Recalled]:
     """The memories, in their order, with how likely each is the answer."""
     terms = set(words.query_terms(query))
-    return [Recalled(memory, relevance(similarities[memory.id], coverage(terms, memory)), parts[memory.id]) for memory in memories]
+    found = []
+    for memory in memories:
+        similarity = similarities[memory.id]
+        score = relevance(None if math.isnan(similarity) else similarity, coverage(terms, memory))
+        found.append(Recalled(memory, score, parts[memory.id]))
+    return found
 
 
 def coverage(terms: set[str], memory: Memory) -> float:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
+Scores = NDArray[np.floating]
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
 """Of cosine over a store (MiniLM: 0.088 to 0.12 over chats, code and notes), and as how many memories that counts."""
@@ -37,6 +38,7 @@ class SignalWeights:
         second_neighbour: Likewise, two places.
         reply: Of that sum of the memory just before, if it is a question, besides; the answer is here.
         time: A memory from exactly the time that the question names.
+        dated: A memory that states a time, if the question asks for one.
         asking: Taken from a memory that ends with a question: it tells little.
         importance: The distance between least and most important.
         recency: The distance between new and old, falling by half in `recency_days`.
@@ -50,6 +52,7 @@ class SignalWeights:
     second_neighbour: float = 0.1
     reply: float = 0.3
     time: float = 2.0
+    dated: float = 1.0
     asking: float = 0.75
     importance: float = 0.2
     recency: float = 0.1
@@ -64,6 +67,14 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Pairs of rows that stand one and two places apart in a session: (p,) the earlier ones, (p,) the later ones."""
+
+    first: tuple[Rows, Rows]
+    second: tuple[Rows, Rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """What is known of n memories in view of one question, by row.
 
@@ -71,9 +82,10 @@ class Columns:
         similarity: (n,) cosine to the question's topic; NaN where the memory has no vector yet.
         lexical: (n,) BM25, 0 where no word matches.
         session: (n,) code of the session, -1 where there is none.
-        order: (n,) place within the session; only its order counts.
+        near: Who stands beside whom in a session (`neighbours`).
         session_lexical: (m,) BM25 of each session's whole text, by code.
         time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
+        dated: (n,) whether the question asks when, and the memory states a time (`timewords.asks_when`, `states_time`).
         asking: (n,) whether the text ends with a question mark.
         named: (n,) whether the question names a tag, a metadata value or the session.
         importance: (n,) in [0, 1].
@@ -83,9 +95,10 @@ class Columns:
     similarity: Scores
     lexical: Scores
     session: Codes
-    order: Codes
+    near: Neighbours
     session_lexical: Scores
     time: Scores
+    dated: Flags
     asking: Flags
     named: Flags
     importance: Scores
@@ -121,34 +134,38 @@ def lexical_evidence(bm25: Scores, terms: int) -> Scores:
     return np.asarray(bm25 * (USUAL_TERMS / max(terms, USUAL_TERMS / 2)) ** 0.5)
 
 
-def neighbour_scores(scores: Scores, session: Codes, order: Codes, first: float, second: float) -> Scores:
-    """(n,) what the memories beside each say for it: `first` x (s(i-1) + s(i+1)) + `second` x (s(i-2) + s(i+2)).
+def neighbours(session: Codes, order: Codes) -> Neighbours:
+    """Of (n,) session codes, -1 for none, and (n,) places; next are those next in `order` among the rows given.
 
-    Neighbours are the next in `order` among the rows given that are of the same session.
+    For a whole scope worth keeping until it changes: sorting 100,000 rows takes longer than all the rest.
     """
-    near = np.zeros_like(scores)
-    for distance, weight in ((1, first), (2, second)):
-        before, after = _pairs(session, order, distance)
-        near[after] += weight * scores[before]
-        near[before] += weight * scores[after]
-    return near
-
-
-def reply_scores(scores: Scores, session: Codes, order: Codes, asking: Flags) -> Scores:
-    """(n,) the score of the memory just before in the session where that is a question, else 0."""
-    before, after = _pairs(session, order, 1)
-    carried = np.zeros_like(scores)
-    carried[after] = np.where(asking[before], scores[before], 0.0)
-    return carried
-
-
-def _pairs(session: Codes, order: Codes, distance: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of one session that stand so far apart: the earlier ones, the later ones."""
     rows = np.flatnonzero(session >= 0)
     rows = rows[np.lexsort((order[rows], session[rows]))]
+    return Neighbours(_apart(rows, session, 1), _apart(rows, session, 2))
+
+
+def _apart(rows: Rows, session: Codes, distance: int) -> tuple[Rows, Rows]:
     earlier, later = rows[:-distance], rows[distance:]
     same = session[earlier] == session[later]
     return earlier[same], later[same]
+
+
+def neighbour_scores(scores: Scores, near: Neighbours, first: float, second: float) -> Scores:
+    """(n,) what the memories beside each say for it: `first` x (s(i-1) + s(i+1)) + `second` x (s(i-2) + s(i+2))."""
+    given = np.zeros_like(scores)
+    for (before, after), weight in ((near.first, first), (near.second, second)):
+        if weight:  # a row is at most once in each column, so that plain indexing adds
+            given[after] += weight * scores[before]
+            given[before] += weight * scores[after]
+    return given
+
+
+def reply_scores(scores: Scores, near: Neighbours, asking: Flags) -> Scores:
+    """(n,) the score of the memory just before in the session where that is a question, else 0."""
+    before, after = near.first
+    carried = np.zeros_like(scores)
+    carried[after] = scores[before] * asking[before]
+    return carried
 
 
 def session_scores(session: Codes, session_lexical: Scores) -> Scores:
@@ -169,15 +186,15 @@ def score_parts(
     dense = weights.dense * standardise(columns.similarity, of_store.mean, of_store.deviation)
     lexical = weights.lexical * lexical_evidence(columns.lexical, terms)
     said = dense + lexical
-    where = columns.session, columns.order
     parts = {
         "dense": dense,
         "lexical": lexical,
         "attribute": weights.attribute * columns.named,
         "session": weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms),
-        "neighbour": neighbour_scores(said, *where, weights.neighbour, weights.second_neighbour),
-        "reply": weights.reply * reply_scores(said, *where, columns.asking),
+        "neighbour": neighbour_scores(said, columns.near, weights.neighbour, weights.second_neighbour),
+        "reply": weights.reply * reply_scores(said, columns.near, columns.asking),
         "time": weights.time * columns.time,
+        "dated": weights.dated * columns.dated,
         "asking": -weights.asking * columns.asking,
         "importance": weights.importance * (columns.importance - 0.5),
         "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
@@ -185,7 +202,7 @@ def score_parts(
     off = {field.name for field in fields(weights) if getattr(weights, field.name) == 0}
     if weights.second_neighbour:
         off.discard("neighbour")
-    return {name: np.asarray(values, dtype=np.float64) for name, values in parts.items() if name not in off}
+    return {name: values for name, values in parts.items() if name not in off}
 
 
 def total(parts: Mapping[str, Scores], rows: int) -> Scores:

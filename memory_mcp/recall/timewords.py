@@ -60,6 +60,16 @@ def time_spans(query: str, now: datetime) -> tuple[TimeSpan, ...]:
     return tuple(_related(text, found))
 
 
+def asks_when(query: str) -> bool:
+    """Whether a question wants a time as its answer."""
+    return _ASKS.search(query) is not None
+
+
+def states_time(text: str) -> bool:
+    """Whether a text names any time, so that it can answer such a question: `last Friday`, `every Sunday`, `at 6:42`, `2019`."""
+    return _STATES.search(text) is not None
+
+
 def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArray[np.float64]:
     """(n,) how well each time fits what was named, in [0, 1]: the best of the spans; inside one it is its weight.
 
@@ -332,6 +342,14 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
     )
 ]
 
+_ASKS = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
+_STATES = re.compile(
+    rf"\b(?:{_any_of(_WEEKDAYS)}s?|{_CLEAR_MONTH}|{_IN}\s+{_MONTH}|{_MONTH}\s+\d|\d\.?\s+{_MONTH}|{_YEAR}|[0-2]?\d:[0-5]\d|[1-9]\d?\s?[ap]m"
+    r"|yesterday|today|tonight|tomorrow|ago|since|weekends?|(?:day|week|month|year|hour|morning|evening|night)s?"
+    r"|(?:dai|week|month|year|night)ly|gestern|heute|seit|täglich|wöchentlich|monatlich|jährlich|tage?n?|wochen?|monate?n?|jahre?n?|uhr|stunden?)\b",
+    re.IGNORECASE,
+)
+
 _BEFORE = re.compile(r"\b(?:before|until|till|prior to|bis|vor)\s+(?:[^\s,;]+\s+){0,5}$")
 _AFTER = re.compile(r"\b(?:after|since|seit|nach)\s+(?:[^\s,;]+\s+){0,5}$")
 _BETWEEN = re.compile(r"\b(?:between|from|zwischen|von)\s+(?:[^\s,;]+\s+){0,2}$")
@@ -365,6 +383,7 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
 
 
 def _own_words(text: str, span: TimeSpan) -> str:
-    """The preposition that a rule has read together with its time."""
+    """The preposition that a rule has read together with its time; the `vor` of `vor drei Tagen` means ago."""
     first, *rest = text[span.words[0] : span.words[1]].split()
-    return first + " " if rest else ""
+    counted = bool(rest) and (rest[0].isdigit() or rest[0] in _NUMBERS)
+    return "" if not rest or counted else first + " "

@@ -42,7 +42,7 @@ def topic_query(query: str, common: Collection[str], speakers: Collection[str], 
     kept: list[str] = []
     remains = False
     for token in _TOKEN.findall(query):
-        own = terms(token)
+        own = terms(_POSSESSIVE.sub("", token))
         if own and all(term in speakers for term in own):
             kept.append("my" if _POSSESSIVE.search(token) else "I")
         elif not own or not all(term in common for term in own):

@@ -212,24 +212,25 @@ async def test_scores_are_cosines(open_index: OpenIndex, rng: np.random.Generato
 
 
 async def test_comparing_single_memories_agrees_with_a_search(open_index: OpenIndex, rng: np.random.Generator) -> None:
-    points, (asked,) = some_points(rng, 50), unit_rows(rng, 1, DIMENSION)
+    points, asked = some_points(rng, 50), unit_rows(rng, 2, DIMENSION)
     async with open_index() as index:
         await index.upsert(SCOPE, points, EPOCH)
-        ((*hits,),) = await index.search(SCOPE, asked[None], ANYTHING, limit=50, epoch=EPOCH)
+        ((*hits,),) = await index.search(SCOPE, asked[:1], ANYTHING, limit=50, epoch=EPOCH)
         wanted = [hits[3].id, UUID(int=10**30), hits[40].id, hits[3].id]
         compared = await index.compare(SCOPE, asked, wanted, EPOCH)
-        elsewhere = await index.compare(Scope("local", "elsewhere"), asked, wanted, EPOCH)
 
-    assert compared == [pytest.approx(hits[3].score), None, pytest.approx(hits[40].score), pytest.approx(hits[3].score)]
-    assert elsewhere == [None] * 4
+    assert compared.similarity.shape == (4, 2)
+    assert compared.similarity[:, 0].tolist() == pytest.approx([hits[3].score, np.nan, hits[40].score, hits[3].score], nan_ok=True)
+    assert np.isnan(compared.similarity[1]).all()
 
 
 async def test_a_sample_is_of_the_scope_and_all_of_a_small_one(open_index: OpenIndex, rng: np.random.Generator) -> None:
-    points, (asked,) = some_points(rng, 60), unit_rows(rng, 1, DIMENSION)
+    points, asked = some_points(rng, 60), unit_rows(rng, 2, DIMENSION)
     async with open_index() as index:
         await index.upsert(SCOPE, points, EPOCH)
-        sample = await index.sample(SCOPE, asked, EPOCH)
-        nothing = await index.sample(Scope("local", "elsewhere"), asked, EPOCH)
+        sample = (await index.compare(SCOPE, asked, [], EPOCH)).sample
+        elsewhere = await index.compare(Scope("local", "elsewhere"), asked, [points.ids[0]], EPOCH)
 
-    assert sorted(sample.tolist()) == pytest.approx(sorted((points.vectors @ asked).tolist()), abs=1e-5)
-    assert len(nothing) == 0
+    assert np.sort(sample, axis=0) == pytest.approx(np.sort(points.vectors @ asked.T, axis=0), abs=1e-5)
+    assert elsewhere.sample.shape == (0, 2)
+    assert np.isnan(elsewhere.similarity).all()

@@ -1,5 +1,6 @@
 """How vectors come to the indexes that are derived from them, and what is owed to whom."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -335,7 +336,9 @@ class TestTexts:
         async with open_store() as store:
             one, bare = await add(store, "one"), await add(store, "bare", embedded=False)
             foreign = await add(store, "foreign", ELSEWHERE)
-            asked = [bare, one, foreign, new_id()]
+            asked, both = [bare, one, foreign, new_id()], np.vstack((vector("one"), vector("foreign")))
+            here, other = await store.compare(HOME, both, asked, EPOCH), await store.compare(HOME, both, asked, OTHER_EPOCH)
 
-            assert await store.compare(HOME, vector("one"), asked, EPOCH) == [None, pytest.approx(1, abs=1e-3), None, None]
-            assert await store.compare(HOME, vector("one"), asked, OTHER_EPOCH) == [None] * 4
+            assert here.similarity[:, 0].tolist() == pytest.approx([np.nan, 1, np.nan, np.nan], abs=1e-3, nan_ok=True)
+            assert np.isnan(other.similarity).all()
+            assert here.sample.shape == (0, 2)

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_mcp.clock import to_micros
-from memory_mcp.contracts import Candidates
+from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Scope
 from memory_mcp.recall.ranking import coverage, judged, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
@@ -26,16 +27,22 @@ def memory(number: int, content: str = "Text.", **fields: Any) -> Memory:
 
 def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidates:
     n = len(scores)
-    usual: dict[str, Any] = {
-        "session": (-1,) * n,
-        "order": (0,) * n,
-        "when": (to_micros(NOW),) * n,
-        "asking": (False,) * n,
-        "named": (False,) * n,
-        "importance": (0.5,) * n,
+    around: dict[str, Any] = {
+        "lexical": [lexical for _, lexical in scores],
+        "session": [-1] * n,
+        "order": [0] * n,
+        "session_lexical": [],
+        "when": [to_micros(NOW)] * n,
+        "asking": [False] * n,
+        "named": [False] * n,
+        "importance": [0.5] * n,
     }
-    similarity, lexical = zip(*scores, strict=True) if scores else ((), ())
-    return Candidates(tuple(UUID(int=i) for i in range(1, n + 1)), similarity, lexical, **{**usual, **columns})
+    around.update(columns)
+    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "named": np.bool_}
+    arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
+    similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
+    ids = tuple(UUID(int=i) for i in range(1, n + 1))
+    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=None, rows=n, terms=1)
 
 
 def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:
@@ -84,7 +91,7 @@ def test_the_time_a_question_names_is_preferred() -> None:
 
 
 def test_what_was_said_beside_speaks_for_a_memory() -> None:
-    alone = candidates((0.9, 9.0), (0.3, 0.0), (0.3, 0.0), session=(0, 1, 0), order=(0, 0, 1), session_scores=(3.0, 0.0))
+    alone = candidates((0.9, 9.0), (0.3, 0.0), (0.3, 0.0), session=(0, 1, 0), order=(0, 0, 1), session_lexical=(3.0, 0.0))
 
     assert order(alone) == [1, 3, 2]
 

@@ -10,6 +10,7 @@ from memory_mcp.recall.signals import (
     lexical_evidence,
     moments,
     neighbour_scores,
+    neighbours,
     reply_scores,
     score_parts,
     session_scores,
@@ -25,15 +26,17 @@ def columns(n: int, **given: object) -> Columns:
         "similarity": np.zeros(n),
         "lexical": np.zeros(n),
         "session": np.full(n, -1),
-        "order": np.arange(n),
         "session_lexical": np.zeros(0),
         "time": np.zeros(n),
+        "dated": np.zeros(n, dtype=bool),
         "asking": np.zeros(n, dtype=bool),
         "named": np.zeros(n, dtype=bool),
         "importance": np.full(n, 0.5),
         "age_days": np.zeros(n),
     }
-    return Columns(**{**plain, **given})  # type: ignore[arg-type]
+    plain |= given
+    plain["near"] = neighbours(plain["session"], np.arange(n))  # type: ignore[arg-type]
+    return Columns(**plain)  # type: ignore[arg-type]
 
 
 def test_five_memories_hardly_move_the_deviation_and_many_set_it():
@@ -61,18 +64,18 @@ def test_long_questions_sum_up_more_noise():
 def test_neighbours_are_those_of_the_session_in_its_order_wherever_the_rows_lie():
     session, order = np.array([0, 1, 0, 0, -1, -1]), np.array([2, 0, 0, 1, 0, 1])
 
-    near = neighbour_scores(np.array([1.0, 7.0, 0.0, 10.0, 5.0, 5.0]), session, order, 0.2, 0.1)
+    given = neighbour_scores(np.array([1.0, 7.0, 0.0, 10.0, 5.0, 5.0]), neighbours(session, order), 0.2, 0.1)
 
-    assert near.tolist() == pytest.approx([2.0, 0.0, 2.1, 0.2, 0.0, 0.0])
+    assert given.tolist() == pytest.approx([2.0, 0.0, 2.1, 0.2, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_few_rows_have_no_neighbours(n: int):
-    assert neighbour_scores(np.ones(n), np.full(n, -1), np.arange(n), 0.2, 0.1).tolist() == [0.0] * n
+    assert neighbour_scores(np.ones(n), neighbours(np.full(n, -1), np.arange(n)), 0.2, 0.1).tolist() == [0.0] * n
 
 
 def test_a_reply_inherits_from_the_question_before_it():
-    carried = reply_scores(np.array([3.0, 1.0, 2.0]), np.array([0, 0, 0]), np.array([0, 1, 2]), np.array([True, False, False]))
+    carried = reply_scores(np.array([3.0, 1.0, 2.0]), neighbours(np.array([0, 0, 0]), np.array([0, 1, 2])), np.array([True, False, False]))
 
     assert carried.tolist() == [0.0, 3.0, 0.0]
 
@@ -90,6 +93,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         session=np.array([0, 0, -1]),
         session_lexical=np.array([2.0]),
         time=np.array([0.0, 1.0, 0.0]),
+        dated=np.array([False, True, False]),
         asking=np.array([True, False, False]),
         named=np.array([False, False, True]),
         importance=np.array([0.0, 1.0, 0.5]),
@@ -98,11 +102,24 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     parts = score_parts(rich, SignalWeights(), Moments(0.1, 0.1), terms=4)
 
     assert score_parts(rich, OFF, Moments(0.1, 0.1), terms=4) == {}
-    assert set(parts) == {"dense", "lexical", "attribute", "session", "neighbour", "reply", "time", "asking", "importance", "recency"}
+    assert set(parts) == {
+        "dense",
+        "lexical",
+        "attribute",
+        "session",
+        "neighbour",
+        "reply",
+        "time",
+        "dated",
+        "asking",
+        "importance",
+        "recency",
+    }
     assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
     assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
     assert parts["attribute"].tolist() == [0.0, 0.0, 2.5]
     assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
+    assert parts["dated"].tolist() == [0.0, 1.0, 0.0]
     assert parts["asking"].tolist() == [-0.75, 0.0, 0.0]
     assert parts["importance"].tolist() == pytest.approx([-0.1, 0.1, 0.0])
     assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.recall.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, time_preference, time_spans
+from memory_mcp.recall.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 
@@ -115,3 +115,34 @@ def test_extreme_times_are_far_and_no_overflow():
     extremes = np.array([np.iinfo(np.int64).min, np.iinfo(np.int64).max])
 
     assert np.isfinite(time_preference(extremes, time_spans("since yesterday", NOW))).all()
+
+
+@pytest.mark.parametrize(
+    ("query", "asks"),
+    [
+        ("When did Ann move?", True),
+        ("how long does it take", True),
+        ("Wann ist Schluss?", True),
+        ("Where is it?", False),
+        ("whenever", False),
+    ],
+)
+def test_questions_for_a_time_are_known(query: str, asks: bool):
+    assert asks_when(query) is asks
+
+
+@pytest.mark.parametrize(
+    ("text", "states"),
+    [
+        ("We moved last Friday.", True),
+        ("It is wiped every Sunday night", True),
+        ("The train goes at 6:42", True),
+        ("Vegetarian since 2019", True),
+        ("höchstens zwei Stunden", True),
+        ("You may go, march on", False),
+        ("port 8080 is open", False),
+        ("", False),
+    ],
+)
+def test_texts_that_state_a_time_are_known(text: str, states: bool):
+    assert states_time(text) is states

@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from memory_mcp.contracts import Comparison
 from memory_mcp.errors import TierError
 from memory_mcp.models import Filter, Hit, Matrix, Points
 from memory_mcp.tiers.resident.columns import Columns, grown
@@ -108,23 +109,20 @@ class Block:
         with self._reading(where, queries) as view:
             return closest(view, queries, limit)
 
-    def compare(self, vector: Matrix, ids: Sequence[UUID]) -> list[float | None]:
-        """The similarity of one (d,) vector to each row, None where there is no such row; scores as `search` gives them."""
-        query = np.ascontiguousarray(vector, np.float32)
-        _check_vectors(query[None])
-        with self._reading(Filter(), query[None]) as view:
-            slots = [self._slots.get(memory_id.int, -1) for memory_id in ids]
-            rows = np.array([slot for slot in slots if slot >= 0], np.intp)
-            scores = iter(np.clip(np.vecdot(view.matrix[rows], query), -1.0, 1.0).tolist() if len(rows) else ())
-        return [next(scores) if slot >= 0 else None for slot in slots]
-
-    def sample(self, vector: Matrix, count: int) -> Matrix:
-        """(k,) similarity of one (d,) vector to at most `count` rows, evenly taken."""
-        query = np.ascontiguousarray(vector, np.float32)
-        with self._reading(Filter(), query[None]) as view:
+    def compare(self, vectors: Matrix, ids: Sequence[UUID], sampled: int) -> Comparison:
+        """The similarity of (q, d) vectors to rows, and to at most `sampled` rows evenly taken."""
+        queries = np.ascontiguousarray(vectors, np.float32)
+        _check_vectors(queries)
+        similarity = np.full((len(ids), len(queries)), np.nan, np.float32)
+        with self._reading(Filter(), queries) as view:
+            slots = np.fromiter((self._slots.get(memory_id.int, -1) for memory_id in ids), np.intp, len(ids))
+            there = slots >= 0
+            if there.any():
+                similarity[there] = np.clip(view.matrix[slots[there]] @ queries.T, -1.0, 1.0)
             rows = np.flatnonzero(view.passing)
-            chosen = rows[:: max(1, len(rows) // count)]
-            return np.asarray(np.vecdot(view.matrix[chosen], query) if len(chosen) else np.empty(0, np.float32))
+            chosen = rows[:: max(1, len(rows) // sampled)]
+            sample = view.matrix[chosen] @ queries.T if len(chosen) else np.empty((0, len(queries)), np.float32)
+        return Comparison(similarity, sample)
 
     @contextmanager
     def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:

@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.to_thread
 
-from memory_mcp.errors import TierUnavailableError
+from memory_mcp.contracts import Comparison
+from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
 from memory_mcp.models import Delta, Filter, Hit, Matrix, Points, Scope
 from memory_mcp.tiers.resident.block import Block, bytes_needed
 
@@ -80,20 +81,16 @@ class ResidentIndex:
         """See `contracts.VectorIndex`; exact, after catching up.
 
         Raises:
-            TierUnavailableError: The scope is not held, as `covers` tells.
+            ScopeNotCoveredError: The scope is not held, as `covers` tells.
             TierError: As `covers`; or the queries are not finite or of another dimension.
         """
         block = await self._block(scope, epoch)
         self._searches += 1
         return await self._run(len(block) * len(vectors), lambda: block.search(vectors, where, limit))
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
         """See `contracts.VectorIndex`."""
-        return (await self._block(scope, epoch)).compare(vector, ids)
-
-    async def sample(self, scope: Scope, vector: Matrix, epoch: str) -> Matrix:
-        """See `contracts.VectorIndex`."""
-        return (await self._block(scope, epoch)).sample(vector, SAMPLED_ROWS)
+        return (await self._block(scope, epoch)).compare(vectors, ids, SAMPLED_ROWS)
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
         """Insert or replace in a scope that is held; one that is not will be loaded whole when it is asked for.
@@ -122,7 +119,7 @@ class ResidentIndex:
     async def _block(self, scope: Scope, epoch: str) -> Block:
         block = (await self._level(scope, epoch)).block
         if block is None:
-            raise TierUnavailableError("resident", "This namespace is too large for the memory given to the resident index.")
+            raise ScopeNotCoveredError("resident")
         return block
 
     async def _level(self, scope: Scope, epoch: str) -> Held:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from memory_mcp.errors import TierUnavailableError
+from memory_mcp.errors import ScopeNotCoveredError
 from memory_mcp.models import Changed, Memory, Scope
 from memory_mcp.tiers.resident.texts import MEMORY_BYTES, Look, Texts
 
@@ -52,7 +52,7 @@ class ResidentTexts:
         """The scope in view of a question, as of now.
 
         Raises:
-            TierUnavailableError: It is too large for the budget.
+            ScopeNotCoveredError: It is too large for the budget.
         """
         (revision,) = await self._source.revisions((scope,))
         read = self._read.get(scope)
@@ -63,7 +63,7 @@ class ResidentTexts:
             read = await asyncio.shield(self._begin(scope))
         self._read.move_to_end(scope)
         if read.texts is None:
-            raise TierUnavailableError("texts", "This namespace is too large for the memory given to texts.")
+            raise ScopeNotCoveredError("texts")
         self.looks += 1
         return read.texts.look(query)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
+from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Operation, Points, Scope, StoreCounts, Version
 from memory_mcp.tiers.sqlite import journal
@@ -170,17 +171,18 @@ def changed(db: apsw.Connection, scope: Scope, since: int) -> Changed:
     return Changed(memories, removed, revision, whole)
 
 
-def compare(db: apsw.Connection, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+def compare(db: apsw.Connection, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
     """`VectorSource.compare`."""
     query = f"""SELECT m.id, v.vector FROM json_each(:ids) wanted CROSS JOIN memories m JOIN vectors v ON v.memory = m.number
                 JOIN epochs e ON e.number = v.epoch
                 WHERE m.id = unhex(wanted.value) AND m.scope IN ({_numbers(db, [scope])}) AND e.name = :epoch"""
-    rows = all_rows(db, query, {"ids": ids_json(ids), "epoch": epoch})
-    if not rows:
-        return [None] * len(ids)
-    scores = from_blobs([row[1] for row in rows], len(vector)) @ vector
-    found = {UUID(bytes=row[0]): float(score) for row, score in zip(rows, scores, strict=True)}
-    return [found.get(memory_id) for memory_id in ids]
+    found = dict(all_rows(db, query, {"ids": ids_json(ids), "epoch": epoch}))
+    q, d = vectors.shape
+    similarity = np.full((len(ids), q), np.nan, np.float32)
+    there = [row for row, memory_id in enumerate(ids) if memory_id.bytes in found]
+    if there:
+        similarity[there] = from_blobs([found[ids[row].bytes] for row in there], d) @ vectors.T
+    return Comparison(similarity, np.empty((0, q), np.float32))
 
 
 def points_from(rows: Sequence[Sequence[Any]], dimension: int) -> Points:

@@ -12,6 +12,7 @@ from uuid import UUID
 import anyio
 import apsw
 
+from memory_mcp.contracts import Comparison
 from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.models import (
     Added,
@@ -203,9 +204,9 @@ class SqliteStore:
         """See `VectorSource`."""
         return await self._read(partial(reads.changed, scope=scope, since=since))
 
-    async def compare(self, scope: Scope, vector: Matrix, ids: Sequence[UUID], epoch: str) -> list[float | None]:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
         """See `VectorSource`."""
-        return await self._read(partial(reads.compare, scope=scope, vector=vector, ids=ids, epoch=epoch))
+        return await self._read(partial(reads.compare, scope=scope, vectors=vectors, ids=ids, epoch=epoch))
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
         """See `VectorIndex`: exact, and as slow as reading every vector."""
