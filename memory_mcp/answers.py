@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts
-from memory_mcp.recall.verdict import Verdict
+from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
+from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
@@ -53,6 +54,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         cache = ProcessCache(settings.cache.max_entries)
         nearest = VectorStack({"resident": resident}, store)
         indexer = Indexer(store, embedder)
+        scale = Scale(embedder)
         reinforcer = Reinforcer(store, utc_now)
 
         faults: list[str] = []
@@ -73,18 +75,21 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(indexer.run)
+        tasks.start_soon(scale.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
         if store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)
-        embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), indexer.wake))
+        for wake in (indexer.wake, scale.wake):
+            embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
             await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
             records=store,
-            sources=Sources(embedder, nearest, texts, store, lambda: None),
+            sources=Sources(embedder, nearest, texts, store, scale.probe),
             cache=cache,
+            scale=scale,
             indexer=indexer,
             reinforcer=reinforcer,
             clock=utc_now,

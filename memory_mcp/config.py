@@ -59,6 +59,7 @@ class WeightSettings(Section):
     second_neighbour: float = Field(default=0.1, ge=0, le=10, description="likewise two places away")
     reply: float = Field(default=0.3, ge=0, le=10, description="share of what speaks for a question just before")
     time: float = Field(default=2.0, ge=0, le=10, description="a memory from the time that the question names")
+    dated: float = Field(default=1.0, ge=0, le=10, description="a memory that states a time, where the question asks for one")
     asking: float = Field(default=0.75, ge=0, le=10, description="taken from a memory that is itself a question")
     importance: float = Field(default=0.2, ge=0, le=10, description="the importance a memory was given")
     recency: float = Field(default=0.1, ge=0, le=10, description="how new a memory is")

@@ -216,6 +216,7 @@ class Circumstances:
         session_lexical: (m,) BM25 of each session's whole text, by code.
         when: (k,) int64, microseconds since 1970 UTC of `Memory.when`.
         asking: (k,) whether the text ends with a question mark.
+        dated: (k,) whether the text states a time.
         named: (k,) whether the question names a tag or a metadata value.
         importance: (k,) in [0, 1].
     """
@@ -226,6 +227,7 @@ class Circumstances:
     session_lexical: "NDArray[np.float64]"
     when: "NDArray[np.int64]"
     asking: "NDArray[np.bool_]"
+    dated: "NDArray[np.bool_]"
     named: "NDArray[np.bool_]"
     importance: "NDArray[np.float64]"
 
@@ -248,8 +250,8 @@ class Look(Protocol):
     def best(self, where: Filter, limit: int) -> list[Hit]:
         """The best matches by words that pass the filter, best first, equal ones by id."""
 
-    def beside(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
-        """Memories up to two places from one of these in its session that pass the filter, without these."""
+    def around(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
+        """Memories beside these in their sessions, and of the sessions that speak most of the question; without these."""
 
     def circumstances(self, ids: Sequence[UUID]) -> Circumstances:
         """What is known of these memories, in this order."""
@@ -270,7 +272,7 @@ class Candidates:
         similarity: (k,) cosine to the question; NaN where the memory has no vector.
         around: Of the same memories; `session` counts through all scopes.
         mean, deviation: Of the question's similarity to the memories of its scopes.
-        unrelated: What unrelated questions score there on average; None where nobody has looked.
+        unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
         rows: How many memories were searched.
         terms: Words of the question.
         degraded: In words, what was missing while gathering; such a result is never cached.
@@ -281,7 +283,8 @@ class Candidates:
     around: Circumstances
     mean: float
     deviation: float
-    unrelated: float | None
+    unrelated: float
+    sampled: int
     rows: int
     terms: int
     degraded: tuple[str, ...] = ()

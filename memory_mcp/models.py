@@ -297,6 +297,10 @@ class Caller:
     provenance: Provenance = Provenance()
 
 
+Verdict = Literal["strong", "weak", "none"]
+"""How sure a whole answer is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """A memory as an answer.

@@ -22,18 +22,34 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Selection, Statistics
 from memory_mcp.contracts import Candidates, Clock, RecallCache, RecordStore
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
-from memory_mcp.models import GLOBAL_NAMESPACE, Caller, Changes, Draft, Embedding, Filter, Memory, Operation, Recalled, Scope, Version
+from memory_mcp.models import (
+    GLOBAL_NAMESPACE,
+    Caller,
+    Changes,
+    Draft,
+    Embedding,
+    Filter,
+    Memory,
+    Operation,
+    Recalled,
+    Scope,
+    Verdict,
+    Version,
+)
+from memory_mcp.recall.calibration import verdict
 from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, judged, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
+from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
-from memory_mcp.recall.timewords import time_spans
-from memory_mcp.recall.verdict import Verdict, verdict
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.remember.drafts import RememberRequest, draft, fingerprint
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.timing import Stages
+
+SURE_THEN = 0.5
+"""Likeness from which on an answer about the past is called strong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class MemoryService:
     records: RecordStore
     sources: Sources
     cache: RecallCache
+    scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
     clock: Clock
@@ -165,16 +182,14 @@ class MemoryService:
             return Answer([], "none", scopes[0].namespace)
         candidates = await self._candidates(query, written, where)
         wanted = offset + limit
-        asked_at = self.clock()
-        best = shortlist(candidates, self.tuning.weights, time_spans(query, asked_at), asked_at, max(wanted, JUDGED) + SPARE)
+        best = shortlist(candidates, self.tuning.weights, query, self.clock(), max(wanted, JUDGED) + SPARE)
         with self.stages.measure("hydrate"):
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()
-            similarities = dict(zip(candidates.ids, candidates.similarity.tolist(), strict=True))
             valid = [memory for memory in memories if still_valid(memory, where, now)]
-            ranked = judged(valid[: max(wanted + 1, JUDGED)], best, similarities, query)
-        word = verdict(max((hit.score for hit in ranked), default=None))
+            ranked = judged(valid[: max(wanted + 1, JUDGED)], best, candidates, query, self.scale.model)
+        word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
         if word == "none":
             return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)
         more = len(ranked) > wanted
@@ -208,7 +223,7 @@ class MemoryService:
         found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
         hits = [Recalled(memory, score) for memory, score in found]
         best = max((hit.score for hit in hits), default=None)
-        word: Verdict = verdict(best) if query else ("strong" if hits else "none")
+        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"
         return Answer(hits[offset:wanted], word, scopes[0].namespace, offset, more=len(hits) > wanted)
 
     async def find_similar(

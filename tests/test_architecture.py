@@ -25,12 +25,13 @@ FLOORS = [
     {"memory_mcp.tiers", "memory_mcp.embedding"},
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
     {"memory_mcp.models"},
-    {"memory_mcp.errors", "memory_mcp.words", "memory_mcp.clock", "memory_mcp.timing"},
+    {"memory_mcp.errors", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
+    {"memory_mcp.words", "memory_mcp.clock"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "timing"}
+BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "terms", "timewords", "timing"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
@@ -46,7 +47,7 @@ DRIVERS = {
     "qdrant_client": "memory_mcp.tiers.qdrant",
     "psycopg": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
-    "Stemmer": "memory_mcp.tiers.resident",
+    "Stemmer": "memory_mcp.terms",
     "onnxruntime": "memory_mcp.embedding",
     "sentence_transformers": "memory_mcp.embedding",
     "torch": "memory_mcp.embedding",

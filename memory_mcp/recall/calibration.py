@@ -21,20 +21,16 @@ Source:
 import math
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.models import Matrix
+from memory_mcp.models import Matrix, Verdict
 
 Scores = NDArray[np.float64]
-Verdict = Literal["strong", "weak", "none"]
 
 PRIOR_ROWS = 30
 """As how many memories the model's own figures count."""
-SAMPLE_ROWS = 2_000
-"""Memories that suffice to know a store's figures."""
 
 ABOVE, CHANCE, COVERAGE, OFFSET = 8.91, 1.75, 8.13, -2.20
 """Log odds for: as much above unrelated as related texts are; one of the deviations that chance gives, taken off; all the
@@ -81,13 +77,13 @@ def model_scale(questions: Matrix, answers: Matrix) -> ModelScale:
     return ModelScale(float(similarity[~own].mean()), float(similarity[own].mean()))
 
 
-def store_null(model: ModelScale, questions: Matrix, sample: Matrix, n: int) -> Null:
-    """From the (p, d) probe questions and an even sample, at most `SAMPLE_ROWS`, of the n rows of a store."""
-    rows = len(sample)
-    if not rows:
-        return Null(model.unrelated, n)
-    mean = float(questions.mean(axis=0, dtype=np.float64) @ sample.mean(axis=0, dtype=np.float64))
-    return Null((rows * mean + PRIOR_ROWS * model.unrelated) / (rows + PRIOR_ROWS), n)
+def store_null(model: ModelScale, mean: float, sampled: int, n: int) -> Null:
+    """What unrelated questions score in a store of n memories, drawn towards what the model gives unrelated texts.
+
+    Args:
+        mean: Cosine of the probe questions to an even sample of `sampled` memories.
+    """
+    return Null((sampled * mean + PRIOR_ROWS * model.unrelated) / (sampled + PRIOR_ROWS), n)
 
 
 def coverage(terms: Set[object], standing: Set[object]) -> float:
@@ -106,7 +102,7 @@ def relevance(similarity: Scores, covered: Scores, null: Null, model: ModelScale
     above = (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
     by_both = ABOVE * above + COVERAGE * covered - CHANCE * null.chance + OFFSET
     by_words = WORDS_COVERAGE * covered - WORDS_CHANCE * null.chance + WORDS_OFFSET
-    return np.asarray(1.0 / (1.0 + np.exp(-np.where(np.isnan(similarity), by_words, by_both))), dtype=np.float64)
+    return np.asarray(0.5 + 0.5 * np.tanh(np.where(np.isnan(similarity), by_words, by_both) / 2), dtype=np.float64)  # never overflows
 
 
 def verdict(best: float | None) -> Verdict:

@@ -25,7 +25,7 @@ def collapse(texts: Sequence[str], vectors: Matrix | None) -> list[list[int]]:
         texts: Of the memories, best first.
         vectors: (k, d) unit rows, zeros where there is none; None: only words are compared.
     """
-    forms = [tuple(words.split_words(text, for_index=False)) for text in texts]
+    forms = [tuple(words.split_words(text, for_index=False)) or (text.strip(),) for text in texts]
     marks = [_marks(text) for text in texts]
     close = np.zeros((len(texts), len(texts)), dtype=bool) if vectors is None else vectors @ vectors.T >= SAME
     groups: list[list[int]] = []

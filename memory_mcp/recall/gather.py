@@ -21,6 +21,9 @@ from memory_mcp.timing import Stages
 
 log = structlog.get_logger(__name__)
 
+_LED = 40
+"""Of the best by words and by meaning so many bring the memories beside them along."""
+
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
 
 
@@ -141,7 +144,8 @@ async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, o
     (hits,) = await nearest.search(one.scope, vectors[:1], where, limit=limit, epoch=epoch)
     one.by_meaning = {hit.id: hit.score for hit in hits}
     if one.look is not None:
-        one.beside = one.look.beside([*one.by_words, *one.by_meaning], where)
+        best = [*list(one.by_words)[:_LED], *list(one.by_meaning)[:_LED]]
+        one.beside = one.look.around(best, where)
     unknown = [memory_id for memory_id in (*one.by_words, *one.beside) if memory_id not in one.by_meaning]
     compared = await nearest.compare(one.scope, vectors, unknown, epoch)
     one.by_meaning.update(zip(unknown, compared.similarity[:, 0].tolist(), strict=True))
@@ -166,7 +170,8 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
         around=_joined(around),
         mean=spread.mean,
         deviation=spread.deviation,
-        unrelated=float(sample[:, 1].mean()) if probed and len(sample) else None,
+        unrelated=float(sample[:, 1].mean()) if len(sample) else 0.0,
+        sampled=len(sample) if probed else 0,
         rows=sum(one.look.rows if one.look is not None else len(one.ids) for one in found),
         terms=len(terms),
         degraded=degraded,
@@ -195,6 +200,7 @@ def _unknown(lexical: Sequence[float]) -> Circumstances:
         session_lexical=np.empty(0, np.float64),
         when=np.zeros(n, np.int64),
         asking=np.zeros(n, np.bool_),
+        dated=np.zeros(n, np.bool_),
         named=np.zeros(n, np.bool_),
         importance=np.full(n, 0.5),
     )

@@ -1,6 +1,5 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -11,9 +10,10 @@ from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
+from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
-from memory_mcp.recall.timewords import TimeSpan, time_preference
-from memory_mcp.recall.verdict import relevance
+from memory_mcp.terms import key_set, keys_of
+from memory_mcp.timewords import asks_when, time_preference, time_spans
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
@@ -22,9 +22,7 @@ JUDGED = 10
 _MICROS_A_DAY = 86_400_000_000
 
 
-def shortlist(
-    candidates: Candidates, weights: SignalWeights, spans: Sequence[TimeSpan], now: datetime, limit: int
-) -> dict[UUID, dict[str, float]]:
+def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: datetime, limit: int) -> dict[UUID, dict[str, float]]:
     """The `limit` best candidates, best first, equal ones by id, each with the parts of its score."""
     if not candidates.ids:
         return {}
@@ -35,8 +33,8 @@ def shortlist(
         session=around.session,
         near=neighbours(around.session, around.order),
         session_lexical=around.session_lexical,
-        time=time_preference(around.when, spans),
-        dated=np.zeros(len(candidates.ids), np.bool_),
+        time=time_preference(around.when, time_spans(query, now)),
+        dated=around.dated & asks_when(query),
         asking=around.asking,
         named=around.named,
         importance=around.importance,
@@ -61,21 +59,19 @@ def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
 
 
 def judged(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], similarities: Mapping[UUID, float], query: str
+    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
 ) -> list[Recalled]:
     """The memories, in their order, with how likely each is the answer."""
-    terms = set(words.query_terms(query))
-    found = []
-    for memory in memories:
-        similarity = similarities[memory.id]
-        score = relevance(None if math.isnan(similarity) else similarity, coverage(terms, memory))
-        found.append(Recalled(memory, score, parts[memory.id]))
-    return found
+    if not memories:
+        return []
+    row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
+    similarity = candidates.similarity[[row[memory.id] for memory in memories]]
+    terms = set(keys_of(words.query_terms(query)).tolist())
+    covered = np.array([coverage(terms, key_set(_everything_said(memory))) for memory in memories])
+    null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
+    scores = relevance(similarity, covered, null, model).tolist()
+    return [Recalled(memory, score, parts[memory.id]) for memory, score in zip(memories, scores, strict=True)]
 
 
-def coverage(terms: set[str], memory: Memory) -> float:
-    """Share of the question's words that stand in a memory, in [0, 1]; its tags and metadata count."""
-    if not terms:
-        return 0.0
-    labels = [*memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))]
-    return len(terms.intersection(words.split_words(" ".join([memory.content, *labels]), for_index=True))) / len(terms)
+def _everything_said(memory: Memory) -> str:
+    return " ".join([memory.content, *memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))])

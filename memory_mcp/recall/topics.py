@@ -12,6 +12,7 @@ COMMON_SHARE, COMMON_MARGIN = 0.2, 3
 SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 """Metadata whose value speaks of itself as `I`."""
 
+_ARTICLES = frozenset(("a", "an", "the"))
 _TOKEN = re.compile(r"\S+")
 _POSSESSIVE = re.compile(r"['’]s\W*$|s['’]\W*$", re.IGNORECASE)
 
@@ -44,6 +45,8 @@ def topic_query(query: str, common: Collection[str], speakers: Collection[str], 
     for token in _TOKEN.findall(query):
         own = terms(_POSSESSIVE.sub("", token))
         if own and all(term in speakers for term in own):
+            if kept and kept[-1].lower() in _ARTICLES:  # `the user`, where a speaker is called so
+                kept.pop()
             kept.append("my" if _POSSESSIVE.search(token) else "I")
         elif not own or not all(term in common for term in own):
             kept.append(token)

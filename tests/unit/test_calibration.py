@@ -52,6 +52,11 @@ def test_a_model_of_narrow_cosines_gives_the_same_score():
     assert score(squeezed(0.5), 0.3, 500, narrow) == pytest.approx(score(0.5, 0.3, 500))
 
 
+def test_a_model_that_tells_nothing_apart_gives_no_error():
+    assert score(1.0, 0.0, 10, ModelScale(0.5, 0.5)) <= 1.0
+    assert score(-1.0, 0.0, 10, ModelScale(0.5, 0.4)) >= 0.0
+
+
 def test_without_a_vector_words_decide():
     assert score(np.nan, 1.0, 100) > STRONG
     assert score(np.nan, 0.0, 100) < WEAK
@@ -69,10 +74,9 @@ def test_the_scale_of_a_model_is_read_from_probes():
 
 
 def test_few_memories_leave_the_models_figures_and_many_replace_them():
-    ones = np.ones((3, 4), dtype=np.float32) / 2
-    assert store_null(MINILM, ones, ones[:0], 0).mean == MINILM.unrelated
-    assert store_null(MINILM, ones, ones[:1], 1).mean < 0.1
-    assert store_null(MINILM, ones, np.repeat(ones, 500, axis=0), 1_500).mean == pytest.approx(1.0, abs=0.03)
+    assert store_null(MINILM, 0.9, 0, 0).mean == MINILM.unrelated
+    assert store_null(MINILM, 1.0, 1, 1).mean < 0.1
+    assert store_null(MINILM, 1.0, 1_000, 1_500).mean == pytest.approx(1.0, abs=0.03)
 
 
 def test_coverage_is_a_share():

@@ -25,5 +25,9 @@ def test_rows_without_a_vector_stay_apart():
     assert collapse(["one text", "other words"], np.zeros((2, 3), dtype=np.float32)) == [[0], [1]]
 
 
+def test_texts_without_words_are_one_line_only_if_equal():
+    assert collapse(["👍", "👎", "👍"], None) == [[0, 2], [1]]
+
+
 def test_nothing_is_no_group():
     assert collapse([], None) == []

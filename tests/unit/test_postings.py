@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from memory_mcp import words
 from memory_mcp.errors import TierError
+from memory_mcp.terms import MOST, TERM, bag, keys_of
 from memory_mcp.tiers.resident import postings, runs
 from memory_mcp.tiers.resident.postings import Documents, Postings
-from memory_mcp.tiers.resident.terms import MOST, TERM, bag, keys_of
 
 WORDS = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu", "hen")
 
@@ -288,7 +288,7 @@ def test_labels_count_half() -> None:
 
 def test_keys_are_the_same_in_every_process() -> None:
     """They are stored: a change of these numbers calls for another `BAG_FORM`."""
-    program = "from memory_mcp.tiers.resident.terms import keys_of; print(keys_of(['memories', 'decided', 'js', 'größe', '東京']).tolist())"
+    program = "from memory_mcp.terms import keys_of; print(keys_of(['memories', 'decided', 'js', 'größe', '東京']).tolist())"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "[4158268497, 303636855, 398963028, 1540598153, 2451981039]"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Scope
-from memory_mcp.recall.ranking import coverage, judged, shortlist, still_valid
+from memory_mcp.recall.calibration import MINILM
+from memory_mcp.recall.ranking import judged, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
-from memory_mcp.recall.timewords import time_spans
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WEIGHTS = SignalWeights()
@@ -34,19 +34,20 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "session_lexical": [],
         "when": [to_micros(NOW)] * n,
         "asking": [False] * n,
+        "dated": [False] * n,
         "named": [False] * n,
         "importance": [0.5] * n,
     }
     around.update(columns)
-    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "named": np.bool_}
+    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "dated": np.bool_, "named": np.bool_}
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
     ids = tuple(UUID(int=i) for i in range(1, n + 1))
-    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=None, rows=n, terms=1)
+    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=0.04, sampled=n, rows=n, terms=1)
 
 
 def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:
-    return [memory_id.int for memory_id in shortlist(found, WEIGHTS, time_spans(query, NOW), NOW, limit)]
+    return [memory_id.int for memory_id in shortlist(found, WEIGHTS, query, NOW, limit)]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,8 @@ def test_importance_decides_between_equal_ones() -> None:
 
 def test_parts_tell_how_the_place_came_about() -> None:
     found = candidates((0.5, 3.0), named=(True,))
-    parts = shortlist(found, WEIGHTS, (), NOW, 5)
-    (hit,) = judged([memory(1)], parts, {UUID(int=1): 0.5}, "question")
+    parts = shortlist(found, WEIGHTS, "", NOW, 5)
+    (hit,) = judged([memory(1)], parts, found, "question", MINILM)
 
     assert hit.parts["dense"] == pytest.approx(5.0)
     assert hit.parts["attribute"] == WEIGHTS.attribute
@@ -111,7 +112,7 @@ def test_parts_tell_how_the_place_came_about() -> None:
 
 
 def test_a_signal_that_is_off_has_no_part() -> None:
-    (parts,) = shortlist(candidates((0.5, 3.0), named=(True,)), replace(WEIGHTS, attribute=0.0), (), NOW, 5).values()
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(True,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
 
     assert "attribute" not in parts
 
@@ -143,18 +144,9 @@ def test_what_a_fresh_record_must_satisfy(change: dict, where: Filter, valid: bo
     assert still_valid(replace(memory(1), **change), where, NOW) is valid
 
 
-# coverage
+def test_tags_metadata_and_endings_count_as_said() -> None:
+    found = candidates((0.3, 0.0), (0.3, 0.0))
+    memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
+    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM)
 
-
-@pytest.mark.parametrize(
-    ("terms", "one", "share"),
-    [
-        (set(), memory(1, "anything"), 0.0),
-        ({"postgres", "port"}, memory(1, "Postgres listens on port 5433."), 1.0),
-        ({"postgres", "port"}, memory(1, "It is on 5433.", tags=("postgres",)), 0.5),
-        ({"ann", "editor"}, memory(1, "Helix", key="user.editor", metadata={"speaker": "Ann", "line": 3}), 1.0),
-        ({"nothing"}, memory(1, ""), 0.0),
-    ],
-)
-def test_coverage_counts_text_tags_key_and_metadata(terms: set[str], one: Memory, share: float) -> None:
-    assert coverage(terms, one) == share
+    assert hits[1].score > 0.9 > hits[0].score

@@ -85,13 +85,17 @@ def test_every_filter_applies_before_the_limit() -> None:
     assert found(texts, "needle", Filter(until=NOW + timedelta(minutes=2)), 3) == [1]
 
 
-def test_neighbours_are_those_of_the_same_session() -> None:
+def test_around_are_those_beside_in_the_session_and_those_of_telling_sessions() -> None:
     said = [memory(number, f"turn {number}", session_id="s") for number in range(1, 8)]
-    texts = Texts([*said, memory(20, "elsewhere", session_id="t"), memory(21, "nowhere")])
-    look = texts.look("turn")
+    texts = Texts([*said, memory(20, "elsewhere", session_id="t"), memory(21, "and more", session_id="t"), memory(22, "nowhere")])
 
-    assert sorted(one.int for one in look.beside([UUID(int=4)], ANY)) == [2, 3, 5, 6]
-    assert look.beside([UUID(int=20), UUID(int=21), UUID(int=99)], ANY) == []
+    def around(query: str, *ids: int) -> list[int]:
+        return sorted(one.int for one in texts.look(query).around([UUID(int=i) for i in ids], ANY))
+
+    assert around("nothing", 4) == [2, 3, 5, 6]
+    assert around("nothing", 20, 22, 99) == [21]
+    assert around("elsewhere", 4) == [2, 3, 5, 6, 20, 21]
+    assert around("nothing") == []
 
 
 def test_circumstances_come_in_the_order_asked_for() -> None:

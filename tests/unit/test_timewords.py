@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.recall.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
+from memory_mcp.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 

@@ -12,14 +12,19 @@ from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
+from memory_mcp.terms import bag, keys_of
 from memory_mcp.tiers.resident.bm25 import Matches, View
 from memory_mcp.tiers.resident.postings import Documents, Postings
-from memory_mcp.tiers.resident.terms import bag, keys_of
+from memory_mcp.timewords import states_time
 
 SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 """Metadata whose value says who `I` is."""
 MEMORY_BYTES = 600
 """About what one memory's circumstances take here."""
+_BESIDE = np.array([-2, -1, 1, 2])
+_TELLING_SESSIONS = 3
+"""Sessions whose memories are all candidates: nearly as good as looking at a whole scope (measured)."""
+_MOST_AROUND = 400
 _FIRST_LOOK = 4
 """So many times as many matches as are wanted are looked at first, where a filter may keep some out."""
 
@@ -40,6 +45,7 @@ class _Aside:
     expires: int | None
     importance: float
     asking: bool
+    dated: bool
     labels: tuple[tuple[str, ...], ...]
     speakers: tuple[str, ...]
 
@@ -110,18 +116,24 @@ class Look:
                 return [Hit(UUID(int=key), score) for key, score in kept[:limit]]
             looked *= _FIRST_LOOK
 
-    def beside(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
-        """The memories up to two places before or after one of these in its session that pass the filter, without these."""
-        view, passes = self._view, _Passing(where, self._asides)
+    def around(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
+        """Memories up to two places from one of these in its session, and those of the sessions that speak most of the question."""
+        view = self._view
         rows = view.rows_of(ids)
         rows = rows[rows >= 0]
-        places = {(int(view.session[row]), int(view.order[row])) for row in rows if view.session[row] >= 0}
-        near = {(session, order + step) for session, order in places for step in (-2, -1, 1, 2)} - places
-        if not near:
+        rows = rows[view.session[rows] >= 0]
+        telling = np.argsort(-self._session_scores, kind="stable")[:_TELLING_SESSIONS]
+        telling = telling[self._session_scores[telling] > 0]
+        if not len(rows) and not len(telling):
             return []
-        mates = np.flatnonzero(np.isin(view.session, list({session for session, _ in near})))
-        chosen = [row for row in mates.tolist() if (int(view.session[row]), int(view.order[row])) in near]
-        return [UUID(int=key) for key in _keys(view.ids[chosen]) if passes(key)]
+        asked = np.zeros(len(self._session_scores) + 1, np.bool_)  # the last is what rows without a session point at
+        asked[view.session[rows]] = asked[telling] = True
+        mates = np.flatnonzero(asked[view.session])
+        places = view.session[mates] << 32 | view.order[mates]
+        near = (view.session[rows] << 32 | view.order[rows])[:, None] + _BESIDE
+        mates = mates[np.isin(places, near) | np.isin(view.session[mates], telling)][:_MOST_AROUND]
+        passes, known = _Passing(where, self._asides), {memory_id.int for memory_id in ids}
+        return [UUID(int=key) for key in _keys(view.ids[mates]) if key not in known and passes(key)]
 
     def circumstances(self, ids: Sequence[UUID]) -> Circumstances:
         """What is known of these memories, in this order; of one that is gone, nothing special."""
@@ -136,6 +148,7 @@ class Look:
             session_lexical=self._session_scores.astype(np.float64),
             when=np.array([0 if aside is None else aside.when for aside in asides], np.int64),
             asking=np.array([aside is not None and aside.asking for aside in asides], np.bool_),
+            dated=np.array([aside is not None and aside.dated for aside in asides], np.bool_),
             named=np.array([aside is not None and self._names(aside) for aside in asides], np.bool_),
             importance=np.array([0.5 if aside is None else aside.importance for aside in asides]),
         )
@@ -191,7 +204,8 @@ def _aside(memory: Memory) -> _Aside:
         when=to_micros(memory.when),
         expires=None if memory.expires_at is None else to_micros(memory.expires_at),
         importance=memory.importance,
-        asking=memory.content.rstrip().endswith("?"),
+        asking=memory.content.rstrip().endswith(("?", "？")),
+        dated=states_time(memory.content),
         labels=tuple(label for label in labels if label),
         speakers=tuple(term for name in names for term in words.query_terms(name)),
     )

@@ -49,6 +49,11 @@ def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
     return np.fromiter(map(_key, query_words), np.uint32, len(query_words))
 
 
+def key_set(text: str) -> frozenset[int]:
+    """The keys of all words of a text."""
+    return frozenset(_keys_in(text))
+
+
 def _keys_in(text: str) -> list[int]:
     """White space ends a word in any script, so pieces between it can be split each by itself, and remembered."""
     keys: list[int] = []
