@@ -308,11 +308,13 @@ class Recalled:
     Attributes:
         score: How likely it answers the question, in [0, 1].
         parts: What each signal added to its place, for `explain`.
+        alike: Memories further down that say the same; this one stands for them.
     """
 
     memory: Memory
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
+    alike: tuple[UUID, ...] = ()
 
 
 def __getattr__(name: str) -> Any:

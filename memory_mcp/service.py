@@ -38,7 +38,7 @@ from memory_mcp.models import (
 )
 from memory_mcp.recall.calibration import verdict
 from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
-from memory_mcp.recall.ranking import JUDGED, SPARE, judged, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, distinct, judged, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
@@ -58,7 +58,7 @@ class Tuning:
 
     weights: SignalWeights = field(default_factory=SignalWeights)
     budgets: Budgets = field(default_factory=Budgets)
-    candidates: int = 200
+    candidates: int = 100
     similar_shown: int = 3
     similar_from: float = 0.6
 
@@ -189,6 +189,7 @@ class MemoryService:
             now = self.clock()
             valid = [memory for memory in memories if still_valid(memory, where, now)]
             ranked = judged(valid[: max(wanted + 1, JUDGED)], best, candidates, query, self.scale.model)
+            ranked = distinct(ranked)
         word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
         if word == "none":
             return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)

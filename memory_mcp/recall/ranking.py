@@ -1,6 +1,7 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
+from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
 from memory_mcp.timewords import asks_when, time_preference, time_spans
@@ -71,6 +73,12 @@ def judged(
     null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
     scores = relevance(similarity, covered, null, model).tolist()
     return [Recalled(memory, score, parts[memory.id]) for memory, score in zip(memories, scores, strict=True)]
+
+
+def distinct(hits: Sequence[Recalled]) -> list[Recalled]:
+    """One hit for each thing said, the best of those that say it, with the others' ids."""
+    groups = collapse([hit.memory.content for hit in hits], None)
+    return [replace(hits[first], alike=tuple(hits[other].memory.id for other in others)) for first, *others in groups]
 
 
 def _everything_said(memory: Memory) -> str:

@@ -47,6 +47,7 @@ def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False
         "truncated": len(text) < len(memory.content),
         "hidden_characters": bool(_HIDDEN.search(memory.content)),
         "superseded_by": str(memory.superseded_by or ""),
+        "same_again": [str(other) for other in hit.alike[:5]],
     }
     entry.update({name: value for name, value in optional.items() if value})
     if explain:
@@ -65,6 +66,7 @@ def line(entry: Mapping[str, Any]) -> str:
     facts += ["truncated: get(id) shows all"] if "truncated" in entry else []
     facts += ["contains hidden characters"] if "hidden_characters" in entry else []
     facts += [f"superseded by {entry['superseded_by']}"] if "superseded_by" in entry else []
+    facts += [f"said again in {', '.join(entry['same_again'])}"] if "same_again" in entry else []
     facts += [", ".join(f"{name} {part:+}" for name, part in entry["explain"].items())] if "explain" in entry else []
     text = _one_line(entry["text"])
     return f"- {text} ({'; '.join(facts)}; id {entry['id']})"

@@ -208,3 +208,17 @@ async def test_after_a_change_of_model_all_is_embedded_anew_while_every_call_is_
     assert epochs.endswith("/36")
     assert [str(hit.memory.id) for hit in similar.hits] == [ids[7]]
     assert similar.hits[0].score > 0.999
+
+
+async def test_what_is_said_twice_is_one_answer_that_names_the_other(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        ids = {
+            await remember(service, "The release day is Thursday.", kind="chat", session_id="s1"),
+            await remember(service, "the release day is THURSDAY", kind="chat", session_id="s2"),
+        }
+        await remember(service, "The release day is Friday.", kind="chat", session_id="s3")
+        answer = await service.recall(RecallRequest("Which weekday is the release day?"), CALLER)
+
+    assert len(answer.hits) == 2
+    (both,) = [{str(hit.memory.id), *map(str, hit.alike)} for hit in answer.hits if hit.alike]
+    assert both == ids

@@ -33,7 +33,7 @@ def test_without_file_and_environment_everything_has_its_default() -> None:
 
     assert settings.data_dir == DEFAULT_DATA_DIR.expanduser()
     assert settings.namespace == ""
-    assert settings.recall.candidates == 200
+    assert settings.recall.candidates == 100
 
 
 @pytest.mark.parametrize(
