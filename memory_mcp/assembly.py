@@ -29,8 +29,8 @@ from memory_mcp.tiers.stack import VectorStack
 
 log = structlog.get_logger(__name__)
 
-_MODEL_SECONDS = 1.5
-"""A compiled model loads in less, so that the first question after a start is answered by meaning, too."""
+_MODEL_SECONDS = 3.0
+"""A compiled model loads in less, even on a busy machine, so that the first question is answered by meaning, too."""
 _FLUSH_SECONDS = 5.0
 _SEARCH_THREADS = 4
 

@@ -123,20 +123,24 @@ class MemoryService:
         where = Filter(now=self.clock())
         try:
             with anyio.fail_after(self.tuning.budgets.vector_seconds):
-                near = await self._nearest(embedding, scopes, where, self.tuning.similar_shown + len(leave_out))
+                return await self._nearest(
+                    embedding, scopes, where, self.tuning.similar_shown, least=self.tuning.similar_from, leave_out=leave_out
+                )
         except (TierError, TimeoutError):
             return []  # the receipt's truth does not hang on it
-        close = [hit for hit in near if hit.score >= self.tuning.similar_from and hit.memory.id not in leave_out]
-        return close[: self.tuning.similar_shown]
 
-    async def _nearest(self, embedding: Embedding, scopes: Sequence[Scope], where: Filter, limit: int) -> list[Recalled]:
+    async def _nearest(
+        self, embedding: Embedding, scopes: Sequence[Scope], where: Filter, limit: int, *, least: float, leave_out: set[UUID]
+    ) -> list[Recalled]:
+        """The `limit` closest of at least this similarity, closest first, equal ones by id."""
+        vector, asked = embedding.vector[None], limit + len(leave_out)
         scores: dict[UUID, float] = {}
         for scope in scopes:
             with self.stages.measure("vector_search"):
-                (hits,) = await self.sources.nearest.search(scope, embedding.vector[None], where, limit=limit, epoch=embedding.epoch)
-            scores.update((hit.id, hit.score) for hit in hits)
+                (hits,) = await self.sources.nearest.search(scope, vector, where, limit=asked, epoch=embedding.epoch)
+            scores.update((hit.id, hit.score) for hit in hits if hit.score >= least and hit.id not in leave_out)
         best = sorted(scores, key=lambda memory_id: (-scores[memory_id], memory_id.bytes))[:limit]
-        memories = await self.records.get_many(scopes, best)
+        memories = await self.records.get_many(scopes, best) if best else []
         now = self.clock()
         return [Recalled(memory, scores[memory.id]) for memory in memories if still_valid(memory, where, now)]
 
@@ -261,8 +265,7 @@ class MemoryService:
             raise EmbedderNotReadyError(
                 "The embedding model is not ready yet, so nothing can be compared by meaning. Use recall, or try again."
             )
-        near = await self._nearest(embedding, scopes, where, door.limit(limit) + len(itself))
-        hits = [hit for hit in near if hit.score >= min_score and hit.memory.id not in itself][:limit]
+        hits = await self._nearest(embedding, scopes, where, door.limit(limit), least=min_score or -1.0, leave_out=itself)
         best = max((hit.score for hit in hits), default=0.0)
         word: Verdict = "strong" if best >= self.tuning.similar_from else "weak" if hits else "none"
         return Answer(hits, word, scopes[0].namespace)

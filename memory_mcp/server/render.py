@@ -51,7 +51,7 @@ def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False
     }
     entry.update({name: value for name, value in optional.items() if value})
     if explain:
-        entry["explain"] = {name: round(part, 3) for name, part in hit.parts.items()}
+        entry["explain"] = {name: round(part, 3) for name, part in hit.parts.items() if round(part, 3)}
     return entry
 
 
