@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.errors import TierUnavailableError
+from memory_mcp.errors import ScopeNotCoveredError
 from memory_mcp.models import Changed, Filter, Memory, Scope
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.resident.texts import Texts
@@ -169,8 +169,12 @@ async def test_concurrent_looks_share_one_reading_and_one_that_gave_up_does_not_
 async def test_a_scope_beyond_the_budget_is_refused_and_others_make_room() -> None:
     store = Store()
     store.add(*(memory(number, "many words " * 5) for number in range(1, 100)))
-    with pytest.raises(TierUnavailableError):
-        await ResidentTexts(store, budget_bytes=10_000).look(SCOPE, "words")
+    small = ResidentTexts(store, budget_bytes=10_000)
+    for _ in range(2):
+        with pytest.raises(ScopeNotCoveredError):
+            await small.look(SCOPE, "words")
+        store.add(memory(100, "one more"))
+    assert store.asked == [0]
 
     texts = ResidentTexts(store, budget_bytes=150_000)
     for name in ("a", "b", "c"):

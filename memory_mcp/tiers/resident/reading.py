@@ -54,8 +54,10 @@ class ResidentTexts:
         Raises:
             ScopeNotCoveredError: It is too large for the budget.
         """
-        (revision,) = await self._source.revisions((scope,))
         read = self._read.get(scope)
+        if read is not None and read.texts is None:  # found too large once; reading it all again at each change would cost more
+            raise ScopeNotCoveredError("texts")
+        (revision,) = await self._source.revisions((scope,))
         while read is None or read.revision < revision:
             read = await asyncio.shield(self._reading.get(scope) or self._begin(scope))
         if read.revision > revision:  # another store was put in place
