@@ -61,7 +61,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         def sqlite_figures() -> Mapping[str, Any]:
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
-            return {"role": "records", "health": health, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
+            calls = {"reads": store.reads, "writes": store.writes}
+            return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
 
         def resident_figures() -> Mapping[str, Any]:
             return {"role": "vectors", "health": "ok", "searches": dict(nearest.answered), **resident.figures()}

@@ -48,12 +48,14 @@ class SqliteStore:
     """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file.
 
     Attributes:
+        reads, writes: How many there have been.
         unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
     """
 
     def __init__(self, folder: Path, lane: WriterLane | None, derived: Derived) -> None:
         self.folder = folder
         self.unclean = False
+        self.reads = self.writes = 0
         self._closed = False
         self._lane, self._derived = lane, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
@@ -110,6 +112,7 @@ class SqliteStore:
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
         if self._closed:
             raise TierError(TIER, "The memory store is closed.")
+        self.reads += 1
         return await anyio.to_thread.run_sync(self._with_reader, read, limiter=self._limiter)
 
     def _with_reader(self, read: Callable[[apsw.Connection], T]) -> T:
@@ -131,6 +134,7 @@ class SqliteStore:
     async def _write(self, write: Write[T]) -> T:
         if self._lane is None:
             raise StoreReadOnlyError(TIER)
+        self.writes += 1
         return await self._lane.run(write)
 
     # RecordStore

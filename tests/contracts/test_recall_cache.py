@@ -1,0 +1,81 @@
+"""What a recall cache may do, whatever keeps it: be slow, forget, but never lie."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from memory_mcp.contracts import Candidates, Circumstances, RecallCache
+from memory_mcp.tiers.memory import ProcessCache
+
+OpenCache = Callable[[], AbstractAsyncContextManager[RecallCache]]
+
+
+@asynccontextmanager
+async def open_process_cache() -> AsyncIterator[RecallCache]:
+    yield ProcessCache(max_entries=3)
+
+
+@pytest.fixture(params=[open_process_cache])
+def open_cache(request: pytest.FixtureRequest) -> OpenCache:
+    opener: OpenCache = request.param
+    return opener
+
+
+def candidates(number: int) -> Candidates:
+    one = np.array([float(number)])
+    around = Circumstances(
+        lexical=one,
+        session=np.array([-1]),
+        order=np.array([0]),
+        session_lexical=np.empty(0),
+        when=np.array([number]),
+        asking=np.array([False]),
+        dated=np.array([False]),
+        named=np.array([True]),
+        importance=np.array([0.5]),
+    )
+    return Candidates((UUID(int=number),), one, around, mean=0.1, deviation=0.2, unrelated=0.0, sampled=1, rows=1, terms=2)
+
+
+async def test_what_was_stored_comes_back_under_its_key_and_stamp_alone(open_cache: OpenCache) -> None:
+    async with open_cache() as cache:
+        await cache.store("question", "revision 1", candidates(1))
+        found = await cache.lookup("question", "revision 1")
+
+        assert found is not None
+        assert (found.ids, found.similarity.tolist(), found.around.named.tolist()) == ((UUID(int=1),), [1.0], [True])
+        assert await cache.lookup("question", "revision 2") is None
+        assert await cache.lookup("another", "revision 1") is None
+
+
+async def test_a_late_fill_of_an_older_revision_is_never_served_for_a_newer_one(open_cache: OpenCache) -> None:
+    async with open_cache() as cache:
+        await cache.store("question", "revision 2", candidates(2))
+        await cache.store("question", "revision 1", candidates(1))
+        found = await cache.lookup("question", "revision 2")
+
+        assert found is None or found.ids == (UUID(int=2),)
+
+
+async def test_room_is_made_for_what_is_asked_now(open_cache: OpenCache) -> None:
+    async with open_cache() as cache:
+        for number in range(10):
+            await cache.store(f"question {number}", "revision 1", candidates(number))
+        found = await cache.lookup("question 9", "revision 1")
+
+    assert found is not None
+    assert found.ids == (UUID(int=9),)
+
+
+async def test_the_process_cache_drops_what_was_asked_longest_ago() -> None:
+    cache = ProcessCache(max_entries=2)
+    for number in (1, 2):
+        await cache.store(str(number), "r", candidates(number))
+    await cache.lookup("1", "r")
+    await cache.store("3", "r", candidates(3))
+
+    assert [await cache.lookup(key, "r") is not None for key in ("1", "2", "3")] == [True, False, True]
+    assert (cache.hits, cache.misses) == (3, 1)
