@@ -29,6 +29,25 @@ def test_entries_never_cost_more_than_the_budget_in_either_form(contents: list[s
     assert sum(tokens(json.dumps(entry, ensure_ascii=False)) + 1 for entry in kept) <= budget
 
 
+def test_long_texts_are_shortened_before_any_entry_is_left_out() -> None:
+    long = "def function(argument):\n    return argument\n" * 20
+    entries = [shown(hit(long if number % 2 else "A short one.", number), NOW, "project") for number in range(1, 11)]
+    kept = fitting(entries, 1_000)
+
+    assert [entry["id"] for entry in kept] == [entry["id"] for entry in entries]
+    assert [entry.get("truncated", False) for entry in kept] == [True, False] * 5
+    assert all(entry["text"] == "A short one." for entry in kept[1::2])
+    assert min(len(entry["text"]) for entry in kept[::2]) > 200
+
+
+def test_where_little_would_be_left_of_each_the_last_are_left_out() -> None:
+    entries = [shown(hit("Many words. " * 100, number), NOW, "project") for number in range(1, 30)]
+    kept = fitting(entries, 600)
+
+    assert 3 <= len(kept) < 10
+    assert kept[0]["id"] == entries[0]["id"]
+
+
 @pytest.mark.parametrize(("text", "cost"), [("", 0), ("abcd", 1), ("abcde", 2), ("日本", 2), ("é", 1), ("abc日", 2)])
 def test_tokens(text: str, cost: int) -> None:
     assert tokens(text) == cost
