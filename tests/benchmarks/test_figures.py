@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from tests.benchmarks.figures import as_text, in_turns, transposed
 from tests.benchmarks.filling import questions_like, texts_like
 from tests.benchmarks.sets import OWN, read_sets
@@ -32,3 +35,11 @@ def test_works_are_taken_in_turns() -> None:
 
     assert in_turns({name: lambda name=name: seen.append(name) for name in "ab"}, rounds=2).keys() == {"a", "b"}
     assert seen == ["a", "b"] * 3
+
+
+def test_every_part_can_be_measured() -> None:
+    """The driver imports them all; a renamed module would only be noticed when somebody measures."""
+    done = subprocess.run([sys.executable, "-m", "tests.benchmarks", "--help"], capture_output=True, text=True, check=True)
+
+    for part in ("quality", "latency", "vectors", "text", "embedding", "start"):
+        assert part in done.stdout
