@@ -275,7 +275,8 @@ class Candidates:
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
         rows: How many memories were searched.
         terms: Words of the question.
-        degraded: In words, what was missing while gathering; such a result is never cached.
+        whole: Whether every search was carried out as it should be; anything else is never cached.
+        degraded: In words, what an answer misses by it.
     """
 
     ids: tuple[UUID, ...]
@@ -287,6 +288,7 @@ class Candidates:
     sampled: int
     rows: int
     terms: int
+    whole: bool = True
     degraded: tuple[str, ...] = ()
 
 

@@ -211,7 +211,7 @@ class MemoryService:
                 candidates = await gather(
                     self.sources, query, scopes, where, limit=self.tuning.candidates, budgets=self.tuning.budgets, stages=self.stages
                 )
-            if not candidates.degraded:
+            if candidates.whole:
                 await self.cache.store(key, stamp, candidates)
         return candidates
 

@@ -88,7 +88,7 @@ async def gather(
     """
     found = [_Found(scope) for scope in scopes]
     degraded: list[str] = []
-    probe = sources.probe()
+    probed = False
 
     async def by_words() -> None:
         with stages.measure("text_search"):
@@ -96,15 +96,19 @@ async def gather(
                 await _search_words(sources, query, one, where, limit, budgets)
 
     async def by_meaning() -> None:
+        nonlocal probed
         with stages.measure("embed"):
             vector, epoch = await embed_query(sources.embedder, _topic(query, found), budgets)
+        probe = sources.probe()
+        probed = probe is not None and probe.shape == vector[0].shape  # else the model has just changed
+        vectors = np.vstack((vector, probe if probed and probe is not None else vector))
         with stages.measure("vector_search"), anyio.fail_after(budgets.vector_seconds):
             for one in found:
-                await _search_meaning(sources.nearest, np.vstack((vector, vector if probe is None else probe)), epoch, one, where, limit)
+                await _search_meaning(sources.nearest, vectors, epoch, one, where, limit)
 
     await _or_say(by_words, degraded, "the search by words was too slow or failed")  # first: it knows what the topic is
     await _or_say(by_meaning, degraded, "the search by meaning was too slow or failed")
-    return _candidates(found, words.query_terms(query), tuple(degraded), probed=probe is not None)
+    return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 
 async def embed_query(embedder: Embedder, text: str, budgets: Budgets) -> tuple[Matrix, str]:
@@ -174,6 +178,7 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
         sampled=len(sample) if probed else 0,
         rows=sum(one.look.rows if one.look is not None else len(one.ids) for one in found),
         terms=len(terms),
+        whole=not degraded and all(one.look is not None for one in found),
         degraded=degraded,
     )
 

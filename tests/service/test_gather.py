@@ -1,0 +1,63 @@
+"""Gathering while something is missing: what is left answers, and nothing of it is kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from memory_mcp.answers import RecallRequest
+from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
+from memory_mcp.models import Filter, Hit, Matrix, Scope
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.service import MemoryService
+from tests.memories import CALLER, open_service, settings_for
+
+
+async def stored(service: MemoryService) -> str:
+    await service.remember(RememberRequest("The canteen closes at two"), CALLER)
+    receipt = await service.remember(RememberRequest("The garage door code is on the blue card"), CALLER)
+    return str(receipt.added.id)
+
+
+async def first_hit(service: MemoryService, query: str = "Where is the code of the garage door?") -> tuple[str, Sequence[str]]:
+    answer = await service.recall(RecallRequest(query), CALLER)
+    return str(answer.hits[0].memory.id), answer.degraded
+
+
+class TooLarge:
+    async def look(self, scope: Scope, query: str) -> None:
+        raise ScopeNotCoveredError("texts")
+
+
+class Away:
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        raise TierUnavailableError("vectors", "away")
+
+
+async def test_where_texts_are_not_in_memory_the_stores_own_text_index_answers(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        wanted = await stored(service)
+        service.sources = replace(service.sources, reader=TooLarge())
+
+        assert await first_hit(service) == (wanted, ())
+        assert await first_hit(service) == (wanted, ())
+        assert service.stages.summary()["gather"]["calls"] == 2
+
+
+async def test_without_vectors_words_answer_and_the_answer_says_so(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        wanted = await stored(service)
+        service.sources = replace(service.sources, nearest=Away())
+        found, degraded = await first_hit(service)
+
+    assert found == wanted
+    assert "meaning" in degraded[0]
+
+
+async def test_a_probe_of_another_model_is_not_compared_with(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        wanted = await stored(service)
+        service.sources = replace(service.sources, probe=lambda: np.ones(7, np.float32))
+
+        assert await first_hit(service) == (wanted, ())
