@@ -1,8 +1,10 @@
 """The texts of a scope in memory, against reading every memory."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from uuid import UUID
 
 import anyio
@@ -113,6 +115,26 @@ def test_circumstances_come_in_the_order_asked_for() -> None:
     assert around.asking.tolist() == [False, False, True]
     assert around.importance.tolist() == [0.5, 0.5, 0.9]
     assert texts.look("x").speakers == {"ann", "lee"}
+
+
+def test_looking_goes_on_while_another_thread_writes() -> None:
+    texts = Texts([memory(number, "needle", metadata={"speaker": f"name{number}"}) for number in range(1, 400)])
+    ended = Event()
+
+    def write() -> None:
+        for turn in range(30):
+            texts.apply([memory(number, "needle", metadata={"speaker": f"name{number} {turn}"}) for number in range(1, 400)], [])
+        ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        while not ended.is_set():
+            look = texts.look("needle")
+            hits = look.best(ANY, 500)
+            look.circumstances([hit.id for hit in hits])
+            assert len(hits) == 399
+            assert "name7" in look.speakers
+        writing.result()
 
 
 class Store:

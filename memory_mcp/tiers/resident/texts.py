@@ -57,6 +57,7 @@ class Texts:
         self._postings = Postings()
         self._asides: dict[int, _Aside] = {}  # by UUID.int
         self._speakers: Counter[str] = Counter()
+        self._names: frozenset[str] = frozenset()
         self.apply(memories, ())
 
     def __len__(self) -> int:
@@ -71,19 +72,20 @@ class Texts:
         """Remove, and insert or replace; unknown ids are nothing to worry about."""
         asides = {memory.id.int: _aside(memory) for memory in memories}
         self._postings.apply(_documents(memories), removed)
-        for key in [*asides, *(memory_id.int for memory_id in removed)]:
-            gone = self._asides.pop(key, None)
-            if gone is not None:
-                self._speakers.subtract(gone.speakers)
-        self._asides.update(asides)
+        for key in {*asides, *(memory_id.int for memory_id in removed)} & self._asides.keys():
+            self._speakers.subtract(self._asides[key].speakers)
         for aside in asides.values():
             self._speakers.update(aside.speakers)
+        self._asides.update(asides)  # at no moment is a memory missing that is only changed
+        for memory_id in removed:
+            self._asides.pop(memory_id.int, None)
+        self._names = frozenset(term for term, count in self._speakers.items() if count > 0)
 
     def look(self, query: str) -> "Look":
         """What stands here of a question's words."""
         terms = words.query_terms(query)
         view = self._postings.view
-        return Look(view, view.look_up(keys_of(terms)), terms, self._asides, frozenset(+self._speakers))
+        return Look(view, view.look_up(keys_of(terms)), terms, self._asides, self._names)
 
 
 class Look:
