@@ -19,6 +19,7 @@ from memory_mcp.errors import (
     TierError,
 )
 from memory_mcp.tiers.sqlite.lock import StoreLock
+from memory_mcp.tiers.sqlite.placement import network_file_system, read_mounts
 
 TIER = "sqlite"
 FILE_NAME = "memories.db"
@@ -78,6 +79,16 @@ def prepare(folder: Path) -> Path:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return path
+
+
+def refuse_network(folder: Path) -> None:
+    """Raise TierError where the folder lies on a network file system."""
+    if kind := network_file_system(folder.resolve(), read_mounts()):
+        raise TierError(
+            TIER,
+            f"The data directory lies on a network file system ({kind}), where several programs cannot safely share it. "
+            "Name a folder on a local disk with --data-dir or MEMORY_MCP_DATA_DIR.",
+        )
 
 
 def has_wal(folder: Path) -> bool:

@@ -84,6 +84,7 @@ class SqliteStore:
                         database.open_reader(folder).close()
                         return None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
                     unclean.append(database.has_wal(folder))
                     try:
