@@ -2,29 +2,33 @@
 
 - R@10: share of the evidence among the first ten. MRR: 1 / rank of the first evidence within ten, 0 beyond.
 - Beside the memory: each of its two searches alone, and their reciprocal rank fusion, over the same vectors and texts.
+- Replies: what the tool's answer to a question for twenty memories costs a model, and how much of the evidence it shows.
 - The verdict: questions of other sets, and of the other stores of a set, are about what was never stored there.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 from uuid import UUID
 
 import numpy as np
 
-from memory_mcp.answers import RecallRequest
+from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.models import Filter, Scope
+from memory_mcp.server import render
 from memory_mcp.service import MemoryService
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
 from tests.benchmarks.filling import empty_store, fill
 from tests.benchmarks.sets import EvalSet, Question, Store
-from tests.memories import CALLER
+from tests.memories import CALLER, text_of
 
 DEPTH = 10
 STRANGERS = 60
 """Questions asked of a store that are another store's, from each at most."""
 RRF_K = 60
+LONG_REPLY = 20
+MAX_TOKENS = 1_500
 
 Names = Mapping[UUID, Sequence[str]]
 Score = tuple[float, float]
@@ -32,11 +36,16 @@ Score = tuple[float, float]
 
 @dataclass(slots=True)
 class Findings:
-    """What was seen of one set: (R@10, MRR) by method and by category, and verdicts by who asked."""
+    """What was seen of one set: (R@10, MRR) by method and by category, verdicts by who asked, long replies.
+
+    Attributes:
+        replies: Of each its characters, its tokens, and the share of the evidence that stands in it.
+    """
 
     methods: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
     categories: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
     verdicts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    replies: list[tuple[int, int, float]] = field(default_factory=list)
 
 
 async def run(sets: Sequence[EvalSet]) -> Tables:
@@ -49,6 +58,7 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
     return {
         "recall, answerable": _by_set(found, lambda one: one.methods),
         "recall by category": _by_set(found, lambda one: one.categories),
+        f"replies of at most {LONG_REPLY} memories and {MAX_TOKENS:,} tokens": _replies(found),
         "verdict": {row: values for row, values in _verdicts(found).items() if values},
     }
 
@@ -69,16 +79,40 @@ async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Fi
         baselines = await _Baselines.of(service, store, names)
         for question in progress(store.questions, "asked"):
             answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
-            score = _score([hit.memory.id for hit in answer.hits], names, question)
+            score = _score(_ids(answer), names, question)
             found.categories[question.category].append(score)
             if question.answerable:
                 found.verdicts["own"].append(answer.verdict)
                 found.methods["memory"].append(score)
+                found.replies.append(await _long_reply(service, question, names))
                 for name, ids in (await baselines.ask(question.query)).items():
                     found.methods[name].append(_score(ids, names, question))
         for who, query in progress(strangers, "asked by strangers"):
             answer = await service.recall(RecallRequest(query=query, limit=DEPTH), CALLER)
             found.verdicts[who].append(answer.verdict)
+
+
+def _ids(answer: Answer) -> list[UUID]:
+    """What an answer names: an id in a collapsed line counts as returned."""
+    return [memory_id for hit in answer.hits for memory_id in (hit.memory.id, *hit.alike)]
+
+
+async def _long_reply(service: MemoryService, question: Question, names: Names) -> tuple[int, int, float]:
+    answer = await service.recall(RecallRequest(query=question.query, limit=LONG_REPLY), CALLER)
+    reply = render.recalled(answer, service.clock(), max_tokens=MAX_TOKENS, explain=False)
+    text = text_of(reply)
+    shown = {name for memory_id in _ids(answer) if str(memory_id) in text for name in names[memory_id]}
+    return len(text), render.tokens(text), len(shown & set(question.gold)) / len(question.gold)
+
+
+def _replies(found: Mapping[str, Findings]) -> Table:
+    columns = {name: list(zip(*one.replies, strict=True)) for name, one in found.items() if one.replies}
+    return {
+        "characters, median": {**{name: median(characters) for name, (characters, _, _) in columns.items()}, TARGET: 6_000},
+        "characters, most": {name: max(characters) for name, (characters, _, _) in columns.items()},
+        "tokens, median": {name: median(tokens) for name, (_, tokens, _) in columns.items()},
+        "evidence shown %": {name: 100 * fmean(shares) for name, (_, _, shares) in columns.items()},
+    }
 
 
 def _score(ids: Sequence[UUID], names: Names, question: Question) -> Score:
