@@ -65,7 +65,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
 
         def resident_figures() -> Mapping[str, Any]:
-            return {"role": "vectors", "health": "ok", "searches": dict(nearest.answered), **resident.figures()}
+            return {"role": "vectors", "health": "ok", "answered_by": dict(nearest.answered), **resident.figures()}
 
         def text_figures() -> Mapping[str, Any]:
             return {"role": "words", "health": "ok", **texts.figures()}
