@@ -8,6 +8,7 @@ from threading import Event
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,13 +151,15 @@ class Store:
         self.memories += [replace(one, change=len(self.memories) + 1) for one in memories]
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        await anyio.lowlevel.checkpoint()
         return tuple(max((one.change for one in self.memories), default=0) for _ in scopes)
 
     async def changed(self, scope: Scope, since: int) -> Changed:
         self.asked.append(since)
         await self.gate.wait()
         (revision,) = await self.revisions([scope])
-        return Changed([one for one in self.memories if one.change > since], [], revision, whole=since == 0)
+        whole = since == 0 or since > revision
+        return Changed([one for one in self.memories if whole or one.change > since], [], revision, whole)
 
 
 async def test_every_look_sees_what_was_written_before_it() -> None:
@@ -186,6 +189,36 @@ async def test_concurrent_looks_share_one_reading_and_one_that_gave_up_does_not_
 
     assert store.asked == [0]
     assert texts.looks == 3
+
+
+async def test_writes_in_the_midst_of_looks_never_make_it_read_everything_again() -> None:
+    store = Store()
+    store.add(memory(1, "word"))
+    texts = ResidentTexts(store, budget_bytes=1 << 20)
+    await texts.look(SCOPE, "word")
+
+    async def one(number: int) -> None:
+        store.add(memory(number, "word"))
+        look = await texts.look(SCOPE, "word")
+        assert number in {hit.id.int for hit in look.best(ANY, 100)}
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(2, 40):
+            tasks.start_soon(one, number)
+
+    assert store.asked.count(0) == 1
+
+
+async def test_an_older_store_put_in_place_is_read_anew() -> None:
+    store = Store()
+    for number, text in enumerate(("old", "new", "newest"), 1):
+        store.add(memory(number, text))
+    texts = ResidentTexts(store, budget_bytes=1 << 20)
+    await texts.look(SCOPE, "new")
+    del store.memories[1:]
+    look = await texts.look(SCOPE, "old new newest")
+
+    assert [hit.id.int for hit in look.best(ANY, 5)] == [1]
 
 
 async def test_a_scope_beyond_the_budget_is_refused_and_others_make_room() -> None:

@@ -54,18 +54,17 @@ class ResidentTexts:
         Raises:
             ScopeNotCoveredError: It is too large for the budget.
         """
+        revision = await self._revision(scope)
         read = self._read.get(scope)
-        if read is not None and read.texts is None:  # found too large once; reading it all again at each change would cost more
-            raise ScopeNotCoveredError("texts")
-        (revision,) = await self._source.revisions((scope,))
-        while read is None or read.revision < revision:
-            read = await asyncio.shield(self._reading.get(scope) or self._begin(scope))
-        if read.revision > revision:  # another store was put in place
-            self._read.pop(scope, None)
-            read = await asyncio.shield(self._begin(scope))
-        self._read.move_to_end(scope)
+        # one found too large is left alone: reading it all again at each change would cost more than it brings
+        while read is None or (read.texts is not None and read.revision < revision):
+            read = await self._catching_up(scope)
+        if read.revision > revision and await self._revision(scope) < read.revision:  # an older store was put in place
+            read = await self._catching_up(scope)
         if read.texts is None:
             raise ScopeNotCoveredError("texts")
+        if scope in self._read:
+            self._read.move_to_end(scope)
         self.looks += 1
         return read.texts.look(query)
 
@@ -73,6 +72,14 @@ class ResidentTexts:
         """For people: what is held."""
         held = [read.texts for read in self._read.values() if read.texts is not None]
         return {"bytes": sum(texts.nbytes for texts in held), "scopes": len(held), "rows": sum(map(len, held)), "searches": self.looks}
+
+    async def _revision(self, scope: Scope) -> int:
+        (revision,) = await self._source.revisions((scope,))
+        return revision
+
+    async def _catching_up(self, scope: Scope) -> Read:
+        """Wait for the reading that is under way, or begin one."""
+        return await asyncio.shield(self._reading.get(scope) or self._begin(scope))
 
     def _begin(self, scope: Scope) -> "asyncio.Task[Read]":
         task = asyncio.create_task(self._catch_up(scope))
