@@ -133,9 +133,10 @@ class Look:
         mates = np.flatnonzero(asked[view.session])
         places = view.session[mates] << 32 | view.order[mates]
         near = (view.session[rows] << 32 | view.order[rows])[:, None] + _BESIDE
-        mates = mates[np.isin(places, near) | np.isin(view.session[mates], telling)][:_MOST_AROUND]
+        is_near = np.isin(places, near)
+        chosen = np.concatenate((mates[is_near], mates[~is_near & np.isin(view.session[mates], telling)]))[:_MOST_AROUND]
         passes, known = _Passing(where, self._asides), {memory_id.int for memory_id in ids}
-        return [UUID(int=key) for key in _keys(view.ids[mates]) if key not in known and passes(key)]
+        return [UUID(int=key) for key in _keys(view.ids[chosen]) if key not in known and passes(key)]
 
     def circumstances(self, ids: Sequence[UUID]) -> Circumstances:
         """What is known of these memories, in this order; of one that is gone, nothing special."""
