@@ -8,7 +8,8 @@ from typing import Any
 from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.types import TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import INTERNAL_ERROR, TextContent
 
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
@@ -76,7 +77,11 @@ def _add_resources(server: MCPServer[Desk]) -> None:
 def _add_prompt(server: MCPServer[Desk]) -> None:
     @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
     async def start(ctx: Context[Any, Any], task: str = "") -> str:
-        service, caller = await desk_of(ctx).ask(ctx)
-        found = render.sections(await service.context(task, caller), service.clock(), caller.namespace, 1_500)
+        try:
+            service, caller = await desk_of(ctx).ask(ctx)
+            sections = await service.context(task, caller)
+        except MemoryMcpError as error:
+            raise MCPError(INTERNAL_ERROR, str(error)) from error
+        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
         (text,) = (block.text for block in found.content if isinstance(block, TextContent))
         return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

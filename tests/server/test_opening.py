@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import apsw
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
@@ -28,6 +28,10 @@ async def test_a_newer_schema_is_refused_in_words_and_left_untouched(tmp_path: P
     async with open_client(settings_for(tmp_path)) as client:
         assert len((await client.list_tools()).tools) == 8
         result = await client.call_tool("recall", {"query": "x"})
+        with pytest.raises(MCPError, match="newer memory_mcp"):
+            await client.get_prompt("start", {})
+        with pytest.raises(MCPError, match="newer memory_mcp"):
+            await client.read_resource("memory://stats")
 
     assert result.is_error
     assert "newer memory_mcp" in text_of(result)

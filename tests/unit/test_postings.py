@@ -287,7 +287,7 @@ def test_labels_count_half() -> None:
 
 
 def test_keys_are_the_same_in_every_process() -> None:
-    """They are stored: a change of these numbers calls for another `BAG_FORM`."""
+    """The same in every process and on every platform; with another stemmer these numbers change."""
     program = "from memory_mcp.terms import keys_of; print(keys_of(['memories', 'decided', 'js', 'größe', '東京']).tolist())"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
