@@ -35,6 +35,7 @@ class RecallRequest:
     as_of: str = ""
     namespace: str = ""
     offset: int = 0
+    min_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Answer:
     Attributes:
         offset: How many better ones came before these.
         more: Whether there are worse ones after them.
-        below: How many were found but too unlike the question to be shown.
+        below: With `none`, how many lie just below the line.
         degraded: In words, what was missing while searching.
     """
 

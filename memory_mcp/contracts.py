@@ -6,7 +6,7 @@ scopes it is given: they are a condition of the search, never a sieve for its re
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 from uuid import UUID
@@ -122,11 +122,13 @@ class Comparison:
     """How similar some vectors are to k memories that were named, and to others.
 
     Attributes:
-        similarity: (k, q) cosine, NaN where a memory has no vector of the epoch.
-        sample: (s, q) of about a thousand memories of the scope, evenly taken, or of all if they are fewer.
+        similarity: (k, q) cosine to the closest passage, NaN where a memory has no vector of the epoch.
+        passage: (k,) the number of the passage that is closest to the first vector; 0 where there is none.
+        sample: (s, q) of about a thousand passages of the scope, evenly taken, or of all if they are fewer.
     """
 
     similarity: "NDArray[np.float32]"
+    passage: "NDArray[np.intp]"
     sample: "NDArray[np.float32]"
 
 
@@ -189,13 +191,15 @@ class VectorIndex(Protocol):
         """The revision up to which every vector of the scope is held; None if it is not held whole."""
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
-        """Insert or replace."""
+        """Insert memories, or replace them with all their passages."""
 
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """Remove; unknown ids are nothing to worry about."""
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
-        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id.
+        """For each of (q, d) query rows the `limit` closest memories that pass the filter, closest first, equal ones by id.
+
+        A memory is as close as its closest passage, and is found once.
 
         Raises:
             ScopeNotCoveredError: Not every vector of the scope is held, so that the answer might miss some.
@@ -270,6 +274,7 @@ class Candidates:
 
     Attributes:
         similarity: (k,) cosine to the question; NaN where the memory has no vector.
+        passage: Of long texts, the number of the passage that is closest to the question, where that is not the first.
         around: Of the same memories; `session` counts through all scopes.
         mean, deviation: Of the question's similarity to the memories of its scopes.
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
@@ -288,6 +293,7 @@ class Candidates:
     sampled: int
     rows: int
     terms: int
+    passage: Mapping[UUID, int] = field(default_factory=dict)
     whole: bool = True
     degraded: tuple[str, ...] = ()
 

@@ -122,9 +122,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """A vector and the epoch (model, revision, dimension) it may be compared within."""
+    """The (p, d) vectors of a text's p passages, in their order, and the epoch (model, revision, dimension) to compare them within."""
 
-    vector: "Matrix"
+    vectors: "Matrix"
     epoch: str
 
 
@@ -178,15 +178,20 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A candidate. Higher is closer; cosine in [-1, 1] from an index, BM25 >= 0 from full text."""
+    """A candidate. Higher is closer; cosine in [-1, 1] from an index, BM25 >= 0 from full text.
+
+    Attributes:
+        passage: The number of the text's passage that is closest, from 0; see `passages`.
+    """
 
     id: UUID
     score: float
+    passage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """n indexed memories, by columns.
+    """n indexed passages, by columns; those of one memory have its id and stand in the order of the text.
 
     Attributes:
         vectors: (n, d) float32 unit rows.
@@ -309,12 +314,14 @@ class Recalled:
         score: How likely it answers the question, in [0, 1].
         parts: What each signal added to its place, for `explain`.
         alike: Memories further down that say the same; this one stands for them.
+        start: Where in the text the passage begins that answers best.
     """
 
     memory: Memory
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
     alike: tuple[UUID, ...] = ()
+    start: int = 0
 
 
 def __getattr__(name: str) -> Any:

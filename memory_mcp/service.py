@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import anyio
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 from memory_mcp import __version__
 from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Selection, Statistics
@@ -29,6 +23,7 @@ from memory_mcp.models import (
     Draft,
     Embedding,
     Filter,
+    Hit,
     Memory,
     Operation,
     Recalled,
@@ -36,18 +31,24 @@ from memory_mcp.models import (
     Verdict,
     Version,
 )
-from memory_mcp.recall.calibration import verdict
-from memory_mcp.recall.gather import Budgets, Sources, embed_query, gather
+from memory_mcp.passages import passages
+from memory_mcp.recall.calibration import nearly, verdict
+from memory_mcp.recall.gather import Budgets, Sources, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, distinct, judged, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
+from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.remember.drafts import RememberRequest, draft, fingerprint
+from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.indexer import Indexer
-from memory_mcp.timing import Stages
+from memory_mcp.timing import Stages, memory_used
 
+PROMPT_PASSAGES = 16
+"""A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
+EVERY_NAMESPACE = "*"
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
 
@@ -102,7 +103,7 @@ class MemoryService:
                 return Receipt(added, scopes[0].namespace)
             if embedding is None:
                 self.indexer.wake()
-                pending = "its meaning is indexed as soon as the embedding model is ready; until then it is found by its words"
+                pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
                 return Receipt(added, scopes[0].namespace, pending=pending)
             similar = await self._similar(embedding, scopes[:1], leave_out={added.id, *added.replaced})
             return Receipt(added, scopes[0].namespace, similar)
@@ -112,37 +113,36 @@ class MemoryService:
         return await self.records.scopes(caller.tenant) if new.supersedes else [new.scope]
 
     async def _embed(self, text: str) -> Embedding | None:
+        """None where there is no vector to be had at once."""
+        if len(passages(text)) > PROMPT_PASSAGES:
+            return None  # others would wait for it; the indexer lets them go first
         try:
-            with self.stages.measure("embed"):
-                vector, epoch = await embed_query(self.sources.embedder, text, self.tuning.budgets)
+            with self.stages.measure("embed"), anyio.fail_after(self.tuning.budgets.embed_seconds):
+                (embedding,) = await embed_texts(self.sources.embedder, [text], urgent=True)
         except (EmbedderNotReadyError, TimeoutError):
             return None
-        return Embedding(vector[0], epoch)
+        return embedding
 
     async def _similar(self, embedding: Embedding, scopes: Sequence[Scope], leave_out: set[UUID]) -> list[Recalled]:
-        where = Filter(now=self.clock())
+        where = Filter(now=self._this_second())
+        shown, least = self.tuning.similar_shown, self.tuning.similar_from
         try:
-            with anyio.fail_after(self.tuning.budgets.vector_seconds):
-                return await self._nearest(
-                    embedding, scopes, where, self.tuning.similar_shown, least=self.tuning.similar_from, leave_out=leave_out
-                )
+            with anyio.fail_after(self.tuning.budgets.vector_seconds), self.stages.measure("vector_search"):
+                hits = await nearest(self.sources, embedding, scopes, where, limit=shown, least=least, leave_out=leave_out)
         except (TierError, TimeoutError):
             return []  # the receipt's truth does not hang on it
+        score = {hit.id: hit.score for hit in hits}
+        return [Recalled(memory, score[memory.id]) for memory in await self._read(hits, scopes, where)]
 
-    async def _nearest(
-        self, embedding: Embedding, scopes: Sequence[Scope], where: Filter, limit: int, *, least: float, leave_out: set[UUID]
-    ) -> list[Recalled]:
-        """The `limit` closest of at least this similarity, closest first, equal ones by id."""
-        vector, asked = embedding.vector[None], limit + len(leave_out)
-        scores: dict[UUID, float] = {}
-        for scope in scopes:
-            with self.stages.measure("vector_search"):
-                (hits,) = await self.sources.nearest.search(scope, vector, where, limit=asked, epoch=embedding.epoch)
-            scores.update((hit.id, hit.score) for hit in hits if hit.score >= least and hit.id not in leave_out)
-        best = sorted(scores, key=lambda memory_id: (-scores[memory_id], memory_id.bytes))[:limit]
-        memories = await self.records.get_many(scopes, best) if best else []
+    async def _read(self, hits: Sequence[Hit], scopes: Sequence[Scope], where: Filter) -> list[Memory]:
+        """The memories of these hits that are still what the search took them for."""
+        memories = await self.records.get_many(scopes, [hit.id for hit in hits]) if hits else []
         now = self.clock()
-        return [Recalled(memory, scores[memory.id]) for memory in memories if still_valid(memory, where, now)]
+        return [memory for memory in memories if still_valid(memory, where, now)]
+
+    def _this_second(self) -> datetime:
+        """Now, for filters: searches of one second ask the same, and what expires within it is left out on the fresh record."""
+        return self.clock().replace(microsecond=0)
 
     # recall
 
@@ -153,8 +153,9 @@ class MemoryService:
             RequestError: The request is at fault.
         """
         with self.stages.measure("recall"):
-            scopes = self._scopes(caller, request.namespace)
+            scopes = await self._readable(caller, request.namespace)
             where = self._where(request)
+            door.fraction(request.min_score, "min_score")
             limit = door.limit(request.limit)
             query = door.query(request.query).strip()
             moment = door.moment(request.as_of, "as_of")
@@ -163,7 +164,7 @@ class MemoryService:
             elif not query:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
-                answer = await self._recall_best(query, scopes, where, limit, request.offset)
+                answer = await self._recall_best(query, scopes, where, limit, request.offset, request.min_score)
                 self.reinforcer.note(hit.memory.id for hit in answer.hits)
             return answer
 
@@ -176,10 +177,10 @@ class MemoryService:
             tags=frozenset(door.tags(request.tags)),
             since=since,
             until=until,
-            now=self.clock(),
+            now=self._this_second(),
         )
 
-    async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
+    async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int, min_score: float) -> Answer:
         revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
@@ -194,11 +195,7 @@ class MemoryService:
             valid = [memory for memory in memories if still_valid(memory, where, now)]
             ranked = judged(valid[: max(wanted + 1, JUDGED)], best, candidates, query, self.scale.model)
             ranked = distinct(ranked)
-        word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
-        if word == "none":
-            return Answer([], word, scopes[0].namespace, below=len(ranked), degraded=candidates.degraded)
-        more = len(ranked) > wanted
-        return Answer(ranked[offset:wanted], word, scopes[0].namespace, offset, more, degraded=candidates.degraded)
+        return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
 
     async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
         scopes = list(revisions)
@@ -222,7 +219,7 @@ class MemoryService:
 
     async def _recall_as_of(self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, offset: int) -> Answer:
         embedding = await self._embed(query) if query else None
-        vector = None if embedding is None else embedding.vector
+        vector = None if embedding is None else embedding.vectors[0]
         wanted = offset + limit
         then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
         found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
@@ -242,7 +239,7 @@ class MemoryService:
         namespace: str = "",
         min_score: float = 0.0,
     ) -> Answer:
-        """The memories closest in meaning to a text or to a memory, by cosine alone.
+        """The memories closest in meaning to a text or to a memory; a long text counts by its beginning.
 
         Raises:
             RequestError: Neither or both of text and id are given.
@@ -250,7 +247,7 @@ class MemoryService:
         """
         if bool(text.strip()) == bool(memory_id):
             raise RequestError("Give either text or id, one of the two.")
-        scopes = self._scopes(caller, namespace)
+        scopes = await self._readable(caller, namespace)
         door.fraction(min_score, "min_score")
         where = Filter(kinds=door.kinds(kinds), now=self.clock())
         itself: set[UUID] = set()
@@ -260,15 +257,19 @@ class MemoryService:
             if not found:
                 raise MemoryNotFoundError([memory_id])
             text = found[0].content
-        embedding = await self._embed(door.text(text, "text", max_characters=door.MAX_CONTENT_BYTES))
+        door.text(text, "text", max_characters=door.MAX_CONTENT_BYTES)
+        text = text[: passages(text)[:PROMPT_PASSAGES][-1][1]]
+        embedding = await self._embed(text)
         if embedding is None:
             raise EmbedderNotReadyError(
                 "The embedding model is not ready yet, so nothing can be compared by meaning. Use recall, or try again."
             )
-        hits = await self._nearest(embedding, scopes, where, door.limit(limit), least=min_score or -1.0, leave_out=itself)
-        best = max((hit.score for hit in hits), default=0.0)
-        word: Verdict = "strong" if best >= self.tuning.similar_from else "weak" if hits else "none"
-        return Answer(hits, word, scopes[0].namespace)
+        wanted = door.limit(limit)
+        with self.stages.measure("vector_search"):
+            hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
+            null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
+        ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
+        return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
     async def context(self, task: str, caller: Caller, namespace: str = "") -> Mapping[str, Sequence[Recalled]]:
         """What a session should start from, by heading, each memory once: rules, what the task recalls, decisions, open errors."""
@@ -387,8 +388,14 @@ class MemoryService:
                 **({"detail": state.detail} if state.detail else {}),
                 **(state.figures or {}),
             },
-            engine={"version": __version__, "pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **_memory_used()},
+            engine={"version": __version__, "pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **memory_used()},
         )
+
+    async def _readable(self, caller: Caller, namespace: str) -> list[Scope]:
+        """The scopes to search: as `_scopes`, or for `*` every one that the caller may read, his own first."""
+        if namespace.strip() != EVERY_NAMESPACE:
+            return self._scopes(caller, namespace)
+        return list(dict.fromkeys([*self._scopes(caller, ""), *await self.records.scopes(caller.tenant)]))
 
     def _scopes(self, caller: Caller, namespace: str) -> list[Scope]:
         """The scope that is meant, and the global one that is read beside it."""
@@ -397,12 +404,14 @@ class MemoryService:
         return [own] if own == shared else [own, shared]
 
 
-def _memory_used() -> dict[str, int]:
-    """The most memory this process has had, in bytes, where the platform tells."""
-    if resource is None:
-        return {}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024}
+def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
+    """Of ranked memories what to tell: nothing where none is likely enough, and of the others `limit` from `offset` on."""
+    word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
+    if word == "none":
+        return Answer([], word, namespace, below=sum(nearly(hit.score) for hit in ranked[:JUDGED]), degraded=degraded)
+    likely_enough = [hit for hit in ranked if hit.score >= min_score]
+    more = len(likely_enough) > offset + limit
+    return Answer(likely_enough[offset : offset + limit], word, namespace, offset, more, degraded=degraded)
 
 
 def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -> str:

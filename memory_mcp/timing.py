@@ -1,9 +1,16 @@
 """How long each stage takes: the last thousand or so of each, summed up when somebody asks."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 
 _KEPT = 1024
 
@@ -34,3 +41,11 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     # nearest rank
     return {f"p{p}_ms": round(1000 * ordered[max(0, -(-p * len(ordered) // 100) - 1)], 3) for p in (50, 95, 99)}
+
+
+def memory_used() -> dict[str, int]:
+    """The most memory this process has had, in bytes, where the platform tells."""
+    if resource is None:
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024}

@@ -17,7 +17,7 @@ from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
 
 @dataclass(frozen=True)
 class Point:
-    """One memory as an index sees it."""
+    """One passage of a memory as an index sees it; those of one memory share its id, and stand in order."""
 
     id: UUID
     vector: Matrix
@@ -80,34 +80,49 @@ class BruteForce:
     """A `VectorIndex`; it holds whatever it was given, under every scope and epoch apart."""
 
     def __init__(self) -> None:
-        self._points: dict[tuple[Scope, str], dict[UUID, Point]] = {}
+        self._points: dict[tuple[Scope, str], dict[UUID, list[Point]]] = {}
 
     async def covers(self, scope: Scope, epoch: str) -> int | None:
         return 0
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
-        self._points.setdefault((scope, epoch), {}).update({point.id: point for point in as_rows(points)})
+        self._points.setdefault((scope, epoch), {}).update(by_memory(as_rows(points)))
 
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         for memory_id in ids:
             self._points.get((scope, epoch), {}).pop(memory_id, None)
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
-        held = [point for point in self._points.get((scope, epoch), {}).values() if passes(point, where)]
+        held = [point for points in self._points.get((scope, epoch), {}).values() for point in points if passes(point, where)]
         return [closest(held, vector, limit) for vector in vectors]
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
         held = self._points.get((scope, epoch), {})
-        nothing = [np.nan] * len(vectors)
-        named = [[similarity(held[one].vector, vector) for vector in vectors] if one in held else nothing for one in ids]
-        sample = [[similarity(point.vector, vector) for vector in vectors] for point in held.values()]
-        return Comparison(*(np.array(rows, np.float32).reshape(-1, len(vectors)) for rows in (named, sample)))
+        nothing = Hit(UUID(int=0), np.nan)
+        named = [[(closest(held.get(one, []), vector, 1) or [nothing])[0] for vector in vectors] for one in ids]
+        sample = [[similarity(point.vector, vector) for vector in vectors] for points in held.values() for point in points]
+        return Comparison(
+            np.array([[hit.score for hit in hits] for hits in named], np.float32).reshape(-1, len(vectors)),
+            np.array([hits[0].passage for hits in named], np.intp),
+            np.array(sample, np.float32).reshape(-1, len(vectors)),
+        )
+
+
+def by_memory(points: Sequence[Point]) -> dict[UUID, list[Point]]:
+    """The passages of each memory."""
+    memories: dict[UUID, list[Point]] = {}
+    for point in points:
+        memories.setdefault(point.id, []).append(point)
+    return memories
 
 
 def closest(points: Sequence[Point], vector: Matrix, limit: int) -> list[Hit]:
-    """The most similar points first, equal ones by id."""
-    hits = [Hit(point.id, similarity(point.vector, vector)) for point in points]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
+    """The memories with the most similar passages first, equal ones by id."""
+    best: list[Hit] = []
+    for memory_id, passages in by_memory(points).items():
+        scores = [similarity(passage.vector, vector) for passage in passages]
+        best.append(Hit(memory_id, max(scores), scores.index(max(scores))))
+    return sorted(best, key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
 
 
 class Records:
@@ -115,7 +130,7 @@ class Records:
 
     def __init__(self) -> None:
         self._revisions: dict[Scope, int] = {}
-        self._changes: dict[tuple[Scope, str], dict[UUID, tuple[int, Point | None]]] = {}
+        self._changes: dict[tuple[Scope, str], dict[UUID, tuple[int, list[Point]]]] = {}
         self.asked: list[tuple[Scope, int]] = []
         self.dimension = 8
 
@@ -123,13 +138,13 @@ class Records:
         """One transaction."""
         self._revisions[scope] = revision = self._revisions.get(scope, 0) + 1
         changes = self._changes.setdefault((scope, epoch), {})
-        changes.update(dict.fromkeys(removed, (revision, None)))
-        changes.update({point.id: (revision, point) for point in points})
+        changes.update({memory_id: (revision, []) for memory_id in removed})
+        changes.update({memory_id: (revision, passages) for memory_id, passages in by_memory(points).items()})
 
     def replace(self, scope: Scope, points: Sequence[Point], epoch: str, *, revision: int) -> None:
         """Another store is restored in place of this one."""
         self._revisions[scope] = revision
-        self._changes[scope, epoch] = {point.id: (revision, point) for point in points}
+        self._changes[scope, epoch] = {memory_id: (revision, passages) for memory_id, passages in by_memory(points).items()}
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         return tuple(self._revisions.get(scope, 0) for scope in scopes)
@@ -137,7 +152,7 @@ class Records:
     async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
         self.asked.append((scope, since))
         changes = self._changes.get((scope, epoch), {})
-        newer = {memory_id: point for memory_id, (revision, point) in changes.items() if revision > since}
-        present = as_points([point for point in newer.values() if point is not None], self.dimension)
-        removed = [memory_id for memory_id, point in newer.items() if point is None] if since else []
+        newer = {memory_id: passages for memory_id, (revision, passages) in changes.items() if revision > since}
+        present = as_points([passage for passages in newer.values() for passage in passages], self.dimension)
+        removed = [memory_id for memory_id, passages in newer.items() if not passages] if since else []
         return Delta(present, removed, self._revisions.get(scope, 0), whole=since == 0)

@@ -72,7 +72,7 @@ def vector(content: str) -> Matrix:
 
 
 def embedding(content: str, epoch: str = EPOCH) -> Embedding:
-    return Embedding(vector(content), epoch)
+    return Embedding(vector(content)[None], epoch)
 
 
 def rewritten(content: str, *, embedded: bool = True) -> Changes:

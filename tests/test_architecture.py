@@ -26,7 +26,7 @@ FLOORS = [
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
     {"memory_mcp.models"},
     {"memory_mcp.errors", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
-    {"memory_mcp.words", "memory_mcp.clock"},
+    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""

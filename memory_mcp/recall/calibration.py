@@ -110,3 +110,8 @@ def verdict(best: float | None) -> Verdict:
     if best is None or best < WEAK:
         return "none"
     return "strong" if best >= STRONG else "weak"
+
+
+def nearly(score: float) -> bool:
+    """Whether a memory lies just below the line: half as likely as would do."""
+    return WEAK / 2 <= score < WEAK

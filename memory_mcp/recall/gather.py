@@ -69,6 +69,7 @@ class _Found:
     look: Look | None = None
     by_words: dict[UUID, float] = field(default_factory=dict)
     by_meaning: dict[UUID, float] = field(default_factory=dict)
+    passage: dict[UUID, int] = field(default_factory=dict)
     beside: list[UUID] = field(default_factory=list)
     sample: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
@@ -98,7 +99,8 @@ async def gather(
     async def by_meaning() -> None:
         nonlocal probed
         with stages.measure("embed"):
-            vector, epoch = await embed_query(sources.embedder, _topic(query, found), budgets)
+            with anyio.fail_after(budgets.embed_seconds):
+                vector, epoch = await sources.embedder.embed([_topic(query, found)], urgent=True)
         probe = sources.probe()
         probed = probe is not None and probe.shape == vector[0].shape  # else the model has just changed
         vectors = np.vstack((vector, probe if probed and probe is not None else vector))
@@ -109,16 +111,6 @@ async def gather(
     await _or_say(by_words, degraded, "the search by words was too slow or failed")  # first: it knows what the topic is
     await _or_say(by_meaning, degraded, "the search by meaning was too slow or failed")
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
-
-
-async def embed_query(embedder: Embedder, text: str, budgets: Budgets) -> tuple[Matrix, str]:
-    """The (1, d) vector of a question and its epoch.
-
-    Raises:
-        EmbedderNotReadyError, TimeoutError: There is none to be had in time.
-    """
-    with anyio.fail_after(budgets.embed_seconds):
-        return await embedder.embed([text], urgent=True)
 
 
 async def _search_words(sources: Sources, query: str, one: _Found, where: Filter, limit: int, budgets: Budgets) -> None:
@@ -147,12 +139,14 @@ async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, o
     """Search with the first of two vectors; how both compare with a sample is noted."""
     (hits,) = await nearest.search(one.scope, vectors[:1], where, limit=limit, epoch=epoch)
     one.by_meaning = {hit.id: hit.score for hit in hits}
+    one.passage = {hit.id: hit.passage for hit in hits if hit.passage}
     if one.look is not None:
         best = [*list(one.by_words)[:_LED], *list(one.by_meaning)[:_LED]]
         one.beside = one.look.around(best, where)
     unknown = [memory_id for memory_id in (*one.by_words, *one.beside) if memory_id not in one.by_meaning]
     compared = await nearest.compare(one.scope, vectors, unknown, epoch)
     one.by_meaning.update(zip(unknown, compared.similarity[:, 0].tolist(), strict=True))
+    one.passage.update((unknown[row], int(compared.passage[row])) for row in np.flatnonzero(compared.passage))
     one.sample = compared.sample
 
 
@@ -178,6 +172,7 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
         sampled=len(sample) if probed else 0,
         rows=sum(one.look.rows if one.look is not None else len(one.ids) for one in found),
         terms=len(terms),
+        passage={memory_id: passage for one in found for memory_id, passage in one.passage.items()},
         whole=not degraded and all(one.look is not None for one in found),
         degraded=degraded,
     )

@@ -1,6 +1,6 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +11,7 @@ from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
+from memory_mcp.passages import passages
 from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
@@ -69,17 +70,37 @@ def judged(
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
     terms = set(keys_of(words.query_terms(query)).tolist())
-    covered = np.array([coverage(terms, key_set(_everything_said(memory))) for memory in memories])
+    spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
+    said = [f"{memory.content[start:end]} {said_beside(memory)}" for memory, (start, end) in zip(memories, spans, strict=True)]
+    covered = np.array([coverage(terms, key_set(text)) for text in said])
     null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
     scores = relevance(similarity, covered, null, model).tolist()
-    return [Recalled(memory, score, parts[memory.id]) for memory, score in zip(memories, scores, strict=True)]
+    return [
+        Recalled(memory, score, parts[memory.id], start=start) for memory, score, (start, _) in zip(memories, scores, spans, strict=True)
+    ]
+
+
+def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:
+    """(start, end) of the passage to show: the closest by meaning, unless another holds two more of the question's words.
+
+    Args:
+        terms: Keys of the question's words (`terms.keys_of`).
+        closest: Number of the passage.
+    """
+    spans = passages(text)
+    if len(spans) == 1:
+        return spans[0]
+    held = [float(len(terms & key_set(text[start:end]))) for start, end in spans]
+    held[min(closest, len(spans) - 1)] += 1.5  # it may be of a longer text, since rewritten
+    return spans[held.index(max(held))]
 
 
 def distinct(hits: Sequence[Recalled]) -> list[Recalled]:
     """One hit for each thing said, the best of those that say it, with the others' ids."""
-    groups = collapse([hit.memory.content for hit in hits], None)
+    groups = collapse([hit.memory.content for hit in hits])
     return [replace(hits[first], alike=tuple(hits[other].memory.id for other in others)) for first, *others in groups]
 
 
-def _everything_said(memory: Memory) -> str:
-    return " ".join([memory.content, *memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))])
+def said_beside(memory: Memory) -> str:
+    """What a memory says beside its text: tags, key, and metadata values that are texts."""
+    return " ".join([*memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))])

@@ -37,7 +37,7 @@ def result(structured: Mapping[str, Any], lines: Iterable[str]) -> CallToolResul
 def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False, scored: bool = True) -> dict[str, Any]:
     """A memory as one entry of a list; what is empty or as usual is left out."""
     memory = hit.memory
-    text = shortened(memory.content, MAX_SHOWN_CHARACTERS)
+    text = shortened(memory.content, MAX_SHOWN_CHARACTERS, hit.start)
     entry: dict[str, Any] = {"id": str(memory.id), "text": text, "kind": memory.kind}
     if scored:
         entry["score"] = round(hit.score, 2)
@@ -48,7 +48,7 @@ def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False
         "key": memory.key,
         "tags": list(memory.tags[:10]),
         "metadata": dict(memory.metadata) if len(json.dumps(dict(memory.metadata))) <= 200 else {},
-        "truncated": len(text) < len(memory.content),
+        "truncated": text != memory.content,
         "hidden_characters": bool(_HIDDEN.search(memory.content)),
         "superseded_by": str(memory.superseded_by or ""),
         "same_again": [str(other) for other in hit.alike[:5]],
@@ -76,10 +76,13 @@ def line(entry: Mapping[str, Any]) -> str:
     return f"- {text} ({'; '.join(facts)}; id {entry['id']})"
 
 
-def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning up to the last sentence that ends within `limit` characters."""
+def shortened(text: str, limit: int, start: int = 0) -> str:
+    """The text, or what follows `start` up to the last sentence that ends within `limit` characters."""
     if len(text) <= limit:
         return text
+    if start:
+        rest = text[start:]
+        return "…" + (rest if len(rest) <= limit else shortened(rest, limit))
     ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, limit)]
     at = ends[-1] if ends and ends[-1] > limit // 3 else limit
     return text[:at].rstrip() + "…"
@@ -98,28 +101,36 @@ def age(then: datetime, now: datetime) -> str:
     return "now"
 
 
-def fitting(entries: Sequence[dict[str, Any]], budget: int) -> list[dict[str, Any]]:
+def starts_in(hits: Iterable[Recalled]) -> dict[str, int]:
+    """Where in the texts that `shown` leaves whole the passage begins that is to remain when they are cut after all."""
+    return {str(hit.memory.id): hit.start for hit in hits if hit.start and len(hit.memory.content) <= MAX_SHOWN_CHARACTERS}
+
+
+def fitting(entries: Sequence[dict[str, Any]], budget: int, starts: Mapping[str, int]) -> list[dict[str, Any]]:
     """As many entries, best first, as cost at most `budget` tokens in either form.
 
     Where they cost more, the longest texts are shortened first, to a common length; only when little would be left of
     each are the last entries left out. The first is always there.
+
+    Args:
+        starts: By id, where in an entry's text begins what is to be left of it.
     """
     kept = list(entries)
     while kept:
-        shorter = _levelled(kept, budget)
+        shorter = _levelled(kept, budget, starts)
         if shorter is not None and sum(map(_cost, shorter)) <= budget:
             return shorter
         if len(kept) == 1:
             break
         kept.pop()
-    return [_cut_to(entries[0], _LEAST_TEXT_TOKENS // 2)] if entries else []
+    return [_cut_to(entries[0], _LEAST_TEXT_TOKENS // 2, starts)] if entries else []
 
 
 def _cost(entry: dict[str, Any]) -> int:
     return max(tokens(line(entry)), tokens(json.dumps(entry, ensure_ascii=False))) + 1
 
 
-def _levelled(entries: Sequence[dict[str, Any]], budget: int) -> list[dict[str, Any]] | None:
+def _levelled(entries: Sequence[dict[str, Any]], budget: int, starts: Mapping[str, int]) -> list[dict[str, Any]] | None:
     """The entries with their texts cut to the greatest common length that the budget allows; None if that is too little."""
     costs = [_cost(entry) for entry in entries]
     if sum(costs) <= budget:
@@ -134,23 +145,24 @@ def _levelled(entries: Sequence[dict[str, Any]], budget: int) -> list[dict[str, 
         room -= text
     if level < _LEAST_TEXT_TOKENS:
         return None
-    return [entry if tokens(entry["text"]) <= level else _cut_to(entry, level) for entry in entries]
+    return [entry if tokens(entry["text"]) <= level else _cut_to(entry, level, starts) for entry in entries]
 
 
-def _cut_to(entry: dict[str, Any], level: int) -> dict[str, Any]:
+def _cut_to(entry: dict[str, Any], level: int, starts: Mapping[str, int]) -> dict[str, Any]:
     text = entry["text"]
     characters = max(20, len(text) * level // max(tokens(json.dumps(text, ensure_ascii=False)), 1) - 1)
-    return {**entry, "text": shortened(text, characters), "truncated": True} if characters < len(text) else entry
+    short = shortened(text, characters, starts.get(entry["id"], 0))
+    return {**entry, "text": short, "truncated": True} if characters < len(text) else entry
 
 
 def recalled(answer: Answer, now: datetime, *, max_tokens: int, explain: bool, next_cursor: str = "") -> CallToolResult:
     """The answer to `recall` and `find_similar`; `next_cursor` has a {} where the number of the next hit goes."""
     entries = [shown(hit, now, answer.namespace, explain=explain) for hit in answer.hits]
-    kept = fitting(entries, max_tokens - 80)
+    kept = fitting(entries, max_tokens - 80, starts_in(answer.hits))
     head: dict[str, Any] = {"verdict": answer.verdict, "namespace": answer.namespace, "hits": kept}
     lines = [f"{answer.verdict}: {len(kept)} in {answer.namespace}. {DATA_NOTE}"]
     if not kept:
-        found = f"nothing relevant (the closest {answer.below} are too unlike)" if answer.below else "nothing stored that fits"
+        found = f"nothing relevant ({answer.below} just below the line)" if answer.below else "nothing stored that fits"
         head["hint"] = f"{found}. Do not guess; try other words, fewer filters, or an empty query for the newest."
         lines = [f"{answer.verdict} in {answer.namespace}: {head['hint']}"]
     lines += [line(entry) for entry in kept]
@@ -276,7 +288,7 @@ def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: 
     left = max_tokens - 60
     for heading, hits in found.items():
         entries = [shown(hit, now, namespace, scored=False) for hit in hits]
-        kept = fitting(entries, left - 10) if left > 60 else []
+        kept = fitting(entries, left - 10, starts_in(hits)) if left > 60 else []
         if not kept:
             break
         structured[heading] = kept

@@ -17,7 +17,7 @@ from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, Moment, Namespace, Number, Tags, Texts
+from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Tags, Texts
 
 IDEMPOTENCY_META = "memory-mcp/idempotencyKey"
 """In a request's `_meta`: repeating a `remember` with the same value returns the first receipt."""
@@ -75,6 +75,7 @@ async def recall(
     max_tokens: MaxTokens = 1500,
     explain: Annotated[bool, Field(description="Show how each score came about")] = False,
     cursor: Annotated[str, Field(description="From the last reply, for more")] = "",
+    min_score: MinScore = 0.0,
 ) -> CallToolResult:
     """Search memory for what answers a question.
 
@@ -82,9 +83,9 @@ async def recall(
     Returns a verdict (strong, weak, none) and memories, best first, of this project and the global ones.
     """
     service, caller = await desk_of(ctx).ask(ctx)
-    question = [query, limit, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace]
+    question = [query, limit, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace, min_score]
     mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
-    request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark))
+    request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark), min_score)
     answer = await service.recall(request, caller)
     return render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
 
@@ -106,7 +107,7 @@ async def find_similar(
     limit: Limit = 8,
     kind: Kinds = [],  # noqa: B006
     namespace: Namespace = "",
-    min_score: Annotated[Number, Field(ge=0, le=1, description="Lowest similarity")] = 0.0,
+    min_score: MinScore = 0.0,
 ) -> CallToolResult:
     """Find memories that mean nearly the same as a text or a memory: duplicates, contradictions, related cases.
 

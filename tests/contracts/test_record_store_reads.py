@@ -226,7 +226,7 @@ class TestAsOf:
         async with open_store() as store:
             for n, row in enumerate(rows):
                 row /= np.linalg.norm(row)
-                await store.add(draft(f"text {n}"), Embedding(row, EPOCH), within=[HOME])
+                await store.add(draft(f"text {n}"), Embedding(row[None], EPOCH), within=[HOME])
                 ((_, score),) = await store.as_of([HOME], ANYTHING, NOW, row, f"text {n}", limit=1)
 
                 assert 0.99 < score <= 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import anyio
@@ -118,6 +119,31 @@ async def test_a_filter_is_a_condition_of_the_search(open_index: OpenIndex, rng:
     passing = [point for point in as_rows(points) if passes(point, where)]
     for vector, hits in zip(asked, answers, strict=True):
         assert_same(hits, closest(passing, vector, 12))
+
+
+@pytest.mark.parametrize("where", [ANYTHING, FILTERS["rare_tag"]], ids=["anything", "few"])
+async def test_a_memory_is_found_once_by_its_best_passage(open_index: OpenIndex, rng: np.random.Generator, where: Filter) -> None:
+    """Also where the passages of one memory outnumber everything that is asked for."""
+    points = as_rows(some_points(rng, 80))
+    chatty = [replace(points[0], vector=row) for row in unit_rows(rng, 300, DIMENSION)]
+    passages = [*points[1:40], *chatty, *points[40:], *(replace(points[-1], vector=row) for row in unit_rows(rng, 3, DIMENSION))]
+    asked = unit_rows(rng, 8, DIMENSION)
+    async with open_index() as index:
+        await index.upsert(SCOPE, as_points(passages), EPOCH)
+        answers = await index.search(SCOPE, asked, where, limit=20, epoch=EPOCH)
+        compared = await index.compare(SCOPE, asked, [points[0].id, points[5].id], EPOCH)
+        await index.upsert(SCOPE, as_points([points[0]]), EPOCH)
+        (shorter,) = await index.search(SCOPE, asked[:1], ANYTHING, limit=100, epoch=EPOCH)
+
+    passing = [point for point in passages if passes(point, where)]
+    for vector, hits in zip(asked, answers, strict=True):
+        expected = closest(passing, vector, 20)
+        assert_same(hits, expected)
+        assert [hit.passage for hit in hits] == [hit.passage for hit in expected]
+    (best,) = closest(chatty, asked[0], 1)
+    assert compared.similarity[0, 0] == pytest.approx(best.score, abs=1e-5)
+    assert compared.passage.tolist() == [best.passage, 0]
+    assert_same(shorter, closest([point for point in passages if point.id != points[0].id] + [points[0]], asked[0], 100))
 
 
 async def test_equal_scores_are_ordered_by_id(open_index: OpenIndex) -> None:

@@ -140,7 +140,7 @@ async def test_nothing_relevant_is_said_to_be_nothing(tmp_path: Path) -> None:
             await remember(service, text)
         answer = await service.recall(RecallRequest("What is the capital of Mongolia?"), CALLER)
 
-    assert (answer.verdict, list(answer.hits), answer.below) == ("none", [], 3)
+    assert (answer.verdict, list(answer.hits), answer.below) == ("none", [], 0)
 
 
 async def test_context_brings_rules_first_and_each_memory_once(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import apsw
+import numpy as np
 import pytest
-from record_stores import ACTOR, ELSEWHERE, HOME, NOW, add, draft, rewritten, texts
+from record_stores import ACTOR, ANYTHING, ELSEWHERE, EPOCH, HOME, NOW, add, draft, fingerprint, rewritten, texts, vector, vectors
 
 from memory_mcp.errors import SchemaTooNewError, StoreDamagedError, StoreFullError, StoreReadOnlyError, TierError
+from memory_mcp.models import Embedding
 from memory_mcp.tiers.sqlite import database
 from memory_mcp.tiers.sqlite.store import SqliteStore
 
@@ -282,3 +285,40 @@ async def test_tampering_with_the_log_is_found(tmp_path: Path, change: str, firs
 
     async with SqliteStore.open(tmp_path) as store:
         assert await store.verify_chain() == first
+
+
+async def test_a_store_from_before_there_were_passages_goes_on_and_is_owed_those_of_long_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "store"
+    scripts = database.migrations()
+    with monkeypatch.context() as former:
+        former.setattr(database, "migrations", lambda: scripts[:1])
+        folder.mkdir()
+        connection = database.connect(database.prepare(folder))
+        database.migrate(connection)
+        connection.execute("INSERT INTO scopes (number, tenant, namespace, revision) VALUES (1, 'local', 'home', 2)")
+        connection.execute("INSERT INTO actors (number, client, user, agent, source) VALUES (1, '', '', '', '')")
+        connection.execute("INSERT INTO epochs (number, name, active) VALUES (1, ?, 1), (2, 'unused@1/3', 0)", (EPOCH,))
+        for number, text in enumerate(("short", "long " * 200), start=1):
+            connection.execute(
+                """INSERT INTO memories (number, id, scope, content, kind, domain, tags, metadata, key, session_id, importance, confidence,
+                   short_term, created, fingerprint, salt, actor, change, operation)
+                   VALUES (?, ?, 1, ?, 'fact', 'general', '[]', '{}', '', '', 0.5, 1.0, 0, 1, ?, x'00', 1, ?, 1)""",
+                (number, UUID(int=number).bytes, text, fingerprint(text), number),
+            )
+            connection.execute("INSERT INTO vectors VALUES (?, 1, ?)", (number, vector(text).astype("<f2").tobytes()))
+        connection.close()
+
+    async with SqliteStore.open(folder) as store:
+        before = await vectors(store, HOME)
+        notes = await store.claim("embed", limit=10, lease_seconds=60)
+        passages = np.stack([vector("one part"), vector("another")])
+        await store.settle_embeddings(notes, [Embedding(passages, EPOCH)])
+        (hits,) = await store.search(HOME, vector("another")[None], ANYTHING, limit=5, epoch=EPOCH)
+        delta = await store.vector_changes(HOME, 0, EPOCH)
+
+    assert set(before) == {UUID(int=1), UUID(int=2)}
+    assert [note.memory_id for note in notes] == [UUID(int=2)]
+    assert (hits[0].id, hits[0].passage) == (UUID(int=2), 1)
+    assert sorted(memory_id.int for memory_id in delta.points.ids) == [1, 2, 2]

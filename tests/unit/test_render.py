@@ -22,7 +22,7 @@ def hit(content: str, number: int = 1) -> Recalled:
 @given(st.lists(st.text(min_size=1, max_size=2_000), min_size=1, max_size=20), st.integers(150, 3_000))
 def test_entries_never_cost_more_than_the_budget_in_either_form(contents: list[str], budget: int) -> None:
     entries = [shown(hit(content, number), NOW, "project") for number, content in enumerate(contents)]
-    kept = fitting(entries, budget)
+    kept = fitting(entries, budget, {})
 
     assert kept
     assert sum(tokens(line(entry)) + 1 for entry in kept) <= budget
@@ -32,7 +32,7 @@ def test_entries_never_cost_more_than_the_budget_in_either_form(contents: list[s
 def test_long_texts_are_shortened_before_any_entry_is_left_out() -> None:
     long = "def function(argument):\n    return argument\n" * 20
     entries = [shown(hit(long if number % 2 else "A short one.", number), NOW, "project") for number in range(1, 11)]
-    kept = fitting(entries, 1_000)
+    kept = fitting(entries, 1_000, {})
 
     assert [entry["id"] for entry in kept] == [entry["id"] for entry in entries]
     assert [entry.get("truncated", False) for entry in kept] == [True, False] * 5
@@ -42,7 +42,7 @@ def test_long_texts_are_shortened_before_any_entry_is_left_out() -> None:
 
 def test_where_little_would_be_left_of_each_the_last_are_left_out() -> None:
     entries = [shown(hit("Many words. " * 100, number), NOW, "project") for number in range(1, 30)]
-    kept = fitting(entries, 600)
+    kept = fitting(entries, 600, {})
 
     assert 3 <= len(kept) < 10
     assert kept[0]["id"] == entries[0]["id"]

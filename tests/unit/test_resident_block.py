@@ -2,12 +2,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 from uuid import UUID
 
 import numpy as np
 import pytest
-from brute_force import Point, as_points, closest, moment, passes, unit_rows
+from brute_force import Point, as_points, by_memory, closest, moment, passes, unit_rows
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -28,6 +29,10 @@ few_ids = st.integers(0, 30).map(lambda number: UUID(int=number * 2**62 + 5))
 times = st.integers(0, 5)
 tags = st.lists(st.sampled_from(TAGS), max_size=3).map(tuple)
 points = st.builds(Point, few_ids, vectors, st.sampled_from(KINDS), st.sampled_from(DOMAINS), tags, times, st.one_of(st.just(NEVER), times))
+batches = st.lists(points, max_size=12).map(
+    lambda batch: [replace(one, vector=point.vector) for point in batch for one in [next(p for p in batch if p.id == point.id)]]
+)
+"""Several points of one id are passages of one memory, so that they have everything but the vector in common."""
 moments = st.none() | times.map(moment)
 filters = st.builds(
     Filter,
@@ -46,12 +51,12 @@ class BlockAgainstBruteForce(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.block = Block()
-        self.points: dict[UUID, Point] = {}
+        self.points: dict[UUID, list[Point]] = {}
 
-    @rule(batch=st.lists(points, max_size=12))
+    @rule(batch=batches)
     def upsert(self, batch: list[Point]) -> None:
         self.block.upsert(as_points(batch, dimension=4))
-        self.points.update({point.id: point for point in batch})
+        self.points.update(by_memory(batch))
 
     @rule(ids=st.lists(few_ids, max_size=8))
     def delete(self, ids: list[UUID]) -> None:
@@ -59,18 +64,28 @@ class BlockAgainstBruteForce(RuleBasedStateMachine):
         for memory_id in ids:
             self.points.pop(memory_id, None)
 
-    @rule(batch=st.lists(points, max_size=6), ids=st.lists(few_ids, max_size=6))
+    @rule(batch=batches, ids=st.lists(few_ids, max_size=6))
     def apply(self, batch: list[Point], ids: list[UUID]) -> None:
         self.block.apply(as_points(batch, dimension=4), ids)
         for memory_id in ids:
             self.points.pop(memory_id, None)
-        self.points.update({point.id: point for point in batch})
+        self.points.update(by_memory(batch))
 
     @rule(queries=st.lists(vectors, min_size=1, max_size=8), where=filters, limit=st.integers(1, 40))
     def search(self, queries: list[Matrix], where: Filter, limit: int) -> None:
-        passing = [point for point in self.points.values() if passes(point, where)]
+        passing = [point for passages in self.points.values() for point in passages if passes(point, where)]
 
         assert self.block.search(np.array(queries), where, limit) == [closest(passing, query, limit) for query in queries]
+
+    @rule(queries=st.lists(vectors, min_size=1, max_size=3), ids=st.lists(few_ids, max_size=10))
+    def compare(self, queries: list[Matrix], ids: list[UUID]) -> None:
+        compared = self.block.compare(np.array(queries, np.float32), ids, 10_000)
+
+        for memory_id, similarity, passage in zip(ids, compared.similarity, compared.passage, strict=True):
+            best = [closest(self.points.get(memory_id, []), query, 1) for query in queries]
+            assert [None if np.isnan(score) else score for score in similarity] == [hits[0].score if hits else None for hits in best]
+            assert passage == (best[0][0].passage if best[0] else 0)
+        assert len(compared.sample) == sum(map(len, self.points.values()))
 
     @invariant()
     def counts(self) -> None:
@@ -154,14 +169,6 @@ def test_freed_slots_are_used_again_and_room_is_bounded(rng: np.random.Generator
 
     assert len(block) == 100
     assert block.nbytes == nbytes
-
-
-def test_of_several_points_with_one_id_the_last_counts() -> None:
-    axis = np.eye(4, dtype=np.float32)
-    block = Block(as_points([Point(UUID(int=1), axis[0], tags=("old",)), Point(UUID(int=1), axis[1], tags=("new",))]))
-
-    assert block.search(axis[1:2], ANYTHING, 5) == [[Hit(UUID(int=1), 1.0)]]
-    assert block.search(axis[1:2], Filter(tags=frozenset({"old"})), 5) == [[]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])

@@ -31,9 +31,9 @@ def bytes_needed(rows: int, dimension: int) -> int:
 class Block:
     """Vectors and what filters ask about them; rows live in slots, and freed slots are used again.
 
-    Safe in several threads. A search sees one moment: it picks its rows under the lock and reads them
-    without; meanwhile nothing it reads is written to, since growth makes new arrays, a changed row moves
-    to another slot, and a freed slot rests until no search is running.
+    A memory has a row for each of its passages. Safe in several threads: a search sees one moment, since it
+    picks its rows under the lock and reads them without; meanwhile nothing it reads is written to, as growth
+    makes new arrays, a changed row moves to another slot, and a freed slot rests until no search is running.
     """
 
     def __init__(self, points: Points | None = None) -> None:
@@ -43,6 +43,8 @@ class Block:
         self._alive = np.empty(0, np.bool_)
         self._columns = Columns()
         self._slots: dict[int, int] = {}  # by UUID.int: hashing a UUID itself costs five times as much
+        self._further: dict[int, list[int]] = {}  # likewise, the rows of passages after the first
+        self._passages = np.empty(0, np.int32)
         self._used = 0
         self._free: list[int] = []
         self._resting: list[int] = []
@@ -64,7 +66,7 @@ class Block:
         return EMPTY_BYTES + self._matrix.nbytes + self._columns.nbytes + len(self._alive) * (ROW_BYTES - 32)
 
     def upsert(self, points: Points) -> None:
-        """Insert or replace; of several points with one id the last counts.
+        """Insert or replace memories, each with all its passages.
 
         Raises:
             TierError: A vector is not finite or of another dimension, or columns differ in length; nothing was changed.
@@ -87,17 +89,17 @@ class Block:
             return
         _check_points(points)
         keys = [memory_id.int for memory_id in points.ids]
-        last = dict(zip(keys, range(len(keys)), strict=True))
         with self._lock:
             self._check_dimension(points.vectors)
-            leaving = {key for key in last if key in self._slots}
+            leaving = {key for key in keys if key in self._slots}
             leaving.update(memory_id.int for memory_id in removed if memory_id.int in self._slots)
-            self._reserve(len(last) - (0 if self._running else len(leaving)), points.vectors.shape[1])
+            freed = 0 if self._running else len(leaving) + sum(len(self._further.get(key, ())) for key in leaving)
+            self._reserve(len(keys) - freed, points.vectors.shape[1])
             self._release(leaving)
-            self._write(points if len(last) == len(keys) else _chosen(points, list(last.values())), list(last))
+            self._write(points, keys)
 
     def search(self, vectors: Matrix, where: Filter, limit: int) -> list[list[Hit]]:
-        """For each of (q, d) query rows the `limit` closest that pass the filter, closest first, equal ones by id.
+        """For each of (q, d) query rows the `limit` closest memories that pass the filter, closest first, equal ones by id.
 
         Exact in float32, scores clipped to [-1, 1]. Many queries share one matrix product.
 
@@ -110,19 +112,27 @@ class Block:
             return closest(view, queries, limit)
 
     def compare(self, vectors: Matrix, ids: Sequence[UUID], sampled: int) -> Comparison:
-        """The similarity of (q, d) vectors to rows, and to at most `sampled` rows evenly taken."""
+        """The similarity of (q, d) vectors to memories, and to at most `sampled` rows evenly taken."""
         queries = np.ascontiguousarray(vectors, np.float32)
         _check_vectors(queries)
         similarity = np.full((len(ids), len(queries)), np.nan, np.float32)
+        passage = np.zeros(len(ids), np.intp)
         with self._reading(Filter(), queries) as view:
-            slots = np.fromiter((self._slots.get(memory_id.int, -1) for memory_id in ids), np.intp, len(ids))
+            with self._lock:  # rows found now stay as they are while this reads
+                matrix = self._matrix
+                slots = np.fromiter((self._slots.get(memory_id.int, -1) for memory_id in ids), np.intp, len(ids))
+                further = [(row, self._further.get(memory_id.int, ())) for row, memory_id in enumerate(ids)] if self._further else []
             there = slots >= 0
             if there.any():
-                similarity[there] = np.clip(view.matrix[slots[there]] @ queries.T, -1.0, 1.0)
+                similarity[there] = matrix[slots[there]] @ queries.T
+            for row, others in further:
+                if others:
+                    scores = np.vstack((similarity[row], matrix[others] @ queries.T))
+                    similarity[row], passage[row] = scores.max(0), scores[:, 0].argmax()
             rows = np.flatnonzero(view.passing)
             chosen = rows[:: max(1, len(rows) // sampled)]
             sample = view.matrix[chosen] @ queries.T if len(chosen) else np.empty((0, len(queries)), np.float32)
-        return Comparison(similarity, sample)
+        return Comparison(np.clip(similarity, -1.0, 1.0), passage, sample)
 
     @contextmanager
     def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:
@@ -130,7 +140,8 @@ class Block:
             self._check_dimension(queries)
             passing = self._alive[: self._used].copy()
             self._columns.narrow(passing, where)
-            view = View(self._matrix[: self._used], self._ids[: self._used], passing)
+            passages = self._passages[: self._used] if self._further else None
+            view = View(self._matrix[: self._used], self._ids[: self._used], passing, passages)
             self._running += 1
         try:
             yield view
@@ -148,12 +159,14 @@ class Block:
             return
         capacity = int(needed * HEADROOM)
         matrix = grown(self._matrix, capacity) if len(self._matrix) else np.empty((capacity, dimension), np.float32)
-        ids, alive = grown(self._ids, capacity), grown(self._alive, capacity)
+        ids, alive, passages = grown(self._ids, capacity), grown(self._alive, capacity), grown(self._passages, capacity)
         self._columns.grow(capacity)
-        self._matrix, self._ids, self._alive = matrix, ids, alive
+        self._matrix, self._ids, self._alive, self._passages = matrix, ids, alive, passages
 
     def _release(self, keys: Sequence[int] | set[int]) -> None:
         slots = [self._slots.pop(key) for key in keys if key in self._slots]
+        if self._further:
+            slots += [slot for key in keys for slot in self._further.pop(key, ())]
         self._alive[slots] = False
         self._columns.drop(slots)
         (self._resting if self._running else self._free).extend(slots)
@@ -164,7 +177,18 @@ class Block:
         self._ids[slots] = _halves(points.ids)
         self._columns.put(slots, points)
         self._alive[slots] = True
-        self._slots.update(zip(keys, slots.tolist(), strict=True))
+        self._passages[slots] = 0
+        before = len(self._slots)
+        self._slots.update(zip(reversed(keys), reversed(slots.tolist()), strict=True))  # the first of each counts
+        if len(self._slots) - before < len(keys):
+            self._write_further(keys, slots.tolist())
+
+    def _write_further(self, keys: Sequence[int], slots: Sequence[int]) -> None:
+        for key, slot in zip(keys, slots, strict=True):
+            if self._slots[key] != slot:
+                further = self._further.setdefault(key, [])
+                further.append(slot)
+                self._passages[slot] = len(further)
 
     def _take(self, count: int) -> NDArray[np.intp]:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
@@ -195,18 +219,6 @@ def _check_vectors(vectors: Matrix) -> None:
         finite = np.isfinite(np.vecdot(vectors, vectors, dtype=np.float32)).all()
     if not finite:
         raise TierError("resident", "A vector holds numbers that are not finite. Embed its text again.")
-
-
-def _chosen(points: Points, rows: list[int]) -> Points:
-    return Points(
-        ids=[points.ids[row] for row in rows],
-        vectors=points.vectors[rows],
-        kinds=[points.kinds[row] for row in rows],
-        domains=[points.domains[row] for row in rows],
-        tags=[points.tags[row] for row in rows],
-        when=points.when[rows],
-        expires=points.expires[rows],
-    )
 
 
 def _halves(ids: Sequence[UUID]) -> NDArray[np.uint64]:

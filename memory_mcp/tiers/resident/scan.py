@@ -1,5 +1,6 @@
 """Comparing queries with rows: every row, or every row that passes the filter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,15 +28,17 @@ class View:
         matrix: (n, d) unit rows.
         ids: (n, 2) uint64, upper and lower half of each row's UUID.
         passing: (n,) bool, which rows may be found.
+        passages: (n,) the number of the passage a row holds; None where each memory has one row.
     """
 
     matrix: Matrix
     ids: NDArray[np.uint64]
     passing: NDArray[np.bool_]
+    passages: NDArray[np.int32] | None = None
 
 
 def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
-    """For each of (q, d) query rows the `limit` closest passing rows, closest first, equal ones by id.
+    """For each of (q, d) query rows the `limit` closest memories, by their passing rows, closest first, equal ones by id.
 
     Exact: a product only proposes candidates, with room for its rounding; what is returned and ordered
     are dot products taken row by row, so a score does not depend on the number of queries.
@@ -43,11 +46,32 @@ def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
     survivors = int(np.count_nonzero(view.passing))
     if min(limit, survivors, len(queries)) < 1:
         return [[] for _ in queries]
+    found = _closest_rows(view, queries, limit, survivors)
+    if view.passages is None:
+        return found
+    asked = limit
+    while True:
+        once = [_once(hits)[:limit] for hits in found]
+        if asked >= survivors or all(len(hits) == limit for hits in once):
+            return once
+        asked *= 4  # so many passages of few memories are among the closest that others are missing
+        found = _closest_rows(view, queries, asked, survivors)
+
+
+def _closest_rows(view: View, queries: Matrix, limit: int, survivors: int) -> list[list[Hit]]:
     if survivors < GATHERED_SHARE * len(view.passing):
         proposed = _among(view, np.flatnonzero(view.passing), queries, limit)
     else:
         proposed = _among_all(view, queries, limit)
     return [_ranked(view, query, rows, limit) for query, rows in zip(queries, proposed, strict=True)]
+
+
+def _once(hits: Sequence[Hit]) -> list[Hit]:
+    """Each memory by its best passage; of equal ones the first."""
+    best: dict[UUID, Hit] = {}
+    for hit in hits:
+        best.setdefault(hit.id, hit)
+    return list(best.values())
 
 
 def rounding(dimension: int) -> float:
@@ -111,6 +135,11 @@ def _ranked(view: View, query: Matrix, rows: NDArray[np.intp], limit: int) -> li
     """The best of the candidates, scored anew row by row and clipped to what a cosine can be."""
     scores = np.clip(_products(query[None], view.matrix, rows)[0], -1.0, 1.0)
     upper, lower = view.ids[rows].T
-    order = np.lexsort((lower, upper, -scores))[:limit]
-    ids = zip(upper[order].tolist(), lower[order].tolist(), scores[order].tolist(), strict=True)
-    return [Hit(UUID(int=high << 64 | low), score) for high, low, score in ids]
+    if view.passages is None:
+        order = np.lexsort((lower, upper, -scores))[:limit]
+        passages = [0] * len(order)
+    else:
+        order = np.lexsort((view.passages[rows], lower, upper, -scores))[:limit]
+        passages = view.passages[rows[order]].tolist()
+    ids = zip(upper[order].tolist(), lower[order].tolist(), scores[order].tolist(), passages, strict=True)
+    return [Hit(UUID(int=high << 64 | low), score, passage) for high, low, score, passage in ids]

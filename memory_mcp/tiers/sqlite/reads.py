@@ -29,6 +29,7 @@ from memory_mcp.tiers.sqlite.rows import (
     from_blobs,
     ids_json,
     memory_from,
+    passage_counts,
     scope_numbers,
     tags_from,
 )
@@ -139,7 +140,7 @@ def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) ->
     """`VectorSource.vector_changes`."""
     (revision,) = revisions(db, [scope])
     whole = since == 0 or since > revision  # beyond it: an older copy of the store was put in place
-    known = first(db, "SELECT number FROM epochs WHERE name = ?", (epoch,))
+    known = first(db, "SELECT number, dimension FROM epochs WHERE name = ?", (epoch,))
     numbers = scope_numbers(db, [scope])
     if not known or not numbers:
         return Delta(points_from([], 0), [], revision, whole=True)
@@ -151,7 +152,7 @@ def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) ->
         query = f"""SELECT m.id FROM memories m LEFT JOIN vectors v ON v.memory = m.number AND v.epoch = ?
                     WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE} AND v.memory IS NOT NULL)"""
         removed = [UUID(bytes=row[0]) for row in all_rows(db, query, (known[0], numbers[0], since))]
-    return Delta(points_from(rows, len(rows[0][1]) // 2 if rows else 0), removed, revision, whole)
+    return Delta(points_from(rows, known[1]), removed, revision, whole)
 
 
 def changed(db: apsw.Connection, scope: Scope, since: int) -> Changed:
@@ -179,18 +180,22 @@ def compare(db: apsw.Connection, scope: Scope, vectors: Matrix, ids: Sequence[UU
     found = dict(all_rows(db, query, {"ids": ids_json(ids), "epoch": epoch}))
     q, d = vectors.shape
     similarity = np.full((len(ids), q), np.nan, np.float32)
-    there = [row for row, memory_id in enumerate(ids) if memory_id.bytes in found]
-    if there:
-        similarity[there] = from_blobs([found[ids[row].bytes] for row in there], d) @ vectors.T
-    return Comparison(similarity, np.empty((0, q), np.float32))
+    passage = np.zeros(len(ids), np.intp)
+    for row, memory_id in enumerate(ids):
+        if memory_id.bytes in found:
+            scores = from_blobs([found[memory_id.bytes]], d) @ vectors.T
+            similarity[row], passage[row] = scores.max(0), scores[:, 0].argmax()
+    return Comparison(similarity, passage, np.empty((0, q), np.float32))
 
 
-def points_from(rows: Sequence[Sequence[Any]], dimension: int) -> Points:
-    """Points from rows of id, vector, kind, domain, tags, when, expires."""
+def points_from(rows: Sequence[Sequence[Any]], dimension: int | None) -> Points:
+    """Points from rows of id, vectors, kind, domain, tags, when, expires; one for each vector."""
+    if rows and dimension and (counts := passage_counts([row[1] for row in rows], dimension)) != [1] * len(rows):
+        rows = [(row[0], row[1] if n == 0 else b"", *row[2:]) for row, count in zip(rows, counts, strict=True) for n in range(count)]
     ids, blobs, kinds, domains, tags, when, expires = zip(*rows, strict=True) if rows else ((),) * 7
     return Points(
         ids=[UUID(bytes=memory_id) for memory_id in ids],
-        vectors=from_blobs(blobs, dimension),
+        vectors=from_blobs(blobs, dimension) if dimension else np.empty((0, 0), np.float32),
         kinds=kinds,
         domains=domains,
         tags=[tags_from(text) for text in tags],
@@ -206,10 +211,15 @@ def search_vectors(db: apsw.Connection, scope: Scope, vectors: Matrix, where: Fi
                 WHERE m.scope IN ({_numbers(db, [scope])}) AND e.name = :epoch AND {LIVE}{more}"""
     rows = db.execute(query, {**values, "epoch": epoch})
     best: list[list[Hit]] = [[] for _ in vectors]
+    dimension = vectors.shape[1]
     while chunk := list(islice(rows, _CHUNK)):
-        scores = vectors @ from_blobs([row[1] for row in chunk], vectors.shape[1]).T
+        blobs = [row[1] for row in chunk]
+        scores = vectors @ from_blobs(blobs, dimension).T
+        ends = np.cumsum(passage_counts(blobs, dimension)).tolist()
         for kept, row_scores in zip(best, scores, strict=True):
-            kept += [Hit(UUID(bytes=row[0]), float(score)) for row, score in zip(chunk, row_scores, strict=True)]
+            for row, start, end in zip(chunk, [0, *ends], ends, strict=False):
+                passage = int(row_scores[start:end].argmax())
+                kept.append(Hit(UUID(bytes=row[0]), float(row_scores[start + passage]), passage))
             kept.sort(key=lambda hit: (-hit.score, hit.id.bytes))
             del kept[limit:]
     return best
@@ -250,9 +260,9 @@ def _texts_at(db: apsw.Connection, moment: datetime, numbers: Sequence[int]) -> 
 
 def _likeness(content: str, blob: bytes | None, vector: Matrix | None, terms: set[str]) -> float:
     shared = len(terms.intersection(words.split_words(content, for_index=True))) / len(terms) if terms else 0.0
-    if vector is None or blob is None or len(blob) != 2 * len(vector):
+    if vector is None or not blob or len(blob) % (2 * len(vector)):
         return shared
-    similarity = float(from_blobs([blob], len(vector))[0] @ vector)
+    similarity = float((from_blobs([blob], len(vector)) @ vector).max())
     return 0.7 * min(1.0, max(0.0, similarity)) + 0.3 * shared
 
 

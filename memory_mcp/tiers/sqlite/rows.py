@@ -108,14 +108,19 @@ def scope_numbers(db: apsw.Connection, scopes: Sequence[Scope]) -> list[int]:
     return found
 
 
-def to_blob(vector: Matrix) -> bytes:
-    """A unit vector as little-endian float16: half the bytes, neighbours unchanged to three digits."""
-    return vector.astype("<f2").tobytes()
+def to_blob(vectors: Matrix) -> bytes:
+    """(p, d) unit vectors as little-endian float16: half the bytes, neighbours unchanged to three digits."""
+    return vectors.astype("<f2").tobytes()
 
 
 def from_blobs(blobs: Sequence[bytes], dimension: int) -> Matrix:
-    """(n, d) float32 unit rows from n blobs; the length lost to rounding is given back."""
-    halves = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(len(blobs), dimension)
+    """(r, d) float32 unit rows, one a passage, from n <= r blobs; the length lost to rounding is given back."""
+    halves = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(-1, dimension)
     vectors = halves.astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return vectors
+
+
+def passage_counts(blobs: Sequence[bytes], dimension: int) -> list[int]:
+    """How many rows each blob holds."""
+    return [len(blob) // (2 * dimension) for blob in blobs]

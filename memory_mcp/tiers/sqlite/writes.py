@@ -9,9 +9,10 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
-from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite.database import TIER
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
@@ -113,10 +114,18 @@ def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int) -> in
 
 
 def put_vector(db: apsw.Connection, memory: int, embedding: Embedding) -> None:
-    """Set a memory's one vector."""
+    """Set a memory's vectors, one a passage.
+
+    Raises:
+        TierError: They are not of the epoch's dimension.
+    """
+    epoch, dimension = epoch_number(db, embedding.epoch), embedding.vectors.shape[1]
+    db.execute("UPDATE epochs SET dimension = ? WHERE number = ? AND dimension IS NULL", (dimension, epoch))
+    if value(db, "SELECT dimension FROM epochs WHERE number = ?", (epoch,)) != dimension:
+        raise TierError(TIER, f"A vector of {dimension} numbers does not belong to {embedding.epoch}.")
     db.execute(
         "INSERT OR REPLACE INTO vectors (memory, epoch, vector) VALUES (?, ?, ?)",
-        (memory, epoch_number(db, embedding.epoch), to_blob(embedding.vector)),
+        (memory, epoch, to_blob(embedding.vectors)),
     )
 
 

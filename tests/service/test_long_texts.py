@@ -1,0 +1,115 @@
+"""Texts longer than the model reads: found by any of their passages, shown by the best one, returned once."""
+
+from pathlib import Path
+
+import anyio
+
+from memory_mcp.answers import RecallRequest
+from memory_mcp.models import Caller
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.server.render import recalled
+from memory_mcp.service import PROMPT_PASSAGES, MemoryService
+from tests.memories import CALLER, open_service, settings_for
+
+SUBJECTS = {
+    "moorings": "The ferry is tied up with two bow lines and a spring line; the harbour master wants fenders out before docking. ",
+    "orchard": "Plum trees along the south wall blossom in April and have to be thinned in June so that branches do not break. ",
+    "payroll": "Salaries are transferred on the 25th; overtime from the month before is added by hand after the lead signs it off. ",
+    "telescope": "The observatory's dome motor sticks in frost, so warm the gear for ten minutes before opening the shutter. ",
+}
+HANDBOOK = "\n\n".join(f"{name.title()}. {text * 6}" for name, text in SUBJECTS.items())
+
+
+async def remember(service: MemoryService, content: str, **fields: object) -> str:
+    receipt = await service.remember(RememberRequest(content, **fields), CALLER)  # type: ignore[arg-type]
+    return str(receipt.added.id)
+
+
+async def test_a_long_text_is_found_by_its_last_subject_and_shown_from_there(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        handbook = await remember(service, HANDBOOK)
+        for number in range(30):
+            await remember(service, f"Room {number} has {number % 4 + 1} windows and a green door")
+        answer = await service.recall(RecallRequest("What to do when the dome will not open in winter?"), CALLER)
+        shown = recalled(answer, service.clock(), max_tokens=1_500, explain=False).structured_content
+
+    assert [str(hit.memory.id) for hit in answer.hits].count(handbook) == 1
+    assert str(answer.hits[0].memory.id) == handbook
+    assert answer.verdict != "none"
+    assert shown is not None
+    assert "dome motor" in shown["hits"][0]["text"][:200]
+    assert shown["hits"][0]["truncated"]
+
+
+async def test_words_decide_on_the_passage_where_they_say_more(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, HANDBOOK)
+        answer = await service.recall(RecallRequest("overtime added by hand, signed off by the lead"), CALLER)
+
+    assert "Salaries are transferred" in HANDBOOK[answer.hits[0].start :][:300]
+
+
+async def test_a_text_of_many_passages_is_stored_at_once_and_embedded_behind(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        chapters = [
+            f"Chapter {number}. " + "Nothing of note happened on this day at the lighthouse. " * 12 for number in range(PROMPT_PASSAGES)
+        ]
+        long = "\n\n".join([*chapters, HANDBOOK])
+        receipt = await service.remember(RememberRequest(long), CALLER)
+        at_once = await service.recall(RecallRequest("plum trees blossom"), CALLER)
+        with anyio.fail_after(60):
+            while (await service.records.counts("local")).unembedded:  # noqa: ASYNC110 - only the store knows
+                await anyio.sleep(0.05)
+        later = await service.recall(RecallRequest("When do the fruit trees bloom in spring?"), CALLER)
+
+    assert receipt.pending
+    assert [hit.memory.id for hit in at_once.hits] == [receipt.added.id]
+    assert [hit.memory.id for hit in later.hits] == [receipt.added.id]
+    assert "Plum trees" in long[later.hits[0].start :][:300]
+
+
+async def test_similar_texts_are_told_of_with_a_likelihood_and_only_where_there_are_some(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        handbook = await remember(service, HANDBOOK)
+        ferry = await remember(service, "The ferry is moored with bow lines and fenders")
+        for number in range(20):
+            await remember(service, f"Room {number} has {number % 4 + 1} windows and a green door")
+        of_ferry = await service.find_similar("", ferry, CALLER)
+        strict = await service.find_similar("", ferry, CALLER, min_score=1.0)
+        nothing = await service.find_similar("Quarterly earnings of a bakery chain in Peru", "", CALLER)
+
+    assert of_ferry.verdict == "strong"
+    assert str(of_ferry.hits[0].memory.id) == handbook
+    assert all(0 <= hit.score <= 1 for hit in of_ferry.hits)
+    assert [hit.score for hit in of_ferry.hits] == sorted((hit.score for hit in of_ferry.hits), reverse=True)
+    assert [hit for hit in strict.hits if hit.score < 1] == []
+    assert (nothing.verdict, list(nothing.hits)) == ("none", [])
+
+
+async def test_every_namespace_of_the_caller_is_searched_on_request_and_nobody_elses(tmp_path: Path) -> None:
+    text = "The staging database is rebuilt every Sunday night"
+    stranger = Caller("somebody else", "project")
+    async with open_service(settings_for(tmp_path)) as service:
+        await service.remember(RememberRequest(text), Caller("local", "other-project"))
+        await service.remember(RememberRequest(text), stranger)
+        here = await service.find_similar(text, "", CALLER)
+        everywhere = await service.find_similar(text, "", CALLER, namespace="*")
+        asked = await service.recall(RecallRequest("When is the staging database rebuilt?", namespace="*"), CALLER)
+
+    assert list(here.hits) == []
+    for answer in (everywhere, asked):
+        assert [(hit.memory.scope.tenant, hit.memory.scope.namespace) for hit in answer.hits] == [("local", "other-project")]
+
+
+async def test_a_least_score_leaves_the_rest_out(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "The ferry to the island leaves at nine")
+        await remember(service, "The ferry office sells snacks")
+        for number in range(20):
+            await remember(service, f"Room {number} has {number % 4 + 1} windows and a green door")
+        every = await service.recall(RecallRequest("When does the ferry to the island leave?"), CALLER)
+        best = every.hits[0].score
+        few = await service.recall(RecallRequest("When does the ferry to the island leave?", min_score=best), CALLER)
+
+    assert len(every.hits) > 1
+    assert [hit.score for hit in few.hits] == [best]
