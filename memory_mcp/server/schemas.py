@@ -36,6 +36,7 @@ Number = Annotated[float, BeforeValidator(no_boolean)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]
 
 Namespace = Annotated[str, Field(description="Other project than the current one; 'global' for all projects")]
+Reach = Annotated[str, Field(description="Other project than the current one; * for every one")]
 Kinds = Annotated[Texts, Field(description="Only these kinds")]
 Tags = Annotated[Texts, Field(description="Only with all these tags")]
 MinScore = Annotated[Number, Field(ge=0, le=1)]

@@ -17,7 +17,7 @@ from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Tags, Texts
+from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Reach, Tags, Texts
 
 IDEMPOTENCY_META = "memory-mcp/idempotencyKey"
 """In a request's `_meta`: repeating a `remember` with the same value returns the first receipt."""
@@ -71,7 +71,7 @@ async def recall(
     since: Moment = "",
     until: Moment = "",
     as_of: Annotated[str, Field(description="What was true then: ISO date or time")] = "",
-    namespace: Namespace = "",
+    namespace: Reach = "",
     max_tokens: MaxTokens = 1500,
     explain: Annotated[bool, Field(description="Show how each score came about")] = False,
     cursor: Annotated[str, Field(description="From the last reply, for more")] = "",
@@ -106,7 +106,7 @@ async def find_similar(
     id: Annotated[str, Field(description="A memory's id, instead of text")] = "",
     limit: Limit = 8,
     kind: Kinds = [],  # noqa: B006
-    namespace: Namespace = "",
+    namespace: Reach = "",
     min_score: MinScore = 0.0,
 ) -> CallToolResult:
     """Find memories that mean nearly the same as a text or a memory: duplicates, contradictions, related cases.

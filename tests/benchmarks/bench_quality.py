@@ -20,7 +20,7 @@ from memory_mcp.server import render
 from memory_mcp.service import MemoryService
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
 from tests.benchmarks.filling import empty_store, fill
-from tests.benchmarks.sets import EvalSet, Question, Store
+from tests.benchmarks.sets import EvalSet, Question, Store, whole_sessions
 from tests.memories import CALLER, text_of
 
 DEPTH = 10
@@ -49,7 +49,8 @@ class Findings:
 
 
 async def run(sets: Sequence[EvalSet]) -> Tables:
-    """Recall, recall by category and verdicts, a column for each set."""
+    """Recall, recall by category and verdicts, a column for each set, and for each whose sessions make long memories."""
+    sets = [*sets, *filter(None, map(whole_sessions, sets))]
     found = {one.name: Findings() for one in sets}
     for one in sets:
         for store in one.stores:
@@ -66,8 +67,10 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
 def _strangers(mine: EvalSet, store: Store, sets: Sequence[EvalSet]) -> Iterator[tuple[str, str]]:
     """Who asks, and what: evenly taken from each other store."""
     for one in sets:
+        if one is not mine and one.stores[0].id == mine.stores[0].id:
+            continue  # the same questions
         for other in one.stores:
-            if other is not store:
+            if other.id != store.id:
                 questions = [question.query for question in other.questions if question.answerable]
                 step = max(1, len(questions) // STRANGERS)
                 yield from (("same set" if one is mine else "other set", query) for query in questions[::step][:STRANGERS])

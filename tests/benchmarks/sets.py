@@ -9,6 +9,7 @@ Of an item only `id` and `content` are required. A question of the category "adv
 import gzip
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,3 +86,26 @@ def _request(item: Mapping[str, Any]) -> RememberRequest:
         occurred_at=item.get("occurred_at", ""),
         metadata={"speaker": item["speaker"]} if item.get("speaker") else {},
     )
+
+
+def whole_sessions(one: EvalSet) -> EvalSet | None:
+    """The same set with each session as one long memory; None where hardly any item belongs to one."""
+    stores = tuple(_joined(store) for store in one.stores if sum(bool(item.session_id) for item in store.items.values()) > 100)
+    return EvalSet(f"{one.name}, sessions whole", stores) if stores else None
+
+
+def _joined(store: Store) -> Store:
+    turns: dict[str, list[RememberRequest]] = defaultdict(list)
+    for name, item in store.items.items():
+        turns[item.session_id or name].append(item)
+    items = {
+        session: RememberRequest(
+            "\n".join(f"{item.metadata.get('speaker', '')}: {item.content}" for item in of_one),
+            kind="event",
+            occurred_at=of_one[0].occurred_at,
+        )
+        for session, of_one in turns.items()
+    }
+    home = {name: item.session_id or name for name, item in store.items.items()}
+    questions = tuple(Question(asked.query, frozenset(home[gold] for gold in asked.gold), asked.category) for asked in store.questions)
+    return Store(store.id, items, questions)
