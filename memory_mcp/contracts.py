@@ -196,16 +196,21 @@ class VectorIndex(Protocol):
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """Remove; unknown ids are nothing to worry about."""
 
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> list[list[Hit]]:
         """For each of (q, d) query rows the `limit` closest memories that pass the filter, closest first, equal ones by id.
 
         A memory is as close as its closest passage, and is found once.
+
+        Args:
+            at: The scope's revision, where the caller has just read it: an index that is level with it need not ask.
 
         Raises:
             ScopeNotCoveredError: Not every vector of the scope is held, so that the answer might miss some.
         """
 
-    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """The similarity of (q, d) vectors to memories, and to a sample of all; raises as `search`."""
 
 
@@ -264,8 +269,8 @@ class Look(Protocol):
 class TextReader(Protocol):
     """Texts held whole: derived data, rebuilt from the record store."""
 
-    async def look(self, scope: Scope, query: str) -> Look:
-        """The scope in view of a question, as of now."""
+    async def look(self, scope: Scope, query: str, at: int | None = None) -> Look:
+        """The scope in view of a question, as of now; `at` as in `VectorIndex.search`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

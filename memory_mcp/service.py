@@ -206,7 +206,7 @@ class MemoryService:
         if candidates is None:
             with self.stages.measure("gather"):
                 candidates = await gather(
-                    self.sources, query, scopes, where, limit=self.tuning.candidates, budgets=self.tuning.budgets, stages=self.stages
+                    self.sources, query, revisions, where, limit=self.tuning.candidates, budgets=self.tuning.budgets, stages=self.stages
                 )
             if candidates.whole:
                 await self.cache.store(key, stamp, candidates)

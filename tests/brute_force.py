@@ -92,11 +92,13 @@ class BruteForce:
         for memory_id in ids:
             self._points.get((scope, epoch), {}).pop(memory_id, None)
 
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> list[list[Hit]]:
         held = [point for points in self._points.get((scope, epoch), {}).values() for point in points if passes(point, where)]
         return [closest(held, vector, limit) for vector in vectors]
 
-    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         held = self._points.get((scope, epoch), {})
         nothing = Hit(UUID(int=0), np.nan)
         named = [[(closest(held.get(one, []), vector, 1) or [nothing])[0] for vector in vectors] for one in ids]

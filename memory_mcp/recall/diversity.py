@@ -5,15 +5,18 @@ their words can.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from memory_mcp import words
-from memory_mcp.terms import keys_of
+from memory_mcp.terms import key_set, keys_of
 
 SAME = 0.9
 """Share of their words, stop words out, that two texts have in common in the same order, from which on they say the same."""
+WORTH_A_LOOK = 0.7
+"""Share of all their words, small ones included, below which two texts are not compared further."""
 
+_CACHED_PIECES = 1 << 14
 _NEGATIONS = frozenset("not no never none without cannot don doesn didn won isn aren nicht kein keine nie ohne ne pas jamais sans".split())
 _SENTENCE_WORDS = frozenset("a an the i we you he she it they my our your this that there if when in on at to for and but so".split())
 """Words that begin a sentence with a capital and name nothing."""
@@ -28,10 +31,10 @@ def collapse(texts: Sequence[str]) -> list[list[int]]:
     Args:
         texts: Of the memories, best first.
     """
-    forms = [_form(text) for text in texts]
+    bags = [key_set(text) for text in texts]
     groups: list[list[int]] = []
-    for i, form in enumerate(forms):
-        group = next((group for group in groups if _alike(form, forms[group[0]])), None)
+    for i, bag in enumerate(bags):
+        group = next((group for group in groups if _overlap(bag, bags[group[0]]) and _alike(texts[i], texts[group[0]])), None)
         if group is None:
             groups.append([i])
         else:
@@ -39,41 +42,41 @@ def collapse(texts: Sequence[str]) -> list[list[int]]:
     return groups
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What of a text is compared.
-
-    Attributes:
-        terms: Keys of the words that count, in order; of a text without any, its characters.
-        words: All words.
-        marks: Those on which two texts of one meaning must agree.
-    """
-
-    terms: tuple[object, ...]
-    words: frozenset[str]
-    marks: frozenset[str]
+def _overlap(a: frozenset[int], b: frozenset[int]) -> bool:
+    """Whether it is worth looking closer, which it seldom is."""
+    return 2 * len(a & b) >= WORTH_A_LOOK * (len(a) + len(b))
 
 
-def _form(text: str) -> _Form:
-    every = words.split_words(text, for_index=False)
-    return _Form(tuple(keys_of(words.content_terms(text)).tolist()) or tuple(text.split()), frozenset(every), _marks(text))
-
-
-def _alike(one: _Form, other: _Form) -> bool:
-    a, b = one.terms, other.terms
-    if 2 * min(len(a), len(b)) < SAME * (len(a) + len(b)) or not (one.marks <= other.words and other.marks <= one.words):
-        return False  # quick, and nearly always so
-    if a == b:
-        return True
+def _alike(one: str, other: str) -> bool:
+    if not (_marks(one) <= key_set(other) and _marks(other) <= key_set(one)):
+        return False
+    a, b = _form(one), _form(other)
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    return matcher.quick_ratio() >= SAME and matcher.ratio() >= SAME
+    return a == b or (matcher.quick_ratio() >= SAME and matcher.ratio() >= SAME)
 
 
-def _marks(text: str) -> frozenset[str]:
+def _form(text: str) -> Sequence[object]:
+    """The words that count, in order, as keys; of a text without any, its pieces."""
+    pieces = text.split()
+    return [key for piece in pieces for key in _piece_form(piece)] or pieces
+
+
+def _marks(text: str) -> frozenset[int]:
     """The words on which two texts of one meaning must agree: capitalised, not of letters alone, or denying."""
-    found: set[str] = set()
-    for token in text.split():
-        for word in words.split_words(token, for_index=False):
-            if word in _NEGATIONS or not word.isalpha() or (token.strip("\"'(*_-")[:1].isupper() and word not in _SENTENCE_WORDS):
-                found.add(word)
-    return frozenset(found)
+    return frozenset().union(*map(_piece_marks, text.split()))
+
+
+@lru_cache(_CACHED_PIECES)
+def _piece_form(piece: str) -> tuple[int, ...]:
+    return tuple(keys_of(words.content_terms(piece)).tolist())
+
+
+@lru_cache(_CACHED_PIECES)
+def _piece_marks(piece: str) -> frozenset[int]:
+    capital = piece.strip("\"'(*_-")[:1].isupper()
+    marks = [
+        word
+        for word in words.split_words(piece, for_index=False)
+        if word in _NEGATIONS or not word.isalpha() or (capital and word not in _SENTENCE_WORDS)
+    ]
+    return frozenset(keys_of(marks).tolist())

@@ -1,7 +1,8 @@
 """Collecting candidates: by words and by meaning, each under its own time budget, and what stands around them."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import anyio
 import numpy as np
 import structlog
+from anyio.lowlevel import checkpoint
 from numpy.typing import NDArray
 
 from memory_mcp import words
@@ -25,15 +27,19 @@ _LED = 40
 """Of the best by words and by meaning so many bring the memories beside them along."""
 
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
+WORDS_MISSING = "the search by words was too slow or failed"
+MEANING_MISSING = "the search by meaning was too slow or failed"
 
 
 class NearestSearch(Protocol):
     """What gathering needs of the vector tiers: the stack, or a single index."""
 
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> Sequence[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> Sequence[list[Hit]]:
         """See `VectorIndex.search`."""
 
-    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `VectorIndex.compare`."""
 
 
@@ -66,6 +72,7 @@ class _Found:
     """What the searches brought up in one scope."""
 
     scope: Scope
+    revision: int
     look: Look | None = None
     by_words: dict[UUID, float] = field(default_factory=dict)
     by_meaning: dict[UUID, float] = field(default_factory=dict)
@@ -80,27 +87,33 @@ class _Found:
 
 
 async def gather(
-    sources: Sources, query: str, scopes: Sequence[Scope], where: Filter, *, limit: int, budgets: Budgets, stages: Stages
+    sources: Sources, query: str, revisions: Mapping[Scope, int], where: Filter, *, limit: int, budgets: Budgets, stages: Stages
 ) -> Candidates:
     """The union of what each search found in each scope, `limit` from each, with its neighbours; by scope and id.
 
     A search that fails or is late leaves its share out and says so in `degraded`; only when both do is
     there nothing.
+
+    Args:
+        revisions: The scopes, with the revisions they have now.
     """
-    found = [_Found(scope) for scope in scopes]
+    found = [_Found(scope, revision) for scope, revision in revisions.items()]
     degraded: list[str] = []
+    embedded: list[tuple[Matrix, str]] = []
     probed = False
 
+    async def embed() -> None:
+        with stages.measure("embed"), anyio.fail_after(budgets.embed_seconds):
+            embedded.append(await sources.embedder.embed([_topic(query, found)], urgent=True))
+
     async def by_words() -> None:
-        with stages.measure("text_search"):
+        with stages.measure("text_search"), anyio.fail_after(budgets.text_seconds):
             for one in found:
-                await _search_words(sources, query, one, where, limit, budgets)
+                await _search_words(sources.text, query, one, where, limit)
 
     async def by_meaning() -> None:
         nonlocal probed
-        with stages.measure("embed"):
-            with anyio.fail_after(budgets.embed_seconds):
-                vector, epoch = await sources.embedder.embed([_topic(query, found)], urgent=True)
+        ((vector, epoch),) = embedded
         probe = sources.probe()
         probed = probe is not None and probe.shape == vector[0].shape  # else the model has just changed
         vectors = np.vstack((vector, probe if probed and probe is not None else vector))
@@ -108,19 +121,29 @@ async def gather(
             for one in found:
                 await _search_meaning(sources.nearest, vectors, epoch, one, where, limit)
 
-    await _or_say(by_words, degraded, "the search by words was too slow or failed")  # first: it knows what the topic is
-    await _or_say(by_meaning, degraded, "the search by meaning was too slow or failed")
+    with stages.measure("look"):  # it tells what the topic is
+        for one in found:
+            await _look(sources.reader, query, one, budgets)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_or_say, embed, degraded, MEANING_MISSING)
+        await checkpoint()  # the model's thread is at work by now, and leaves the interpreter to the search by words
+        await _or_say(by_words, degraded, WORDS_MISSING)
+    if embedded:
+        await _or_say(by_meaning, degraded, MEANING_MISSING)
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 
-async def _search_words(sources: Sources, query: str, one: _Found, where: Filter, limit: int, budgets: Budgets) -> None:
-    try:
-        with anyio.fail_after(budgets.text_seconds / 2):
-            one.look = await sources.reader.look(one.scope, query)
-            hits = one.look.best(where, limit)
-    except (TierError, TimeoutError):  # too large, or still being read: the store's own text index answers meanwhile
-        with anyio.fail_after(budgets.text_seconds):
-            hits = await sources.text.search_text([one.scope], query, where, limit=limit)
+async def _look(reader: TextReader, query: str, one: _Found, budgets: Budgets) -> None:
+    """Without a look, because the scope is too large or still being read, the store's own text index answers meanwhile."""
+    with suppress(TierError, TimeoutError), anyio.fail_after(budgets.text_seconds / 2):
+        one.look = await reader.look(one.scope, query, one.revision)
+
+
+async def _search_words(text: TextIndex, query: str, one: _Found, where: Filter, limit: int) -> None:
+    if one.look is not None:
+        hits = one.look.best(where, limit)
+    else:
+        hits = await text.search_text([one.scope], query, where, limit=limit)
     one.by_words = {hit.id: hit.score for hit in hits}
 
 
@@ -137,14 +160,14 @@ def _topic(query: str, found: Sequence[_Found]) -> str:
 
 async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, one: _Found, where: Filter, limit: int) -> None:
     """Search with the first of two vectors; how both compare with a sample is noted."""
-    (hits,) = await nearest.search(one.scope, vectors[:1], where, limit=limit, epoch=epoch)
+    (hits,) = await nearest.search(one.scope, vectors[:1], where, limit=limit, epoch=epoch, at=one.revision)
     one.by_meaning = {hit.id: hit.score for hit in hits}
     one.passage = {hit.id: hit.passage for hit in hits if hit.passage}
     if one.look is not None:
         best = [*list(one.by_words)[:_LED], *list(one.by_meaning)[:_LED]]
         one.beside = one.look.around(best, where)
     unknown = [memory_id for memory_id in (*one.by_words, *one.beside) if memory_id not in one.by_meaning]
-    compared = await nearest.compare(one.scope, vectors, unknown, epoch)
+    compared = await nearest.compare(one.scope, vectors, unknown, epoch, one.revision)
     one.by_meaning.update(zip(unknown, compared.similarity[:, 0].tolist(), strict=True))
     one.passage.update((unknown[row], int(compared.passage[row])) for row in np.flatnonzero(compared.passage))
     one.sample = compared.sample

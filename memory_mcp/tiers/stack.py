@@ -32,14 +32,16 @@ class VectorStack:
         self._tiers, self._last = tiers, last
         self.answered: dict[str, int] = {**dict.fromkeys(tiers, 0), "records": 0}
 
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> Sequence[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> Sequence[list[Hit]]:
         """See `VectorIndex.search`; a tier that fails is passed over."""
-        hits = await self._first(scope, epoch, lambda tier: tier.search(scope, vectors, where, limit=limit, epoch=epoch))
+        hits = await self._first(scope, epoch, lambda tier: tier.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
         return hits if hits is not None else await self._last.search(scope, vectors, where, limit=limit, epoch=epoch)
 
-    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `VectorIndex.compare`."""
-        found = await self._first(scope, epoch, lambda tier: tier.compare(scope, vectors, ids, epoch))
+        found = await self._first(scope, epoch, lambda tier: tier.compare(scope, vectors, ids, epoch, at))
         return found if found is not None else await self._last.compare(scope, vectors, ids, epoch)
 
     async def _first(self, scope: Scope, epoch: str, ask: Callable[[VectorIndex], Awaitable[T]]) -> T | None:

@@ -26,12 +26,14 @@ async def first_hit(service: MemoryService, query: str = "Where is the code of t
 
 
 class TooLarge:
-    async def look(self, scope: Scope, query: str) -> None:
+    async def look(self, scope: Scope, query: str, at: int | None = None) -> None:
         raise ScopeNotCoveredError("texts")
 
 
 class Away:
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> list[list[Hit]]:
         raise TierUnavailableError("vectors", "away")
 
 

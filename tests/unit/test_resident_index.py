@@ -8,7 +8,7 @@ import pytest
 from brute_force import Point, Records, as_points, unit_rows
 
 from memory_mcp.errors import TierError, TierUnavailableError
-from memory_mcp.models import Delta, Filter, Scope
+from memory_mcp.models import Delta, Filter, Hit, Scope
 from memory_mcp.tiers.resident.block import bytes_needed
 from memory_mcp.tiers.resident.index import ResidentIndex
 
@@ -154,19 +154,70 @@ async def test_a_delta_that_cannot_be_searched_is_refused_whole() -> None:
     assert await found(index) == {0, *range(2, 10), 50}
 
 
-async def test_a_cancelled_load_leaves_the_former_state() -> None:
+async def test_a_search_that_is_given_up_goes_on_loading_for_the_next_one() -> None:
+    """Else a scope that takes longer to read than anybody waits would never be held."""
+    records, go_on = Interrupted(), anyio.Event()
+    records.write(SCOPE, some(10), EPOCH)
+    index = index_of(records)
+    records.before = go_on.wait
+    with anyio.move_on_after(0.01):
+        await found(index)
+    go_on.set()
+
+    with anyio.fail_after(5):
+        assert await found(index) == set(range(10))
+    assert records.asked == [(SCOPE, 0)]
+
+
+async def test_searches_that_came_while_one_was_at_work_are_carried_out_together() -> None:
+    records, go_on = Interrupted(), anyio.Event()
+    records.write(SCOPE, some(100), EPOCH)
+    index = index_of(records)
+    answers: dict[int, list[Hit]] = {}
+    looks = 0
+
+    async def revisions(scopes: Sequence[Scope]) -> tuple[int, ...]:
+        nonlocal looks
+        looks += 1
+        return await Records.revisions(records, scopes)
+
+    async def ask(number: int) -> None:
+        (answers[number],) = await index.search(SCOPE, ROWS[number : number + 1], ANYTHING, limit=3, epoch=EPOCH)
+
+    async with anyio.create_task_group() as tasks:
+        records.before = go_on.wait
+        for number in range(40):
+            tasks.start_soon(ask, number)
+        await anyio.wait_all_tasks_blocked()
+        records.revisions = revisions  # type: ignore[method-assign]
+        tasks.start_soon(ask, 40)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.CancelScope() as given_up:
+            given_up.cancel()
+            await ask(41)
+        records.write(SCOPE, some(1, first=100), EPOCH)
+        go_on.set()
+
+    assert sorted(answers) == list(range(41))
+    for number, hits in answers.items():
+        assert hits == (await index.search(SCOPE, ROWS[number : number + 1], ANYTHING, limit=3, epoch=EPOCH))[0]
+    assert looks <= 41 + 3  # those of the line above, and one or two for all before
+
+
+async def test_a_turn_that_fails_fails_for_those_who_were_in_it_alone() -> None:
     records = Interrupted()
     records.write(SCOPE, some(10), EPOCH)
     index = index_of(records)
-    await found(index)
-    records.write(SCOPE, some(5, first=10), EPOCH)
-    records.before = anyio.sleep_forever
-    with anyio.move_on_after(0.01):
-        await found(index)
 
-    records.before = anyio.lowlevel.checkpoint
+    async def ask(vectors: np.ndarray) -> None:
+        with pytest.raises(TierError):
+            await index.search(SCOPE, vectors, ANYTHING, limit=10_000, epoch=EPOCH)
+
     with anyio.fail_after(5):
-        assert await found(index) == set(range(15))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(ask, np.full((1, 8), np.nan, np.float32))
+        assert await found(index) == set(range(10))
 
 
 async def test_many_first_searches_share_one_load() -> None:

@@ -12,7 +12,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import TierError
 from memory_mcp.models import Filter, Hit, Matrix, Points
 from memory_mcp.tiers.resident.columns import Columns, grown
-from memory_mcp.tiers.resident.scan import View, closest
+from memory_mcp.tiers.resident.scan import View, closest, dots
 
 HEADROOM = 1.25
 """Capacity over need when room is made: rows are copied about five times each over a block's whole growth.
@@ -48,7 +48,8 @@ class Block:
         self._used = 0
         self._free: list[int] = []
         self._resting: list[int] = []
-        self._running = 0
+        self._running = self._changes = 0
+        self._sampled: tuple[tuple[int, int], Matrix] | None = None
         if points is not None:
             self.upsert(points)
 
@@ -98,6 +99,10 @@ class Block:
             self._release(leaving)
             self._write(points, keys)
 
+    def has_room(self, rows: int) -> bool:
+        """Whether so many more can be written without copying all."""
+        return self._used + rows - len(self._free) <= len(self._alive)
+
     def search(self, vectors: Matrix, where: Filter, limit: int) -> list[list[Hit]]:
         """For each of (q, d) query rows the `limit` closest memories that pass the filter, closest first, equal ones by id.
 
@@ -124,15 +129,20 @@ class Block:
                 further = [(row, self._further.get(memory_id.int, ())) for row, memory_id in enumerate(ids)] if self._further else []
             there = slots >= 0
             if there.any():
-                similarity[there] = matrix[slots[there]] @ queries.T
+                similarity[there] = dots(matrix[slots[there]], queries)
             for row, others in further:
                 if others:
-                    scores = np.vstack((similarity[row], matrix[others] @ queries.T))
+                    scores = np.vstack((similarity[row], dots(matrix[others], queries)))
                     similarity[row], passage[row] = scores.max(0), scores[:, 0].argmax()
-            rows = np.flatnonzero(view.passing)
-            chosen = rows[:: max(1, len(rows) // sampled)]
-            sample = view.matrix[chosen] @ queries.T if len(chosen) else np.empty((0, len(queries)), np.float32)
+            sample = dots(self._sample(view, sampled), queries)
         return Comparison(np.clip(similarity, -1.0, 1.0), passage, sample)
+
+    def _sample(self, view: View, most: int) -> Matrix:
+        """Rows evenly taken; copied once for all who compare before the next change."""
+        if self._sampled is None or self._sampled[0] != (self._changes, most):
+            rows = np.flatnonzero(view.passing)
+            self._sampled = (self._changes, most), view.matrix[rows[:: max(1, len(rows) // most)]]
+        return self._sampled[1]
 
     @contextmanager
     def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:
@@ -164,6 +174,7 @@ class Block:
         self._matrix, self._ids, self._alive, self._passages = matrix, ids, alive, passages
 
     def _release(self, keys: Sequence[int] | set[int]) -> None:
+        self._changes += 1
         slots = [self._slots.pop(key) for key in keys if key in self._slots]
         if self._further:
             slots += [slot for key in keys for slot in self._further.pop(key, ())]

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -14,6 +15,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
 from memory_mcp.models import Delta, Filter, Hit, Matrix, Points, Scope
 from memory_mcp.tiers.resident.block import Block, bytes_needed
+from memory_mcp.tiers.resident.turns import Turns
 
 DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
 INLINE_ROWS = 2000
@@ -65,6 +67,7 @@ class ResidentIndex:
         self._limiter = limiter
         self._budget_bytes = budget_bytes
         self._held: OrderedDict[Scope, Held] = OrderedDict()  # least recently used first
+        self._turns: dict[tuple[Scope, str, Filter, int], Turns] = {}
         self._loading: WeakValueDictionary[Scope, anyio.Lock] = WeakValueDictionary()
         self._bytes = self._evictions = self._searches = 0
 
@@ -77,20 +80,32 @@ class ResidentIndex:
         held = await self._level(scope, epoch)
         return None if held.block is None else held.revision
 
-    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+    async def search(
+        self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
+    ) -> list[list[Hit]]:
         """See `contracts.VectorIndex`; exact, after catching up.
+
+        Searches that ask for the same in the same scope while one is at work are carried out together after it: their
+        vectors share one matrix product, and one look at the revision.
 
         Raises:
             ScopeNotCoveredError: The scope is not held, as `covers` tells.
             TierError: As `covers`; or the queries are not finite or of another dimension.
         """
-        block = await self._block(scope, epoch)
+        turns = self._turns.get((scope, epoch, where, limit))
+        if turns is None:
+            turns = self._turns[scope, epoch, where, limit] = Turns(partial(self._search, scope, where, limit, epoch))
+            turns.on_idle = partial(self._turns.pop, (scope, epoch, where, limit), None)
         self._searches += 1
+        return await turns.take(vectors, at)
+
+    async def _search(self, scope: Scope, where: Filter, limit: int, epoch: str, vectors: Matrix, at: int | None) -> list[list[Hit]]:
+        block = await self._block(scope, epoch, at)
         return await self._run(len(block) * len(vectors), lambda: block.search(vectors, where, limit))
 
-    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `contracts.VectorIndex`."""
-        return (await self._block(scope, epoch)).compare(vectors, ids, SAMPLED_ROWS)
+        return (await self._block(scope, epoch, at)).compare(vectors, ids, SAMPLED_ROWS)
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
         """Insert or replace in a scope that is held; one that is not will be loaded whole when it is asked for.
@@ -116,14 +131,18 @@ class ResidentIndex:
             "searches": self._searches,
         }
 
-    async def _block(self, scope: Scope, epoch: str) -> Block:
-        block = (await self._level(scope, epoch)).block
+    async def _block(self, scope: Scope, epoch: str, at: int | None) -> Block:
+        block = (await self._level(scope, epoch, at)).block
         if block is None:
             raise ScopeNotCoveredError("resident")
         return block
 
-    async def _level(self, scope: Scope, epoch: str) -> Held:
-        """The scope as of now."""
+    async def _level(self, scope: Scope, epoch: str, at: int | None = None) -> Held:
+        """The scope as of now, or at least as of revision `at`."""
+        held = self._held.get(scope)
+        if held is not None and held.epoch == epoch and held.revision == at:
+            self._held.move_to_end(scope)
+            return held
         (revision,) = await self._source.revisions((scope,))
         held = self._held.get(scope)
         if held is None or (held.epoch, held.revision) != (epoch, revision):
@@ -154,7 +173,8 @@ class ResidentIndex:
             return await self._build(delta, held.epoch)
         block = held.block
         if block is not None:
-            await self._run(len(block) + len(delta.points), lambda: block.apply(delta.points, delta.removed))
+            work = len(delta.points) + (0 if block.has_room(len(delta.points)) else len(block))
+            await self._run(work, lambda: block.apply(delta.points, delta.removed))
             return _holding(block, held.epoch, delta.revision)
         gone = min(len(delta.removed), held.rows)
         rows, nbytes = held.rows - gone, held.nbytes - held.nbytes * gone // max(held.rows, 1)

@@ -48,13 +48,14 @@ class ResidentTexts:
         self._limiter = anyio.CapacityLimiter(1)
         self.looks = 0
 
-    async def look(self, scope: Scope, query: str) -> Look:
-        """The scope in view of a question, as of now.
+    async def look(self, scope: Scope, query: str, at: int | None = None) -> Look:
+        """The scope in view of a question, as of now; see `contracts.TextReader`.
 
         Raises:
             ScopeNotCoveredError: It is too large for the budget.
         """
-        revision = await self._revision(scope)
+        read = self._read.get(scope)
+        revision = at if at is not None and read is not None and read.revision == at else await self._revision(scope)
         read = self._read.get(scope)
         # one found too large is left alone: reading it all again at each change would cost more than it brings
         while read is None or (read.texts is not None and read.revision < revision):

@@ -74,6 +74,13 @@ def _once(hits: Sequence[Hit]) -> list[Hit]:
     return list(best.values())
 
 
+def dots(rows: Matrix, queries: Matrix) -> Matrix:
+    """(n, q) dot products of a few rows with a few queries, on this thread alone."""
+    if not len(rows) or not len(queries):
+        return np.empty((len(rows), len(queries)), np.float32)
+    return np.stack([np.vecdot(rows, query) for query in queries], axis=1)
+
+
 def rounding(dimension: int) -> float:
     """How far two ways of computing the same two dot products of unit rows can move them apart.
 
