@@ -183,7 +183,8 @@ def _in_one_line() -> Iterator[None]:
 
 app.command()(_in_one_line()(install))
 app.command()(_in_one_line()(uninstall))
-app.command(hidden=True)(hook)
+# a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
+app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
 
 
 def _leave(sentence: str, status: int) -> NoReturn:

@@ -24,7 +24,7 @@ _COMPACTED = (
 
 
 def hook(
-    event: Annotated[str, typer.Argument(help="session-start")],
+    event: Annotated[str, typer.Argument(help="session-start")] = "",
     data_dir: Annotated[str, typer.Option("--data-dir")] = "",
     namespace: Annotated[str, typer.Option("--namespace")] = "",
 ) -> None:
@@ -32,7 +32,7 @@ def hook(
     try:
         if event != "session-start":
             raise ValueError(f"there is nothing to do at {event!r}")
-        said = json.loads(sys.stdin.read(_MAX_INPUT) or "{}")
+        said = {} if sys.stdin.isatty() else json.loads(sys.stdin.read(_MAX_INPUT) or "{}")
         options = [*(["--data-dir", data_dir] if data_dir else []), *(["--namespace", namespace] if namespace else [])]
         remembered = anyio.run(project_context, str(said.get("cwd") or os.getcwd()), options)
         if answer := session_start_answer(remembered, str(said.get("source", ""))):
