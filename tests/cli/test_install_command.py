@@ -281,6 +281,23 @@ def test_the_hook_stands_beside_other_hooks_and_goes_alone(home: Path) -> None:
     assert path.read_bytes() == before.replace(b"date", b"date -u")
 
 
+def test_a_hook_that_was_moved_among_others_is_found_there(home: Path) -> None:
+    path = home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    ours = "/old/bin/memory-mcp hook session-start --data-dir /d"
+    rest = '{"hooks": {"SessionStart": [7, {"matcher": "*", "hooks": ["odd", {"type": "command", "command": "date"}%s]}]}}'
+    path.write_text(rest % f', {{"type": "command", "command": "{ours}", "timeout": 5}}')
+    command(home, "install", "--yes", "--client", "claude-code", "--hooks", "--data-dir", "/d")
+    updated = path.read_text()
+    command(home, "uninstall", "--yes")
+
+    assert (
+        updated
+        == rest % f', {{"type": "command", "command": "{Path(sys.executable).parent}{ours.removeprefix("/old/bin")}", "timeout": 5}}'
+    )
+    assert path.read_text() == rest % ""
+
+
 def test_hooks_and_rules_need_somewhere_to_go(home: Path) -> None:
     assert "Claude Code" in command(home, "install", "--yes", "--hooks", "--client", "cursor", status=1)
     shutil.rmtree(home / "project")

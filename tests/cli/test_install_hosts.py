@@ -1,10 +1,11 @@
 """Where the clients' files lie: on every platform, told by that platform's own kind of path."""
 
+import sys
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from memory_mcp.cli.install.entry import installed_command
+from memory_mcp.cli.install.entry import installed_command, starts_anywhere
 from memory_mcp.cli.install.hosts import HOSTS, Machine, claude_settings, places
 from memory_mcp.cli.install.jobs import chosen_hosts, found_files
 from memory_mcp.errors import RequestError
@@ -104,3 +105,13 @@ def test_the_console_script_is_named_where_it_exists_else_the_interpreter(tmp_pa
     assert without == (str(python), ("-m", "memory_mcp"))
     assert installed_command(python, windows=False) == (str(python.parent / "memory-mcp"), ())
     assert installed_command(python, windows=True) == (str(python.parent / "memory-mcp.exe"), ())
+
+
+def test_an_interpreter_without_the_package_is_noticed(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S \"$@\"\n")
+    bare.chmod(0o755)
+
+    assert starts_anywhere(sys.executable)
+    assert not starts_anywhere(str(bare))
+    assert not starts_anywhere(str(tmp_path / "absent"))

@@ -65,7 +65,7 @@ def test_what_is_installed_can_be_uninstalled_without_a_trace(text: str) -> None
     assert added.text is not None
     again = to_install(SERVERS, added.text, lambda _: ENTRY, lambda _: True)
     gone = to_uninstall(SERVERS, added.text, [text], lambda _: True)
-    before, after = jsonc.parse(text).root.value, jsonc.parse(added.text).root.value
+    before, after = dict(jsonc.parse(text).root.value), dict(jsonc.parse(added.text).root.value)
     assert after.pop("mcpServers") == {**before.pop("mcpServers", {}), "memory": ENTRY}
 
     assert after == before

@@ -150,6 +150,13 @@ def test_after_an_edit_in_between_only_our_entry_goes(path: Path) -> None:
     assert after.text == edited(before)
 
 
+def test_a_copy_that_cannot_be_read_is_no_obstacle() -> None:
+    path = Path("cursor.json")
+    after = uninstalled(path, text_of(installed(path, '{"a": 1}')).replace("1", "2"), "broken {")
+
+    assert after.text == '{"a": 2}'
+
+
 def test_an_edit_behind_ours_stays_as_it_is() -> None:
     path = Path("cursor.json")
     before = '{\n  "mcpServers": {\n    "a": {"command": "a"}\n  }\n}\n'

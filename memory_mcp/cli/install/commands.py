@@ -56,6 +56,10 @@ def install(
     if printed:
         _print(name, start)
         return
+    if not entry.starts_anywhere(sys.executable):
+        raise RequestError(
+            f'{sys.executable} finds memory-mcp only from here. Install it: {sys.executable} -m pip install "memory-mcp[local]"'
+        )
     asked = _Asked(yes=yes, dry_run=dry_run)
     machine, console = this_machine(), Console(soft_wrap=True)
     found = [host for host in hosts if found_files(host, machine)]

@@ -1,6 +1,8 @@
 """What a client's file says about this server: the command with its arguments; and whether an entry says that."""
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,19 @@ def launch(data_dir: Path | None, namespace: str) -> Launch:
     command, before = installed_command(Path(sys.executable).absolute(), sys.platform == "win32")
     options = {"--data-dir": str(data_dir.expanduser().absolute())} if data_dir else {}
     return Launch(command, before, options | ({"--namespace": namespace} if namespace else {}))
+
+
+def starts_anywhere(interpreter: str) -> bool:
+    """Whether an interpreter finds this package as a client would start it: from elsewhere, without our environment."""
+    bare = {name: os.environ[name] for name in ("HOME", "APPDATA", "SYSTEMROOT", "USERPROFILE") if name in os.environ}
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('memory_mcp') is None)"
+    try:
+        done = subprocess.run(
+            [interpreter, "-c", code], env=bare, cwd=Path(interpreter).anchor, capture_output=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def temporary_place(command: PurePath, temporary_folder: PurePath) -> bool:

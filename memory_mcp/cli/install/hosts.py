@@ -29,11 +29,11 @@ class Host:
 HOSTS = (
     Host("claude-desktop", "Claude Desktop", "mcpServers", False, "Quit Claude Desktop (closing its window is not enough) and start it."),
     Host("claude-code", "Claude Code", "mcpServers", True, "Start a new session; /mcp shows it."),
-    Host("cursor", "Cursor", "mcpServers", False, "Switch it on in Settings → MCP, or restart Cursor."),
+    Host("cursor", "Cursor", "mcpServers", False, "Switch it on in Settings, MCP, or restart Cursor."),
     Host("vscode", "VS Code", "servers", True, "Run MCP: List Servers and start it."),
     Host("vscode-insiders", "VS Code Insiders", "servers", True, "Run MCP: List Servers and start it."),
     Host("codex", "Codex", "toml", False, "Start a new session."),
-    Host("windsurf", "Windsurf", "mcpServers", False, "Press Refresh in Settings → Cascade → MCP servers."),
+    Host("windsurf", "Windsurf", "mcpServers", False, "Press Refresh in Settings, Cascade, MCP servers."),
 )
 
 _STORE_BUILD = "Claude_pzs8sxrjxfjjc"

@@ -95,8 +95,10 @@ def hook_job(machine: Machine, start: Launch, windows: bool) -> Job:
 
 
 def _with_command(group: Mapping[str, Any], command: str) -> Mapping[str, Any]:
-    hooks = [{**hook, "command": command} if _HOOK.search(str(hook.get("command", ""))) else hook for hook in group["hooks"]]
-    return {**group, "hooks": hooks}
+    def changed(hook: Any) -> Any:
+        return {**hook, "command": command} if isinstance(hook, dict) and _HOOK.search(str(hook.get("command", ""))) else hook
+
+    return {**group, "hooks": [changed(hook) for hook in group["hooks"]]}
 
 
 def rules_jobs(hosts: Sequence[Host], root: Path) -> Iterator[Job]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -78,8 +79,11 @@ class _Token:
     end: int
 
 
+@lru_cache(maxsize=4)
 def parse(text: str) -> Document:
-    """Read a text.
+    """Read a text. Remembers the last ones: each question and each edit begins with it, and files can have megabytes.
+
+    So what it gives is shared: nobody may change anything in it.
 
     Raises:
         NotJsonError: Nothing is to be changed in such a text.

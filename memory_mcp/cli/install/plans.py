@@ -74,13 +74,14 @@ def to_uninstall(slot: Slot, text: str | None, backups: Sequence[str], ours: Cal
             return Change("absent")
         if not ours(entry):
             return Change("foreign", entry)
-        without = [backup for backup in backups if _lacks(slot, backup)]
+        readable = [backup for backup in backups if _is_readable(slot, backup)]
+        without = [backup for backup in readable if slot.find(backup) is None]
         earlier: list[str | None] = [*without, None]
         for before in earlier:
             if _would_be(slot, before, entry) == text:
                 return Change("remove", entry, None, before, restores=True)
         # where every backup has the entry, the file and what it lies in were there before
-        known = without[0] if without else backups[-1] if backups else None
+        known = without[0] if without else readable[-1] if readable else None
         return Change("remove", entry, None, slot.take(text, known))
     except UNREADABLE as error:
         return Change("unreadable", reason=str(error))
@@ -93,8 +94,9 @@ def _would_be(slot: Slot, text: str | None, entry: Mapping[str, Any]) -> str | N
         return None
 
 
-def _lacks(slot: Slot, text: str) -> bool:
+def _is_readable(slot: Slot, text: str) -> bool:
     try:
-        return slot.find(text) is None
+        slot.find(text)
     except UNREADABLE:
         return False
+    return True

@@ -127,7 +127,7 @@ class HookSlot:
         if at is None:
             return json_edit.append(text, ("hooks", self.event), entry)
         path = ("hooks", self.event, at[0], "hooks", at[1], "command")
-        command = entry["hooks"][0]["command"]
+        command = next(hook["command"] for hook in entry["hooks"] if self._is_ours(hook))
         return text if json_edit.value_at(text, path) == command else json_edit.put(text, path, command)
 
     def take(self, text: str, before: str | None) -> str | None:
@@ -144,9 +144,12 @@ class HookSlot:
         for outer, group in enumerate(groups if isinstance(groups, list) else []):
             inner_hooks = _plain(group).get("hooks")
             for inner, hook in enumerate(inner_hooks if isinstance(inner_hooks, list) else []):
-                if self.command.search(str(_plain(hook).get("command", ""))):
+                if self._is_ours(hook):
                     return outer, inner
         return None
+
+    def _is_ours(self, hook: Any) -> bool:
+        return bool(self.command.search(str(_plain(hook).get("command", ""))))
 
 
 def server_slot(host: Host, name: str) -> Slot:
