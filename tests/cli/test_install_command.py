@@ -370,3 +370,11 @@ def test_a_link_or_somebody_elses_folder_is_not_purged(home: Path) -> None:
     assert "no folder of its own" in command(home, "uninstall", "--yes", "--purge", status=1)
     assert "did not put there" in command(home, "uninstall", "--yes", "--purge", "--data-dir", str(home), status=1)
     assert (home / "data").exists()
+
+
+def test_the_commands_are_listed_and_the_hook_is_not(home: Path) -> None:
+    said = command(home, "--help")
+
+    assert " install " in said
+    assert " uninstall " in said
+    assert " hook " not in said
