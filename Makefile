@@ -11,7 +11,7 @@ AGAIN = $(if $(wildcard .venv/bin/python),,anew)
 PIP = .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install
 PINS = --constraint tests/constraints.txt
 
-.PHONY: help setup run check test bench clean anew
+.PHONY: help setup run check test bench bundle clean anew
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY) ## all tests; ARGS="-k recall" for some
 
 bench: $(READY) ## measure speed and quality
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks $(ARGS)
+
+bundle: $(READY) ## the bundle for Claude Desktop and the registry's entry, into dist
+	@$(BIN)/python examples/bundle/build.py $(ARGS)
 
 clean: ## remove .venv and everything else that was made here
 	rm -rf .venv .make build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

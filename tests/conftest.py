@@ -12,6 +12,7 @@ import pytest
 ALLOWED_SKIPS = {
     "a Qdrant server": re.compile(r"MEMORY_MCP_TEST_QDRANT_URL"),
     "a GPU": re.compile(r"\b(GPU|CUDA|CuPy)\b", re.IGNORECASE),
+    "npx": re.compile(r"\bnpx\b(?! @modelcontextprotocol)"),
     "the MCP inspector": re.compile(r"\b(Node|inspector)\b", re.IGNORECASE),
 }
 """What may be absent, and how the reason of such a skip says so."""

@@ -39,6 +39,7 @@ MAY_SEE_BACKENDS = {
     "memory_mcp.config": ("memory_mcp.embedding.settings",),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening"),
+    "memory_mcp.cli.install.purge": ("memory_mcp.tiers.sqlite",),
 }
 
 DRIVERS = {
@@ -56,8 +57,8 @@ DRIVERS = {
     "mcp": "memory_mcp.server",
 }
 """Each import at home in one room."""
-EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw")}
-"""Both tell the version of SQLite."""
+EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw"), ("memory_mcp.cli.hook", "mcp")}
+"""Two tell the version of SQLite; the hook is a client."""
 
 HEAVY = ["numpy", "torch", "sentence_transformers", "onnxruntime", "qdrant_client", "redis", "psycopg", "typer", "apsw", "rich.console"]
 MAX_LINES = 450

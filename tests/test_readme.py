@@ -49,10 +49,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """A new user's: an empty home and this project's commands; the model is there already, and setup has nothing to do."""
     home = tmp_path_factory.mktemp("home")
     (home / "bin").mkdir()
+    (home / ".cursor").mkdir()  # a client
     for name, script in SHIMS.items():
         (home / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
         (home / "bin" / name).chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEMORY_MCP_", "MAKE", "MFLAGS"))}
+    theirs = ("MEMORY_MCP_", "MAKE", "MFLAGS", "XDG_", "CLAUDE", "CODEX_")  # the last ones could lead to a real client's files
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     return {
         **kept,
         "HOME": str(home),

@@ -16,6 +16,8 @@ from memory_mcp import __version__
 from memory_mcp.cli import serve as serving
 from memory_mcp.cli import tables
 from memory_mcp.cli.checks import Doctor
+from memory_mcp.cli.hook import hook
+from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
 from memory_mcp.errors import ConfigError, MemoryMcpError, RequestError
@@ -139,11 +141,15 @@ def where(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             "models": settings.data_dir / "models",
             "configuration": Path(named).expanduser() if named else settings.data_dir / CONFIG_NAME,
         }
+        clients = client_states()
         if as_json:
-            _print_json({name.replace(" ", "_"): {"path": str(path), "exists": path.exists()} for name, path in paths.items()})
+            places = {name.replace(" ", "_"): {"path": str(path), "exists": path.exists()} for name, path in paths.items()}
+            _print_json({**places, "clients": clients})
         else:
             for name, path in paths.items():
-                _say(f"{name:<16}{path}{'' if path.exists() else '  (not there yet)'}")
+                _say(f"{name:<18}{path}{'' if path.exists() else '  (not there yet)'}")
+            for client in clients:
+                _say(f"{client['title']:<18}{client['path']}  ({client['state']})")
 
 
 @app.command()
@@ -173,6 +179,12 @@ def _in_one_line() -> Iterator[None]:
         _leave(f"{error.filename or 'the file'}: {error.strerror}.", 1)
     except KeyboardInterrupt:
         _leave("Interrupted.", 130)
+
+
+app.command()(_in_one_line()(install))
+app.command()(_in_one_line()(uninstall))
+# a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
+app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
 
 
 def _leave(sentence: str, status: int) -> NoReturn:

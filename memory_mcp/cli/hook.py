@@ -1,0 +1,71 @@
+"""`memory-mcp hook session-start`: what Claude Code runs when a session begins, to tell the model what is remembered.
+
+It must never be in the way: on any error it prints nothing, says so on stderr, and ends well.
+
+Source of the formats: code.claude.com/docs/en/hooks (input on stdin; `additionalContext` of SessionStart).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+CONTEXT_SECONDS = 10.0
+_MAX_INPUT = 1_000_000
+
+_COMPACTED = (
+    "The conversation was just compacted. What was decided, found out or asked for in it and matters later, but is not in memory yet: "
+    "call remember now, once per statement."
+)
+
+
+def hook(
+    event: Annotated[str, typer.Argument(help="session-start")] = "",
+    data_dir: Annotated[str, typer.Option("--data-dir")] = "",
+    namespace: Annotated[str, typer.Option("--namespace")] = "",
+) -> None:
+    """What Claude Code runs by itself; `install --hooks` sets it up."""
+    try:
+        if event != "session-start":
+            raise ValueError(f"there is nothing to do at {event!r}")
+        said = {} if sys.stdin.isatty() else json.loads(sys.stdin.read(_MAX_INPUT) or "{}")
+        options = [*(["--data-dir", data_dir] if data_dir else []), *(["--namespace", namespace] if namespace else [])]
+        remembered = anyio.run(project_context, str(said.get("cwd") or os.getcwd()), options)
+        if answer := session_start_answer(remembered, str(said.get("source", ""))):
+            print(json.dumps(answer))  # noqa: T201
+    except Exception as error:  # noqa: BLE001 - a host must not suffer from whatever it may be
+        print(f"memory-mcp: the hook did nothing: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+
+
+def session_start_answer(remembered: str, source: str) -> dict[str, Any] | None:
+    """What Claude Code is to add to the model's context; None for nothing.
+
+    Args:
+        remembered: Empty where nothing is.
+        source: Why the session starts: startup, resume, clear or compact.
+    """
+    text = "\n\n".join(part for part in (_COMPACTED if source == "compact" else "", remembered) if part)
+    return {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": text}} if text else None
+
+
+async def project_context(directory: str, options: Sequence[str]) -> str:
+    """What a session in a directory should start from, as the tool `context` tells it; empty if nothing is remembered.
+
+    Raises:
+        TimeoutError: It took longer than `CONTEXT_SECONDS`.
+    """
+    import mcp  # noqa: PLC0415 - half a second that the other commands need not wait
+
+    server = mcp.StdioServerParameters(
+        command=sys.executable, args=["-m", "memory_mcp", "serve", *options], env=dict(os.environ), cwd=directory
+    )  # with the whole environment, in which the settings may be
+    with anyio.fail_after(CONTEXT_SECONDS):
+        async with mcp.Client(server) as client:
+            found = await client.call_tool("context", {})
+    if found.is_error or not (found.structured_content or {}).get("sections"):
+        return ""
+    return "\n".join(block.text for block in found.content if isinstance(block, mcp.types.TextContent))
