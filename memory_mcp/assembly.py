@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import apsw
 import structlog
+from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
@@ -45,6 +46,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         TierError: The record store cannot be opened; nothing was changed.
     """
     async with AsyncExitStack() as stack:
+        # the model wants the cores: several threads for one small matrix product take twice the time of all together
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         store = await stack.enter_async_context(SqliteStore.open(settings.data_dir))
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
