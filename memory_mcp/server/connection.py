@@ -9,6 +9,7 @@ cancelled one none. A client that does not read its answers is, after a while, n
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -19,10 +20,10 @@ from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from memory_mcp.front.lines import LineBuffer, OverlongLine
 from memory_mcp.server.calls import Call, Calls, Limits
-from memory_mcp.server.lines import LineBuffer, OverlongLine
 from memory_mcp.server.probe import answer_probe
 from memory_mcp.server.wire import ENDING, OVERLOADED, Answer, encode, error, parse_line, refuse
 
@@ -32,6 +33,7 @@ _OUTBOX_LINES = 16
 _BATCH_BYTES = 65_536
 _PARSED_IN_PLACE_BYTES = 65_536
 """Longer lines are parsed in a thread, so that other conversations go on meanwhile."""
+HandOver = Callable[[Sequence[RequestId]], bytes]
 _GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 _SAME_ID = "A request with this id is still at work. Use a new id for each request."
@@ -41,7 +43,13 @@ _INTERRUPTED = "The server is about to exit and could not finish this call. It m
 
 
 async def serve_lines(
-    mcp: MCPServer, stream: ByteStream, *, state: Any, stop: anyio.Event | None = None, limits: Limits | None = None
+    mcp: MCPServer,
+    stream: ByteStream,
+    *,
+    state: Any,
+    stop: anyio.Event | None = None,
+    limits: Limits | None = None,
+    hand_over: HandOver | None = None,
 ) -> None:
     """Hold one conversation, in the era the client opens with, until the client has closed its side or `stop` is set.
 
@@ -54,13 +62,16 @@ async def serve_lines(
         state: What the server's lifespan yielded; the lifespan is the caller's to enter.
         stop: Ends the conversation from outside: calls still waiting are declined, those at work get their grace.
         limits: Bounds of this conversation.
+        hand_over: For a client that will ask another server: makes the last line, from the ids of the calls that
+            `stop` kept from being started, which are then not declined.
     """
-    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits()).hold(state)
+    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits(), hand_over).hold(state)
 
 
 class _Conversation:
-    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits) -> None:
+    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits, hand_over: HandOver | None) -> None:
         self._server, self._stream, self._stop, self._limits = server, stream, stop, limits
+        self._hand_over, self._handed_over = hand_over, list[RequestId]()
         self._calls = Calls(limits)
         self._lines: deque[bytes | OverlongLine] = deque()
         self._parser = anyio.CapacityLimiter(1)
@@ -117,7 +128,9 @@ class _Conversation:
                 await self._to_server.send(parsed)
 
     async def _take_request(self, request: JSONRPCRequest, held_bytes: int) -> None:
-        if answer := self._answer_here(request):
+        if self._hand_over and self._stop.is_set():
+            self._handed_over.append(request.id)
+        elif answer := self._answer_here(request):
             await self._send(answer)
         elif self._calls.goes_ahead(request):
             await self._start(await self._calls.take_at_once(request, held_bytes))
@@ -213,8 +226,13 @@ class _Conversation:
         await self._take_lines()
         for call in self._calls.unanswered():
             call.answered = True
-            sentence = _INTERRUPTED if call.slot else _NOT_STARTED
-            await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
+            if self._hand_over and self._stop.is_set() and (call.slot is None or call.request.method in _LASTING):
+                self._handed_over.append(call.request.id)
+            else:
+                sentence = _INTERRUPTED if call.slot else _NOT_STARTED
+                await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
+        if self._hand_over and self._handed_over:
+            await self._to_outbox.send(self._hand_over(self._handed_over))
         self._to_outbox.close()
         self._to_server.close()
 
