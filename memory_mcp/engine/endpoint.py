@@ -17,6 +17,7 @@ from memory_mcp.front.places import Places
 BACKLOG = 128
 """Fronts that may wait while the engine imports the rest of itself."""
 
+_LAST_BASE = "/tmp"
 _MAX_PATH_BYTES = 100
 """Of a Unix socket: 103 on macOS, 107 on Linux."""
 
@@ -53,12 +54,17 @@ def socket_path(folder: str, environment: Mapping[str, str]) -> str:
     if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
         return path
     digest = hashlib.blake2b(os.fsencode(os.path.realpath(folder)), digest_size=8).hexdigest()
-    for base in (environment.get("XDG_RUNTIME_DIR", ""), environment.get("TMPDIR", ""), "/tmp"):
+    failure = OSError(36, "the path is too long for a socket", path)
+    for base in (environment.get("XDG_RUNTIME_DIR", ""), environment.get("TMPDIR", ""), _LAST_BASE):
         path = os.path.join(base, f"memory-mcp-{_user()}", f"{digest}.sock")
-        if os.path.isabs(base) and os.path.isdir(base) and len(os.fsencode(path)) <= _MAX_PATH_BYTES:
-            _make_private(os.path.dirname(path))
-            return path
-    raise OSError(36, "the path is too long for a socket", path)
+        if os.path.isabs(base) and len(os.fsencode(path)) <= _MAX_PATH_BYTES:
+            try:
+                _make_private(os.path.dirname(path))
+            except OSError as error:
+                failure = error
+            else:
+                return path
+    raise failure
 
 
 def _make_private(folder: str) -> None:

@@ -20,7 +20,7 @@ from anyio.streams.buffered import BufferedByteStream
 from memory_mcp import __version__
 from memory_mcp.config import Settings, load_settings
 from memory_mcp.engine.claim import Claim
-from memory_mcp.engine.differences import notices
+from memory_mcp.engine.differences import Differences, compare
 from memory_mcp.engine.logfile import keep_bounded
 from memory_mcp.engine.opening import open_behind
 from memory_mcp.engine.reception import House, Verdict, Visitor, full, judge, visitor
@@ -160,21 +160,25 @@ class _Host:
 
     async def _converse(self, stream: BufferedByteStream, guest: Visitor) -> None:
         try:
-            told, namespace = await anyio.to_thread.run_sync(self._know, guest)
+            differences, namespace = await anyio.to_thread.run_sync(self._know, guest)
         except (ConfigError, RequestError) as error:
             await self._answer(stream, refused=str(error), status=2)
             return
-        await self._answer(stream, accepted=True, tell=told)
-        desk = Desk(self._opening, "local", namespace, told)
+        if differences.outdated and self._conversations == 1:  # nobody is disturbed by starting anew
+            await self._answer(stream, leaving=True)
+            self._end("the configuration has changed")
+            return
+        await self._answer(stream, accepted=True, tell=differences.notices)
+        desk = Desk(self._opening, "local", namespace, differences.notices)
         await serve_lines(self._mcp, stream, state=desk, stop=self._stop, limits=_LIMITS, hand_over=_hand_over)
 
-    def _know(self, guest: Visitor) -> tuple[list[str], str]:
+    def _know(self, guest: Visitor) -> tuple[Differences, str]:
         """What to tell the client, and where it works; looks at files, which may lie on slow disks."""
         given = guest.namespace or self._settings.namespace
         if given:
             door.namespace(given)
-        told = notices(self._settings, guest.settings, self._configuration)
-        return told, client_namespace(given, {"CLAUDE_PROJECT_DIR": guest.project}, Path(guest.directory or "/"), Path.home())
+        differences = compare(self._settings, guest.settings, self._configuration)
+        return differences, client_namespace(given, {"CLAUDE_PROJECT_DIR": guest.project}, Path(guest.directory or "/"), Path.home())
 
     async def _answer(self, stream: BufferedByteStream, **said: Any) -> None:
         await stream.send(hello.write({"program": __version__, **said}))

@@ -79,6 +79,7 @@ class Election:
             try:
                 told = self._greet(connection, self._hello)
             except _OlderError:
+                connection.close()
                 self._elected(replacing=True).close()
                 continue
             except BaseException:

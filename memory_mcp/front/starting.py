@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 
 from memory_mcp.front.dialling import dial
+from memory_mcp.front.hello import CONFIGURATION, settings_in
 from memory_mcp.front.places import Places
 
 STARTED, TAKEN = 0, 75
 """Exit statuses of what is started: an engine listens now, or another process is the engine already."""
 
-_KEPT = {"MEMORY_MCP_CONFIG"}
 _WINDOWS_FLAGS = 0x00000008 | 0x00000200  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
 _POLL_SECONDS = 0.02
 
@@ -57,5 +57,6 @@ def start_engine(places: Places, deadline: float) -> int:
 
 def environment_of_engine(environment: Mapping[str, str], paths: list[str]) -> dict[str, str]:
     """A front's environment without its settings: the engine's come from the file, and are nobody's in particular."""
-    kept = {name: value for name, value in environment.items() if not name.upper().startswith("MEMORY_MCP_") or name in _KEPT}
-    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in paths if os.path.isabs(path))}
+    kept = {name: value for name, value in environment.items() if not name.upper().startswith("MEMORY_MCP_")}
+    named = {name: value for name, value in settings_in(environment).items() if name == CONFIGURATION}
+    return {**kept, **named, "PYTHONPATH": os.pathsep.join(path for path in paths if os.path.isabs(path))}
