@@ -22,7 +22,7 @@ def find_spec(name, package=None):
     except ModuleNotFoundError:
         return None
 importlib.util.find_spec = find_spec
-sys.argv = ["memory-mcp", "serve", "--namespace", "project", "--data-dir", sys.argv[1]]
+sys.argv = ["memory-mcp", "serve", "--isolated", "--namespace", "project", "--data-dir", sys.argv[1]]
 from memory_mcp.__main__ import main
 main()
 """

@@ -43,7 +43,7 @@ async def test_eight_clients_lose_nothing_when_their_engine_is_killed_twice(tmp_
 
     async def kill(folder: Path) -> None:
         for count in KILLS:
-            while len(acknowledged) < count:
+            while len(acknowledged) < count:  # noqa: ASYNC110 - a number to look at, no event
                 await anyio.sleep(0.01)
             os.kill(pid_of(folder), signal.SIGKILL)
 
