@@ -38,6 +38,7 @@ _UNKNOWN = (
 )
 _NOT_BEGUN = "{} Nothing was done; try again later."
 _ENDS_AGAIN = "The memory engine has ended several times within half a minute."
+_SILENT = "The memory engine is there but does not answer."
 _TOO_LONG = "The message is too long. Send less at once."
 
 _END, _STOP, _GONE = b"", "stop", "gone"
@@ -181,6 +182,10 @@ class Relay:
                 return
             try:
                 self._shake_hands(engine, deadline)
+            except TimeoutError:
+                engine.close()
+                self._give_up(_SILENT)
+                return
             except (OSError, EOFError):
                 engine.close()
                 self._count_end()
@@ -199,7 +204,7 @@ class Relay:
             return
         engine.limit(deadline)
         engine.send(messages.under_another_id(self._handshake, _HANDSHAKE_ID))
-        while messages.answered(line := engine.line()) != (_HANDSHAKE_ID, True):
+        while (answer := messages.answered(line := engine.line())) is None or answer[0] != _HANDSHAKE_ID:
             self._outlet.write(line)
         if self._initialized:
             engine.send(self._initialized)
