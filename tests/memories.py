@@ -61,7 +61,6 @@ async def open_client(settings: Settings, *, mode: str = "auto", namespace: str 
 
 def stdio_server(data_dir: Path, *arguments: str, namespace: str = "project", **environment: str) -> StdioServerParameters:
     """How a host starts an isolated server: a process of its own, elsewhere, with hardly an environment."""
-    inherited = {name: value for name in ("PYTHONPATH",) if (value := os.environ.get(name))}
     return StdioServerParameters(
         command=sys.executable,
         args=["-m", "memory_mcp", "serve", "--isolated", "--data-dir", str(data_dir), "--namespace", namespace, *arguments],
@@ -69,11 +68,16 @@ def stdio_server(data_dir: Path, *arguments: str, namespace: str = "project", **
             "MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()),
             "MEMORY_MCP_RECALL": PATIENT.model_dump_json(),
             "HF_HUB_OFFLINE": "1",
-            **inherited,
+            **code_path(),
             **environment,
         },
         cwd="/",
     )
+
+
+def code_path() -> dict[str, str]:
+    """Where this process was told to find code, so that what it starts finds the same."""
+    return {name: value for name in ("PYTHONPATH",) if (value := os.environ.get(name))}
 
 
 def text_of(result: mcp.types.CallToolResult) -> str:

@@ -295,6 +295,39 @@ async def test_a_stop_declines_what_waits_and_lets_the_rest_finish() -> None:
     assert gate.at_work == ["one"]
 
 
+async def test_a_client_that_will_ask_another_server_is_told_which_calls_were_not_begun() -> None:
+    gate, stop = Gate(), anyio.Event()
+    ours, theirs = pair(1000)
+    talk = Talk(ours)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            partial(
+                serve_lines,
+                gate.mcp,
+                theirs,
+                state={},
+                stop=stop,
+                limits=Limits(calls=1),
+                hand_over=lambda ids: json.dumps({"not_begun": list(ids)}).encode() + b"\n",
+            )
+        )
+        await talk.initialize()
+        await talk.call(1, "wait", name="one")
+        for number in (2, 3):
+            await talk.call(number, "wait")
+        await gate.until_at_work(1)
+        stop.set()
+        await anyio.wait_all_tasks_blocked()
+        gate.opened.set()
+        answer, last = await talk.answer(), await talk.answer()
+        await talk.nothing_more()
+    await ours.aclose()
+
+    assert text_of(answer) == "one"
+    assert last == {"not_begun": [2, 3]}
+    assert gate.at_work == ["one"]
+
+
 @pytest.mark.parametrize("error", [ConnectionResetError(), anyio.BrokenResourceError()])
 async def test_a_broken_connection_is_an_end_like_any_other(error: Exception) -> None:
     ours, theirs = pair(1000)
