@@ -41,6 +41,7 @@ MOST_CONVERSATIONS = 64
 _MOST_CONNECTIONS = 256
 _HELLO_SECONDS = 5.0
 _LIMITS = Limits(held_bytes=32 * 2**20, grace_seconds=5.0)
+_PARTING = hello.write({"parted": True})
 _HOUSEKEEPING_SECONDS = 2.0
 _GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead, anyio.DelimiterNotFound)
 
@@ -170,7 +171,7 @@ class _Host:
             return
         await self._answer(stream, accepted=True, tell=differences.notices)
         desk = Desk(self._opening, "local", namespace, differences.notices)
-        await serve_lines(self._mcp, stream, state=desk, stop=self._stop, limits=_LIMITS, hand_over=_hand_over)
+        await serve_lines(self._mcp, stream, state=desk, stop=self._stop, limits=_LIMITS, parting=_PARTING)
 
     def _know(self, guest: Visitor) -> tuple[Differences, str]:
         """What to tell the client, and where it works; looks at files, which may lie on slow disks."""
@@ -213,7 +214,3 @@ class _Host:
                 keep_bounded(self._claim.places.log)
             if not self._claim.holds():
                 self._end("its files are gone or another's, so that no client can find it")
-
-
-def _hand_over(ids: Any) -> bytes:
-    return hello.write({"not_begun": list(ids)})

@@ -46,11 +46,10 @@ class Flight:
         with self._lock:
             return self._requests.pop(_key(request_id), None)
 
-    def untouched(self, request_id: Id) -> None:
-        """The engine has not begun this one, and will not: it can be given to the next."""
-        with self._lock:
-            if request := self._requests.get(_key(request_id)):
-                request.sendings = 0
+    def hand_back(self) -> None:
+        """The engine has not begun what is in flight, and will not: it can be given to the next."""
+        for request in self.open():
+            request.sendings = 0
 
     def open(self) -> list[Request]:
         """Those still in flight, oldest first."""

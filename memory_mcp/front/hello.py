@@ -6,6 +6,8 @@
          or {"memory-mcp": 1, "older": true}      the engine's program is; said again with "replace": true, it leaves
          or {"memory-mcp": 1, "leaving": true}
 
+    engine  {"memory-mcp": 1, "parted": true}     after all of MCP: what it has not answered by now, it has not begun
+
     anyone  {"memory-mcp": 1, "ask": "status"}    or "stop"; one line of JSON comes back
 
 Over TCP the front's line carries the secret that lies in the address file as well. Programs of all versions have to

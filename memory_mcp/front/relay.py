@@ -58,7 +58,8 @@ class Relay:
         self._inlet, self._outlet = Inlet(incoming, self._events.put, on_end), Outlet(outgoing)
         self._lines, self._flight, self._pacing = LineBuffer(_MAX_LINE_BYTES), Flight(), Pacing()
         self._engine: Connection | None = None
-        self._broken = False
+        self._broken = False  # the engine cannot be written to any more
+        self._parted = False  # it has said its last word, and will not begin anything
         self._handshake: bytes | None = None  # the client's `initialize`, once it is answered
         self._initialized: bytes | None = None
         self._modern = True
@@ -149,7 +150,9 @@ class Relay:
         if engine is not self._engine:
             return
         engine.close()
-        self._engine, self._broken = None, False
+        if self._parted:
+            self._flight.hand_back()
+        self._engine, self._broken, self._parted = None, False, False
         if ending:
             return
         self._count_end()
@@ -248,8 +251,7 @@ class Relay:
     def _passes(self, line: bytes) -> bool:
         """Whether the line is for the client; what it answers is in flight no longer."""
         if line.startswith(_CONTROL) and (said := read(line)):
-            for request_id in ids if isinstance(ids := said.get("not_begun"), list) else []:
-                self._flight.untouched(request_id)
+            self._parted = self._parted or said.get("parted") is True
             return False
         answer = messages.answered(line)
         request = self._flight.settle(answer[0]) if answer else None

@@ -9,7 +9,6 @@ cancelled one none. A client that does not read its answers is, after a while, n
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +19,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from memory_mcp.front.lines import LineBuffer, OverlongLine
 from memory_mcp.server.calls import Call, Calls, Limits
@@ -33,7 +32,6 @@ _OUTBOX_LINES = 16
 _BATCH_BYTES = 65_536
 _PARSED_IN_PLACE_BYTES = 65_536
 """Longer lines are parsed in a thread, so that other conversations go on meanwhile."""
-HandOver = Callable[[Sequence[RequestId]], bytes]
 _GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 _SAME_ID = "A request with this id is still at work. Use a new id for each request."
@@ -49,7 +47,7 @@ async def serve_lines(
     state: Any,
     stop: anyio.Event | None = None,
     limits: Limits | None = None,
-    hand_over: HandOver | None = None,
+    parting: bytes = b"",
 ) -> None:
     """Hold one conversation, in the era the client opens with, until the client has closed its side or `stop` is set.
 
@@ -62,16 +60,16 @@ async def serve_lines(
         state: What the server's lifespan yielded; the lifespan is the caller's to enter.
         stop: Ends the conversation from outside: calls still waiting are declined, those at work get their grace.
         limits: Bounds of this conversation.
-        hand_over: For a client that will ask another server: makes the last line, from the ids of the calls that
-            `stop` kept from being started, which are then not declined.
+        parting: For a client that will ask another server: the last line when `stop` has ended the conversation. Calls
+            that were not started are not declined then: every request that has no answer before this line was not begun.
     """
-    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits(), hand_over).hold(state)
+    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits(), parting).hold(state)
 
 
 class _Conversation:
-    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits, hand_over: HandOver | None) -> None:
+    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits, parting: bytes) -> None:
         self._server, self._stream, self._stop, self._limits = server, stream, stop, limits
-        self._hand_over, self._handed_over = hand_over, list[RequestId]()
+        self._parting = parting
         self._calls = Calls(limits)
         self._lines: deque[bytes | OverlongLine] = deque()
         self._parser = anyio.CapacityLimiter(1)
@@ -109,7 +107,8 @@ class _Conversation:
                     await self._take_lines()
             except _GONE:
                 pass  # the same as a client that has closed its side
-            self._lines.append(lines.take())
+            if not self._hands_over():  # to which the rest of this line has gone, too
+                self._lines.append(lines.take())
             await self._take_lines()
 
     async def _take_lines(self) -> None:
@@ -128,9 +127,9 @@ class _Conversation:
                 await self._to_server.send(parsed)
 
     async def _take_request(self, request: JSONRPCRequest, held_bytes: int) -> None:
-        if self._hand_over and self._stop.is_set():
-            self._handed_over.append(request.id)
-        elif answer := self._answer_here(request):
+        if self._hands_over():
+            return
+        if answer := self._answer_here(request):
             await self._send(answer)
         elif self._calls.goes_ahead(request):
             await self._start(await self._calls.take_at_once(request, held_bytes))
@@ -218,6 +217,10 @@ class _Conversation:
         self._starting.cancel()
         self._calls.wake()
 
+    def _hands_over(self) -> bool:
+        """Whether what is not begun by now is another server's."""
+        return bool(self._parting) and self._stop.is_set()
+
     def _is_awaited(self, call: Call) -> bool:
         return call.request.method not in _LASTING and not (self._ending and call.slot is None)
 
@@ -226,13 +229,11 @@ class _Conversation:
         await self._take_lines()
         for call in self._calls.unanswered():
             call.answered = True
-            if self._hand_over and self._stop.is_set() and (call.slot is None or call.request.method in _LASTING):
-                self._handed_over.append(call.request.id)
-            else:
+            if not self._hands_over() or (call.slot and call.request.method not in _LASTING):
                 sentence = _INTERRUPTED if call.slot else _NOT_STARTED
                 await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
-        if self._hand_over and self._handed_over:
-            await self._to_outbox.send(self._hand_over(self._handed_over))
+        if self._hands_over():
+            await self._to_outbox.send(self._parting)
         self._to_outbox.close()
         self._to_server.close()
 

@@ -105,11 +105,13 @@ def test_a_call_that_writes_is_sent_once_and_one_that_reads_again_but_not_for_ev
     write.sendings = read.sendings = 1
     after_one = write.can_be_sent, read.can_be_sent
     read.sendings = 3
-    flight.untouched(1)
+    too_often = write.can_be_sent, read.can_be_sent
+    flight.hand_back()
 
+    assert too_often == (False, False)
     assert before == (True, True)
     assert after_one == (False, True)
-    assert (write.can_be_sent, read.can_be_sent) == (True, False)
+    assert (write.can_be_sent, read.can_be_sent) == (True, True)
     assert flight.open() == [write, read]
     assert flight.settle("1") is read
     assert flight.settle("1") is None

@@ -106,7 +106,7 @@ def test_a_call_that_was_handed_back_goes_to_the_next_engine(table: Table) -> No
     call = {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": "remember"}}
     table.send(call)
     table.heard(0)
-    table.say(0, {"memory-mcp": 1, "not_begun": ["a"]})
+    table.say(0, {"memory-mcp": 1, "parted": True})
     table.hang_up(0)
     assert table.found.acquire(timeout=30)
     assert table.heard(1) == call

@@ -295,7 +295,7 @@ async def test_a_stop_declines_what_waits_and_lets_the_rest_finish() -> None:
     assert gate.at_work == ["one"]
 
 
-async def test_a_client_that_will_ask_another_server_is_told_which_calls_were_not_begun() -> None:
+async def test_a_client_that_will_ask_another_server_is_told_when_nothing_more_will_be_begun() -> None:
     gate, stop = Gate(), anyio.Event()
     ours, theirs = pair(1000)
     talk = Talk(ours)
@@ -308,13 +308,13 @@ async def test_a_client_that_will_ask_another_server_is_told_which_calls_were_no
                 state={},
                 stop=stop,
                 limits=Limits(calls=1),
-                hand_over=lambda ids: json.dumps({"not_begun": list(ids)}).encode() + b"\n",
+                parting=b'"farewell"\n',
             )
         )
         await talk.initialize()
         await talk.call(1, "wait", name="one")
-        for number in (2, 3):
-            await talk.call(number, "wait")
+        await talk.call(2, "wait")
+        await talk.stream.send(b'{"jsonrpc":"2.0","id":3,')
         await gate.until_at_work(1)
         stop.set()
         await anyio.wait_all_tasks_blocked()
@@ -324,7 +324,7 @@ async def test_a_client_that_will_ask_another_server_is_told_which_calls_were_no
     await ours.aclose()
 
     assert text_of(answer) == "one"
-    assert last == {"not_begun": [2, 3]}
+    assert last == "farewell"
     assert gate.at_work == ["one"]
 
 
