@@ -132,7 +132,12 @@ class _Conversation:
         if answer := self._answer_here(request):
             await self._send(answer)
         elif self._calls.goes_ahead(request):
-            await self._start(await self._calls.take_at_once(request, held_bytes))
+            call = await self._calls.take_at_once(request, held_bytes)
+            try:
+                await self._start(call)
+            except anyio.get_cancelled_exc_class():  # the end has come before the server took it
+                self._calls.put_back(call)
+                raise
         elif not self._calls.enqueue(request, held_bytes):
             await self._send(refuse(request.id, request.method, OVERLOADED, _BUSY))
 
@@ -157,9 +162,12 @@ class _Conversation:
         return True
 
     async def _start_waiting(self) -> None:
-        with self._starting:
-            while True:
-                await self._start(await self._calls.next())
+        while not self._ending:
+            with anyio.CancelScope() as self._starting:
+                call = await self._calls.next()
+            if self._starting.cancelled_caught:
+                return
+            await self._start(call)  # whatever comes: a call with a slot is one at work
 
     async def _start(self, call: Call) -> None:
         metadata = ServerMessageMetadata(on_request_unanswered=partial(self._settle_cancelled, call))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream, SocketStream
 from mcp.server.caching import CacheHint
@@ -326,6 +327,25 @@ async def test_a_client_that_will_ask_another_server_is_told_when_nothing_more_w
     assert text_of(answer) == "one"
     assert last == "farewell"
     assert gate.at_work == ["one"]
+
+
+async def test_whenever_the_stop_comes_a_call_is_either_carried_out_or_was_not_begun() -> None:
+    for steps in range(60):
+        stop = anyio.Event()
+        async with talking(Gate().mcp, Limits(calls=1), stop) as talk:
+            await talk.initialize()
+            for number in range(1, 4):
+                await talk.call(number, "echo", text="done")
+            await talk.request(4, "ping")
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            stop.set()
+            with anyio.fail_after(0.9):  # nothing is waited for that nobody is at work on
+                answers = await talk.answers(4)
+                await talk.nothing_more()
+
+        texts = [text_of(answers[number]) for number in range(1, 4)]
+        assert all(text == "done" or "Nothing was done" in text for text in texts), (steps, texts)
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), anyio.BrokenResourceError()])
