@@ -1,8 +1,9 @@
-"""A client that starts the server as any client would, lets it remember, and asks.
+"""A client that starts a server, lets it remember, and asks.
 
     make run                     or, without make:
     python examples/demo.py [--data-dir FOLDER]
 
+The server runs in a process of its own (--isolated), so that nothing is left behind but the demo's memories.
 What is asked shares few words with what is stored; the last question is about something that never was.
 Ends with status 1 if an answer is not what it should be.
 """
@@ -49,7 +50,7 @@ async def main() -> int:
     folder: Path = arguments.parse_args().data_dir
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "memory_mcp", "serve", "--data-dir", str(folder), "--namespace", "demo"],
+        args=["-m", "memory_mcp", "serve", "--isolated", "--data-dir", str(folder), "--namespace", "demo"],
         env={"MEMORY_MCP_LOG__LEVEL": "error", **os.environ},
     )
     async with Client(server) as client:

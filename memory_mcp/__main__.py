@@ -1,19 +1,37 @@
-"""The command `memory-mcp`, also as `python -m memory_mcp`."""
+"""The command `memory-mcp`, also as `python -m memory_mcp`.
+
+What clients start, and what an engine starts with, is reached from here without loading a command line's niceties.
+"""
 
 import sys
+
+from memory_mcp.front.arguments import OPTIONS, parse
 
 
 def main() -> None:
     """Without a command, serve MCP over stdio: that is what client configurations name."""
-    if len(sys.argv) == 1 or sys.argv[1] == "serve":
-        # straight to the server: a handshake does not wait for a command line's niceties
-        from memory_mcp.cli.serve import serve  # noqa: PLC0415
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] == "serve" or arguments[0].partition("=")[0] in OPTIONS:
+        _serve(arguments[1:] if arguments[:1] == ["serve"] else arguments)
+    elif arguments[:2] == ["engine", "run"]:
+        from memory_mcp.engine.process import run as run_engine  # noqa: PLC0415
 
-        serve(sys.argv[2:])
+        run_engine(arguments[2:])
     else:
         from memory_mcp.cli.app import app  # noqa: PLC0415
 
         app()
+
+
+def _serve(arguments: list[str]) -> None:
+    given = parse(arguments)
+    if not given.isolated:
+        from memory_mcp.front.process import run as run_front  # noqa: PLC0415
+
+        run_front(given)  # which returns only where no engine can be
+    from memory_mcp.cli.serve import serve_isolated  # noqa: PLC0415
+
+    serve_isolated(given)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Settings, on one page: the sections of `config.toml`, in their order, each read by one room.
 
 The first of these that names a value wins: the command line, the environment (`MEMORY_MCP_RECALL__LIMIT`),
-`config.toml` in the data directory (or the file that `MEMORY_MCP_CONFIG` names), the default here.
+`config.toml` in the data directory (or the file that `MEMORY_MCP_CONFIG` names), the default here. An engine, which
+is no client's own, knows neither command line nor environment.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
@@ -75,8 +76,14 @@ class RecallSettings(Section):
     weights: WeightSettings = WeightSettings()
 
 
+class EngineSettings(Section):
+    """The process that all clients of a data directory share."""
+
+    idle_seconds: float = Field(default=600.0, ge=0, le=1e9, description="without a client for so long, the engine ends; 0: never")
+
+
 class LogSettings(Section):
-    """The log, on stderr; it never holds the text of a memory."""
+    """The log, in engine.log or of an isolated server on stderr; it never holds the text of a memory."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="lowest level that is written")
 
@@ -93,6 +100,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
+    engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -104,29 +112,31 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What the environment says goes over what the file says, which comes in as arguments."""
-        return env_settings, init_settings
+        """Arguments alone: what they come from is `load_settings`'s to know."""
+        return (init_settings,)
 
 
-def load_settings(*, data_dir: Path | None = None, namespace: str = "") -> Settings:
+def load_settings(*, data_dir: Path | None = None, namespace: str = "", environment: Mapping[str, str] | None = None) -> Settings:
     """Read file and environment; nothing else in the package does.
 
     Args:
         data_dir: From the command line, over everything else.
         namespace: Likewise.
+        environment: Somebody's variables, in place of those of this process.
 
     Raises:
         ConfigError: A key is unknown or a value is not allowed; the message names both, on one line.
     """
-    folder = (data_dir or Path(os.environ.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR)).expanduser().absolute()
-    named = os.environ.get("MEMORY_MCP_CONFIG")
+    environment = os.environ if environment is None else environment
+    folder = (data_dir or Path(environment.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR)).expanduser().absolute()
+    named = environment.get("MEMORY_MCP_CONFIG")
     path = Path(named).expanduser() if named else folder / CONFIG_NAME
     given = _read(path, must_exist=bool(named))
     if "data_dir" in given:
         raise ConfigError(f"{path}: data_dir cannot be set in the file that lies in it. Use --data-dir or MEMORY_MCP_DATA_DIR.")
-    _refuse_unknown_sections()
+    _refuse_unknown_sections(environment)
     try:
-        settings = Settings(**given)
+        settings = Settings(**_over(given, _read_variables(environment)))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors(include_input=False))
         raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None
@@ -135,13 +145,28 @@ def load_settings(*, data_dir: Path | None = None, namespace: str = "") -> Setti
     return settings.model_copy(update={"data_dir": folder, **({"namespace": namespace} if namespace else {})})
 
 
+def _read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in environment.items()}
+    return source()
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One over the other, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = _over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
 def _said(fault: Mapping[str, Any]) -> str:
     return "there is no such key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).removeprefix("Value error, ")
 
 
-def _refuse_unknown_sections() -> None:
+def _refuse_unknown_sections(environment: Mapping[str, str]) -> None:
     """What pydantic passes over: a variable of no section; other names after the prefix may be somebody else's."""
-    for name in os.environ:
+    for name in environment:
         section, nested, _ = name.upper().removeprefix("MEMORY_MCP_").partition("__")
         if nested and name.upper().startswith("MEMORY_MCP_") and section.lower() not in Settings.model_fields:
             raise ConfigError(f"The environment is wrong: {name} belongs to no section. See config.example.toml.")

@@ -1,5 +1,6 @@
 """Openers of a real memory for tests: real store, real model, compiled once per checkout."""
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,18 +60,24 @@ async def open_client(settings: Settings, *, mode: str = "auto", namespace: str 
 
 
 def stdio_server(data_dir: Path, *arguments: str, namespace: str = "project", **environment: str) -> StdioServerParameters:
-    """How a host starts the server: a process of its own, elsewhere, with hardly an environment."""
+    """How a host starts an isolated server: a process of its own, elsewhere, with hardly an environment."""
     return StdioServerParameters(
         command=sys.executable,
-        args=["-m", "memory_mcp", "serve", "--data-dir", str(data_dir), "--namespace", namespace, *arguments],
+        args=["-m", "memory_mcp", "serve", "--isolated", "--data-dir", str(data_dir), "--namespace", namespace, *arguments],
         env={
             "MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()),
             "MEMORY_MCP_RECALL": PATIENT.model_dump_json(),
             "HF_HUB_OFFLINE": "1",
+            **code_path(),
             **environment,
         },
         cwd="/",
     )
+
+
+def code_path() -> dict[str, str]:
+    """Where this process was told to find code, so that what it starts finds the same."""
+    return {name: value for name in ("PYTHONPATH",) if (value := os.environ.get(name))}
 
 
 def text_of(result: mcp.types.CallToolResult) -> str:

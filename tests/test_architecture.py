@@ -16,6 +16,7 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 FLOORS = [
     {"memory_mcp.__main__"},
     {"memory_mcp.cli"},
+    {"memory_mcp.engine"},
     {"memory_mcp.assembly"},
     {"memory_mcp.server"},
     {"memory_mcp.service"},
@@ -26,7 +27,7 @@ FLOORS = [
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
     {"memory_mcp.models"},
     {"memory_mcp.errors", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
-    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock"},
+    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.front"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
@@ -166,7 +167,38 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stdout.splitlines())
 
 
-def test_a_server_starts_light() -> None:
+def test_a_front_loads_nothing_but_itself_and_little_of_the_standard_library() -> None:
+    """Each client has one: what it does not load, nobody waits for and nobody's memory holds eight times."""
+    loaded = loaded_after("from memory_mcp import __main__; import memory_mcp.front.process") - loaded_after("pass")
+    own = {name for name in loaded if name.startswith("memory_mcp.")}
+    costly = {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess", "tempfile", "typing", "uuid"}
+
+    assert "memory_mcp.front.relay" in own
+    assert {name for name in own if not name.startswith(("memory_mcp.front", "memory_mcp.__main__"))} == set()
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"memory_mcp"}
+    assert loaded & costly == set()
+
+
+def test_the_front_knows_nothing_of_the_rest() -> None:
+    assert [(a, b) for a, b in OWN if within(a, "memory_mcp.front") and not within(b, "memory_mcp.front") and b != "memory_mcp"] == []
+
+
+def test_an_engine_listens_before_it_loads_anything_heavy() -> None:
+    loaded = loaded_after("import memory_mcp.engine.process, argparse") - loaded_after("pass")
+
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"memory_mcp"}
+    assert {
+        name for name in loaded if name.startswith("memory_mcp.") and not name.startswith(("memory_mcp.front", "memory_mcp.engine"))
+    } == set()
+    assert "asyncio" not in loaded
+
+
+def test_an_engine_starts_light() -> None:
+    """What its first clients wait for; NumPy and SQLite come behind the handshake."""
+    assert [name for name in HEAVY if name in loaded_after("import memory_mcp.engine.host")] == []
+
+
+def test_an_isolated_server_starts_light() -> None:
     loaded = loaded_after("import memory_mcp.cli.serve")
 
     assert "memory_mcp.server.app" in loaded

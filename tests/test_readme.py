@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from memory_mcp.config import load_settings
+from tests.engines import data_directory
 from tests.models import compiled_model_dir
 
 ROOT = Path(__file__).parents[1]
@@ -45,9 +46,14 @@ def blocks(language: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """A new user's: an empty home and this project's commands; the model is there already, and setup has nothing to do."""
     home = tmp_path_factory.mktemp("home")
+    with data_directory(home / ".memory-mcp"):
+        yield environment_in(home)
+
+
+def environment_in(home: Path) -> Mapping[str, str]:
     (home / "bin").mkdir()
     (home / ".cursor").mkdir()  # a client
     for name, script in SHIMS.items():

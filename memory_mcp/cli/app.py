@@ -13,14 +13,16 @@ import typer
 from rich.console import Console
 
 from memory_mcp import __version__
+from memory_mcp.cli import engine, tables
 from memory_mcp.cli import serve as serving
-from memory_mcp.cli import tables
 from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
+from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
 from memory_mcp.errors import ConfigError, MemoryMcpError, RequestError
+from memory_mcp.front.hello import working_directory
 from memory_mcp.log import configure_log
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.namespaces import client_namespace
@@ -35,9 +37,7 @@ app = typer.Typer(
     help="Long-term memory for any MCP client. Without a command it serves MCP over stdin and stdout.",
 )
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (default: ~/.memory-mcp).")]
-Namespace = Annotated[str, typer.Option("--namespace", help="The project that is meant (default: found from the working directory).")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+app.add_typer(engine.commands, name="engine")
 
 _MODEL_WAIT_SECONDS = 3.0
 
@@ -69,7 +69,7 @@ async def _statistics(settings: Settings) -> dict[str, Any]:
     from memory_mcp.assembly import open_memory  # noqa: PLC0415
     from memory_mcp.server.render import statistics_facts  # noqa: PLC0415
 
-    namespace = client_namespace(settings.namespace, os.environ, serving.working_directory(), Path.home())
+    namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), Path.home())
     async with open_memory(settings) as service:
         with anyio.move_on_after(_MODEL_WAIT_SECONDS):
             while service.sources.embedder.state.phase == "loading":  # noqa: ASYNC110 - there is a state to look at, no event

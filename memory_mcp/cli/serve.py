@@ -1,19 +1,18 @@
-"""`memory-mcp serve`: one process that serves one client over stdio."""
+"""`memory-mcp serve`, through the engine; with `--isolated` one process serves one client with nobody else's help."""
 
-import argparse
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-import anyio
-
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.config import load_settings
+from memory_mcp.engine.opening import open_behind
 from memory_mcp.errors import ConfigError
+from memory_mcp.front.arguments import Given, parse
+from memory_mcp.front.hello import working_directory
+from memory_mcp.front.process import run
 from memory_mcp.namespaces import client_namespace
 from memory_mcp.remember import door
 from memory_mcp.server.app import make_server
@@ -21,18 +20,19 @@ from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.server.refusal import refuse_client
 from memory_mcp.server.runner import run_stdio
 
-if TYPE_CHECKING:
-    from memory_mcp.service import MemoryService
-
 
 def serve(arguments: Sequence[str]) -> NoReturn:
+    """Serve as the arguments say. What clients start comes by a shorter way here, through `__main__`."""
+    given = parse(arguments)
+    if not given.isolated:
+        run(given)  # which returns only where no engine can be
+    serve_isolated(given)
+
+
+def serve_isolated(given: Given) -> NoReturn:
     """Serve until the client goes; exit status 2 and one line on stderr if the settings make no sense."""
-    parser = argparse.ArgumentParser(prog="memory-mcp serve", description="Serve MCP over stdin and stdout.")
-    parser.add_argument("--data-dir", type=Path, help="where everything is kept (default: ~/.memory-mcp)")
-    parser.add_argument("--namespace", default="", help="the project to work in (default: found from where the client works)")
-    given = parser.parse_args(arguments)
     try:
-        settings = load_settings(data_dir=given.data_dir, namespace=given.namespace)
+        settings = load_settings(data_dir=Path(given.data_dir) if given.data_dir else None, namespace=given.namespace)
         if settings.namespace:
             door.namespace(settings.namespace)
     except (ConfigError, ValueError) as error:
@@ -40,24 +40,6 @@ def serve(arguments: Sequence[str]) -> NoReturn:
         refuse_client(str(error))
         sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured, behind the handshake
-    namespace = client_namespace(settings.namespace, os.environ, working_directory(), Path.home())
-    desk = Desk(Opening(lambda: _open(settings)), tenant="local", namespace=namespace)
+    namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), Path.home())
+    desk = Desk(Opening(lambda: open_behind(settings)), tenant="local", namespace=namespace)
     run_stdio(lambda: make_server(desk))
-
-
-def working_directory() -> Path:
-    """Where the client works; the root folder if that place is gone."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return Path("/")
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> "AsyncIterator[MemoryService]":
-    # NumPy, SQLite and the rest load in a thread, while the handshake is answered
-    assembly = await anyio.to_thread.run_sync(import_module, "memory_mcp.assembly")
-    log = await anyio.to_thread.run_sync(import_module, "memory_mcp.log")
-    log.configure_log(settings.log.level)
-    async with assembly.open_memory(settings) as service:
-        yield service

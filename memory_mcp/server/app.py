@@ -67,8 +67,7 @@ def _add_resources(server: MCPServer[Desk]) -> None:
     @server.resource("memory://stats{?section}", title="Statistics", description="What stats tells, as JSON", mime_type="application/json")
     async def stats(ctx: Context[Any, Any], section: str = "") -> str:
         try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            facts = render.statistics_facts(await service.stats(caller))
+            facts = render.statistics_facts(await desk_of(ctx).statistics(ctx))
         except MemoryMcpError as error:
             raise ResourceError(str(error)) from error
         return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)

@@ -97,6 +97,12 @@ class Calls:
         call.slot = self._slots
         return call
 
+    def put_back(self, call: Call) -> None:
+        """A call that had its slot was not started after all."""
+        if call.slot:
+            call.slot.release()
+            call.slot = None
+
     def settle(self, call: Call) -> None:
         """Close a call; repeating it changes nothing."""
         if self._open.get(call.request.id) is call:

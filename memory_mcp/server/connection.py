@@ -21,8 +21,8 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+from memory_mcp.front.lines import LineBuffer, OverlongLine
 from memory_mcp.server.calls import Call, Calls, Limits
-from memory_mcp.server.lines import LineBuffer, OverlongLine
 from memory_mcp.server.probe import answer_probe
 from memory_mcp.server.wire import ENDING, OVERLOADED, Answer, encode, error, parse_line, refuse
 
@@ -41,7 +41,13 @@ _INTERRUPTED = "The server is about to exit and could not finish this call. It m
 
 
 async def serve_lines(
-    mcp: MCPServer, stream: ByteStream, *, state: Any, stop: anyio.Event | None = None, limits: Limits | None = None
+    mcp: MCPServer,
+    stream: ByteStream,
+    *,
+    state: Any,
+    stop: anyio.Event | None = None,
+    limits: Limits | None = None,
+    parting: bytes = b"",
 ) -> None:
     """Hold one conversation, in the era the client opens with, until the client has closed its side or `stop` is set.
 
@@ -54,13 +60,16 @@ async def serve_lines(
         state: What the server's lifespan yielded; the lifespan is the caller's to enter.
         stop: Ends the conversation from outside: calls still waiting are declined, those at work get their grace.
         limits: Bounds of this conversation.
+        parting: For a client that will ask another server: the last line when `stop` has ended the conversation. Calls
+            that were not started are not declined then: every request that has no answer before this line was not begun.
     """
-    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits()).hold(state)
+    await _Conversation(mcp._lowlevel_server, stream, stop or anyio.Event(), limits or Limits(), parting).hold(state)
 
 
 class _Conversation:
-    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits) -> None:
+    def __init__(self, server: Server[Any], stream: ByteStream, stop: anyio.Event, limits: Limits, parting: bytes) -> None:
         self._server, self._stream, self._stop, self._limits = server, stream, stop, limits
+        self._parting = parting
         self._calls = Calls(limits)
         self._lines: deque[bytes | OverlongLine] = deque()
         self._parser = anyio.CapacityLimiter(1)
@@ -98,7 +107,8 @@ class _Conversation:
                     await self._take_lines()
             except _GONE:
                 pass  # the same as a client that has closed its side
-            self._lines.append(lines.take())
+            if not self._hands_over():  # to which the rest of this line has gone, too
+                self._lines.append(lines.take())
             await self._take_lines()
 
     async def _take_lines(self) -> None:
@@ -117,10 +127,17 @@ class _Conversation:
                 await self._to_server.send(parsed)
 
     async def _take_request(self, request: JSONRPCRequest, held_bytes: int) -> None:
+        if self._hands_over():
+            return
         if answer := self._answer_here(request):
             await self._send(answer)
         elif self._calls.goes_ahead(request):
-            await self._start(await self._calls.take_at_once(request, held_bytes))
+            call = await self._calls.take_at_once(request, held_bytes)
+            try:
+                await self._start(call)
+            except anyio.get_cancelled_exc_class():  # the end has come before the server took it
+                self._calls.put_back(call)
+                raise
         elif not self._calls.enqueue(request, held_bytes):
             await self._send(refuse(request.id, request.method, OVERLOADED, _BUSY))
 
@@ -145,9 +162,12 @@ class _Conversation:
         return True
 
     async def _start_waiting(self) -> None:
-        with self._starting:
-            while True:
-                await self._start(await self._calls.next())
+        while not self._ending:
+            with anyio.CancelScope() as self._starting:
+                call = await self._calls.next()
+            if self._starting.cancelled_caught:
+                return
+            await self._start(call)  # whatever comes: a call with a slot is one at work
 
     async def _start(self, call: Call) -> None:
         metadata = ServerMessageMetadata(on_request_unanswered=partial(self._settle_cancelled, call))
@@ -205,6 +225,10 @@ class _Conversation:
         self._starting.cancel()
         self._calls.wake()
 
+    def _hands_over(self) -> bool:
+        """Whether what is not begun by now is another server's."""
+        return bool(self._parting) and self._stop.is_set()
+
     def _is_awaited(self, call: Call) -> bool:
         return call.request.method not in _LASTING and not (self._ending and call.slot is None)
 
@@ -213,8 +237,11 @@ class _Conversation:
         await self._take_lines()
         for call in self._calls.unanswered():
             call.answered = True
-            sentence = _INTERRUPTED if call.slot else _NOT_STARTED
-            await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
+            if not self._hands_over() or (call.slot and call.request.method not in _LASTING):
+                sentence = _INTERRUPTED if call.slot else _NOT_STARTED
+                await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
+        if self._hands_over():
+            await self._to_outbox.send(self._parting)
         self._to_outbox.close()
         self._to_server.close()
 

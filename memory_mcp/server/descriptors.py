@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from memory_mcp.front.descriptors import fill_holes
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -46,15 +48,6 @@ def _flush_prints() -> None:
     if sys.stdout:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
-
-
-def fill_holes() -> None:
-    """Put the null device where a standard descriptor is closed, lest something opened later land there."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            _null()  # takes the lowest free number
 
 
 def _null() -> int:

@@ -1,9 +1,9 @@
 """What a conversation's calls find when they arrive: the memory, as soon as it is open, and on whose behalf to ask it."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +14,7 @@ from memory_mcp.models import Caller, Provenance
 from memory_mcp.server.faults import UNEXPECTED
 
 if TYPE_CHECKING:  # the service brings NumPy along, which the handshake does not wait for
+    from memory_mcp.answers import Statistics
     from memory_mcp.service import MemoryService
 
 log = logging.getLogger(__name__)
@@ -77,11 +78,16 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where a conversation's calls are received; what the lifespan hands to them."""
+    """Where a conversation's calls are received; what the lifespan hands to them.
+
+    Attributes:
+        notices: Sentences on what this client should know about its server.
+    """
 
     opening: Opening
     tenant: str
     namespace: str
+    notices: Sequence[str] = ()
 
     async def ask(self, ctx: Context[Any, Any]) -> "tuple[MemoryService, Caller]":
         """The memory, and the caller as the server sees it."""
@@ -89,6 +95,12 @@ class Desk:
         params = ctx.session.client_params
         client = params.client_info.name[:200] if params is not None else ""
         return service, Caller(self.tenant, self.namespace, Provenance(client=client))
+
+    async def statistics(self, ctx: Context[Any, Any]) -> "Statistics":
+        """How the memory is doing, with the notices of this conversation."""
+        service, caller = await self.ask(ctx)
+        found = await service.stats(caller)
+        return replace(found, engine={**found.engine, "notices": list(self.notices)}) if self.notices else found
 
 
 def desk_of(ctx: Context[Any, Any]) -> Desk:

@@ -18,16 +18,21 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-from memory_mcp.server.descriptors import fill_holes
+from memory_mcp.front.descriptors import fill_holes
 
 _LAST_RESORT_SECONDS = 1.9
 _FLUSH_SECONDS = 0.05
 
 
 class Ending:
-    """The one decision to end, taken by whichever thread sees the reason first."""
+    """The one decision to end, taken by whichever thread sees the reason first.
 
-    def __init__(self) -> None:
+    Args:
+        last_resort_seconds: How long the end may take in any case.
+    """
+
+    def __init__(self, last_resort_seconds: float = _LAST_RESORT_SECONDS) -> None:
+        self._last_resort_seconds = last_resort_seconds
         self._lock = threading.Lock()
         self._clock: threading.Timer | None = None
         self._stop: Callable[[], object] | None = None
@@ -40,7 +45,7 @@ class Ending:
         """The client is gone: the server will see that too, but has no more time than this."""
         with self._lock:
             if self._clock is None:
-                self._clock = threading.Timer(_LAST_RESORT_SECONDS, leave, [0])
+                self._clock = threading.Timer(self._last_resort_seconds, leave, [0])
                 self._clock.daemon = True
                 self._clock.start()
 

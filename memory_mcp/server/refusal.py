@@ -8,7 +8,7 @@ import threading
 from mcp.shared.message import SessionMessage
 from mcp.types import INTERNAL_ERROR, JSONRPCRequest
 
-from memory_mcp.server.lines import LineBuffer
+from memory_mcp.front.lines import LineBuffer
 from memory_mcp.server.wire import encode, error, parse_line
 
 _PATIENCE_SECONDS = 1.0

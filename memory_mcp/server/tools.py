@@ -197,8 +197,7 @@ async def stats(
     section: Annotated[Literal["", "counts", "tiers", "latency", "model", "engine"], Field(description="Only this part")] = "",
 ) -> CallToolResult:
     """How much is remembered where, and how the memory is doing: counts, tiers, latency, model. For questions about the memory itself."""
-    service, caller = await desk_of(ctx).ask(ctx)
-    return render.statistics(await service.stats(caller), section)
+    return render.statistics(await desk_of(ctx).statistics(ctx), section)
 
 
 def _annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool = True) -> ToolAnnotations:

@@ -27,7 +27,7 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
-from memory_mcp.server.lines import OverlongLine, find_request
+from memory_mcp.front.lines import OverlongLine, find_request
 
 OVERLOADED = -32010
 """The server is at work on as much as it takes; JSON-RPC leaves -32000 to -32019 to the implementation."""

@@ -1,8 +1,12 @@
-"""What a client feels: start-up, first recall, and round trips over stdio, beside a trivial server on the same SDK."""
+"""What a client feels: start-up, first recall, and round trips over stdio, beside a trivial server on the same SDK.
+
+Start-up and round trips are those of an isolated server; what sharing one engine saves is a table of its own.
+"""
 
 import itertools
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,11 +18,12 @@ from mcp import StdioServerParameters
 from memory_mcp.remember.drafts import RememberRequest
 from tests.benchmarks.figures import TARGET, Table, Tables, in_turns, progress, say
 from tests.benchmarks.filling import fill, questions_like, texts_like
-from tests.benchmarks.lines import Lines, talking_to
+from tests.benchmarks.lines import Lines, resident_megabytes, talking_to
 from tests.benchmarks.sets import EvalSet
+from tests.engines import data_directory, front, status
 from tests.memories import CALLER, open_service, settings_for, stdio_server
 
-SIZE, STARTS, ROUNDS = 1_000, 7, 101
+SIZE, STARTS, ROUNDS, CLIENTS = 1_000, 7, 101, 8
 TRIVIAL = Path(__file__).parent / "trivial_server.py"
 
 
@@ -32,6 +37,7 @@ def run(sets: Sequence[EvalSet], size: int = SIZE) -> Tables:
         trivial = StdioServerParameters(command=sys.executable, args=[str(TRIVIAL)], env=ours.env, cwd=ours.cwd)
         return {
             "start-up, seconds": _starts(ours, trivial),
+            f"{CLIENTS} clients at once, medians of the second to the last": _sharing(Path(folder), ours),
             f"round trips over stdio at {size:,} memories, ms": _round_trips(ours, trivial, texts[size:], questions_like(sets, ROUNDS + 1)),
         }
 
@@ -58,6 +64,24 @@ def _starts(ours: StdioServerParameters, trivial: StdioServerParameters) -> Tabl
         "process start to first tools/list": {"trivial": floor, "memory": ms, "ratio": ms / floor, TARGET: 1.3},
         "process start to first recall": {"memory": median(recalled), TARGET: 1.5},
     }
+
+
+def _sharing(folder: Path, isolated: StdioServerParameters) -> Table:
+    """Eight clients, of which the first has started the engine, beside eight servers of their own."""
+    table: Table = {"start to first tools/list, ms": {TARGET: 150}, "resident memory of each, MB": {TARGET: 30}, "of the engine, MB": {}}
+    with data_directory(folder) as shared:
+        for column, server in {"one engine": front(shared, namespace=CALLER.namespace), "isolated": isolated}.items():
+            with ExitStack() as stack:
+                seconds, servers = [], []
+                for _ in progress(range(CLIENTS), f"{column}: started"):
+                    servers.append(stack.enter_context(talking_to(server)))
+                    seconds.append(servers[-1].handshake())
+                    servers[-1].call("recall", {"query": "what was decided?"})
+                table["start to first tools/list, ms"][column] = median(seconds[1:]) * 1000
+                table["resident memory of each, MB"][column] = median(each.resident_megabytes() for each in servers[1:])
+                if column == "one engine":
+                    table["of the engine, MB"][column] = resident_megabytes(status(shared)["pid"])
+    return table
 
 
 def _round_trips(ours: StdioServerParameters, trivial: StdioServerParameters, texts: Sequence[str], questions: Sequence[str]) -> Table:

@@ -35,11 +35,7 @@ class Lines:
 
     def resident_megabytes(self) -> float:
         """Memory of the process; 0 where that cannot be told."""
-        try:
-            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        except OSError:
-            return 0.0
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return resident_megabytes(self._process.pid)
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """The result of a tool."""
@@ -66,6 +62,15 @@ class Lines:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
         self._process.stdin.flush()
+
+
+def resident_megabytes(pid: int) -> float:
+    """Memory of a process; 0 where that cannot be told."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @contextmanager

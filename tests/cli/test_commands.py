@@ -214,5 +214,5 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     done = command("--help", home=tmp_path)
 
     assert done.returncode == 0
-    for name in ("serve", "stats", "doctor", "backup", "restore", "where"):
+    for name in ("serve", "engine", "stats", "doctor", "backup", "restore", "where"):
         assert f" {name} " in done.stdout

@@ -1,17 +1,19 @@
-"""A server that cannot start says why: to whoever started it, and to the client that waits for it."""
+"""An isolated server that cannot start says why: to whoever started it, and to the client that waits for it."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 
-SERVE = [sys.executable, "-m", "memory_mcp"]
+PROGRAM = [sys.executable, "-m", "memory_mcp"]
+SERVE = [*PROGRAM, "serve", "--isolated"]
 
 
 def misconfigured(folder: Path) -> dict[str, str]:
@@ -19,10 +21,10 @@ def misconfigured(folder: Path) -> dict[str, str]:
     return {**os.environ, "MEMORY_MCP_DATA_DIR": str(folder)}
 
 
-def serve(folder: Path, *messages: dict[str, Any], arguments: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def serve(folder: Path, *messages: dict[str, Any], command: Sequence[str] = SERVE) -> subprocess.CompletedProcess[str]:
     sent = "".join(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages)
     environment = misconfigured(folder)
-    return subprocess.run([*SERVE, *arguments], input=sent, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, input=sent, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_a_bad_configuration_ends_it_with_one_line_and_status_2(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_a_bad_configuration_ends_it_with_one_line_and_status_2(tmp_path: Path) 
 
 @pytest.mark.parametrize("method", ["initialize", "server/discover"])
 def test_a_client_gets_the_sentence_as_the_answer_to_its_handshake(tmp_path: Path, method: str) -> None:
-    done = serve(tmp_path, {"id": "a", "method": method, "params": {}}, arguments=("serve",))
+    done = serve(tmp_path, {"id": "a", "method": method, "params": {}}, command=[*PROGRAM, "--isolated"])
     answer = json.loads(done.stdout)
 
     assert done.returncode == 2
@@ -71,9 +73,9 @@ async def test_a_real_client_reads_the_sentence(tmp_path: Path, mode: Any) -> No
     assert caught.group_contains(MCPError, match=r"recall\.candidats")
 
 
-@pytest.mark.parametrize("arguments", [("serve", "--no-such-option"), ("serve", "--namespace", "a\tb"), ("--no-such-option",)])
+@pytest.mark.parametrize("arguments", [("serve", "--no-such-option"), ("--isolated", "--namespace", "a\tb"), ("--no-such-option",)])
 def test_wrong_arguments_end_it_with_status_2_and_no_traceback(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = subprocess.run([*SERVE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 2
     assert done.stdout == ""

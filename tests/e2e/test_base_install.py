@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mcp import Client, StdioServerParameters
 
-from tests.memories import text_of
+from tests.memories import code_path, text_of
 
 BLOCKED = """
 import importlib.abc, sys
@@ -22,7 +22,7 @@ def find_spec(name, package=None):
     except ModuleNotFoundError:
         return None
 importlib.util.find_spec = find_spec
-sys.argv = ["memory-mcp", "serve", "--namespace", "project", "--data-dir", sys.argv[1]]
+sys.argv = ["memory-mcp", "serve", "--isolated", "--namespace", "project", "--data-dir", sys.argv[1]]
 from memory_mcp.__main__ import main
 main()
 """
@@ -30,7 +30,7 @@ main()
 
 async def test_it_starts_stores_and_finds_by_words_and_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "HOME": str(tmp_path / "home")}
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "HOME": str(tmp_path / "home"), **code_path()}
     server = StdioServerParameters(command=sys.executable, args=["-c", BLOCKED, str(tmp_path / "data")], env=environment, cwd="/")
     async with Client(server) as client:
         stored = await client.call_tool("remember", {"content": "The spare key hangs behind the boiler"})

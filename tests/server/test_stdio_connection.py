@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream, SocketStream
 from mcp.server.caching import CacheHint
@@ -293,6 +294,58 @@ async def test_a_stop_declines_what_waits_and_lets_the_rest_finish() -> None:
     assert text_of(answers[1]) == "one"
     assert "Nothing was done" in text_of(answers[2])
     assert gate.at_work == ["one"]
+
+
+async def test_a_client_that_will_ask_another_server_is_told_when_nothing_more_will_be_begun() -> None:
+    gate, stop = Gate(), anyio.Event()
+    ours, theirs = pair(1000)
+    talk = Talk(ours)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            partial(
+                serve_lines,
+                gate.mcp,
+                theirs,
+                state={},
+                stop=stop,
+                limits=Limits(calls=1),
+                parting=b'"farewell"\n',
+            )
+        )
+        await talk.initialize()
+        await talk.call(1, "wait", name="one")
+        await talk.call(2, "wait")
+        await talk.stream.send(b'{"jsonrpc":"2.0","id":3,')
+        await gate.until_at_work(1)
+        stop.set()
+        await anyio.wait_all_tasks_blocked()
+        gate.opened.set()
+        answer, last = await talk.answer(), await talk.answer()
+        await talk.nothing_more()
+    await ours.aclose()
+
+    assert text_of(answer) == "one"
+    assert last == "farewell"
+    assert gate.at_work == ["one"]
+
+
+async def test_whenever_the_stop_comes_a_call_is_either_carried_out_or_was_not_begun() -> None:
+    for steps in range(60):
+        stop = anyio.Event()
+        async with talking(Gate().mcp, Limits(calls=1), stop) as talk:
+            await talk.initialize()
+            for number in range(1, 4):
+                await talk.call(number, "echo", text="done")
+            await talk.request(4, "ping")
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            stop.set()
+            with anyio.fail_after(0.9):  # nothing is waited for that nobody is at work on
+                answers = await talk.answers(4)
+                await talk.nothing_more()
+
+        texts = [text_of(answers[number]) for number in range(1, 4)]
+        assert all(text == "done" or "Nothing was done" in text for text in texts), (steps, texts)
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), anyio.BrokenResourceError()])

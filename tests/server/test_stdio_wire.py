@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from memory_mcp.server.lines import LineBuffer, OverlongLine, find_request
+from memory_mcp.front.lines import LineBuffer, OverlongLine, find_request
 from memory_mcp.server.wire import MAX_DEPTH, encode, find_flaw, parse_line
 
 patient = settings(deadline=None)

@@ -83,8 +83,8 @@ def restore(folder: Path, source: Path, now: datetime) -> Copy:
         if not alone:
             raise TierError(
                 TIER,
-                "The memory store is in use by another process. Nothing was changed. Close the clients that use it "
-                "(each runs its own memory-mcp), then restore again.",
+                "The memory store is in use by another process. Nothing was changed. Run `memory-mcp engine stop`, and close the "
+                "clients whose server runs with --isolated, then restore again.",
             )
         with _beside(store) as partial, _writing_alone(folder):
             memories = _checked_copy(source, partial)

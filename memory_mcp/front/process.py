@@ -1,0 +1,120 @@
+"""The front as a process: how it begins, and how it ends with its client, whatever else is going on (rule R13).
+
+the client's stdin closes, its process dies, SIGTERM, SIGINT:  answers still to come 1.0 s -> exit
+likewise during the first search for an engine:                 up to 4 s for that before
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from memory_mcp import __version__
+from memory_mcp.front.arguments import Given
+from memory_mcp.front.descriptors import fill_holes
+from memory_mcp.front.dialling import Connection, dial
+from memory_mcp.front.election import PATIENCE_SECONDS, Election
+from memory_mcp.front.hello import hello
+from memory_mcp.front.places import Places, data_folder
+from memory_mcp.front.relay import Relay
+from memory_mcp.front.wire import ClientGoneError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_PARENT_POLL_SECONDS = 0.5
+_LAST_ANSWERS_SECONDS = 1.0
+_START_SECONDS = 4.0
+"""For an engine to start, when the client has asked something and closed its side at once, as scripts do."""
+
+
+def run(given: Given) -> None:
+    """Serve the client on stdin and stdout through the engine, and leave the process.
+
+    Returns, with nothing read yet, where no engine can be: the data directory cannot be written, so that there is
+    nothing to share, and a process alone can at least read.
+    """
+    fill_holes()
+    places = Places(data_folder(given.data_dir, os.environ))
+    there = dial(places, time.monotonic() + PATIENCE_SECONDS)
+    if there is None and (problem := _why_none_can_be(places)):
+        _say(f"{problem} No engine can be shared there, so this client is served by a process of its own.")
+        return
+    introduction = hello(__version__, given.namespace, os.environ)
+    at_hand = [there] if there else []
+
+    def engage(deadline: float) -> tuple[Connection, list[str]]:
+        return Election(places, introduction, deadline, at_hand.pop() if at_hand else None).engage()
+
+    ending = threading.Event()
+    relay = Relay(0, 1, engage, _say, on_end=ending.set)
+    _watch(partial(_hurry, relay, ending))
+    threading.Thread(target=_end_in_time, args=[relay, ending], name="ending", daemon=True).start()
+    try:
+        _leave(relay.run())
+    except ClientGoneError:
+        _leave(0)
+
+
+def _why_none_can_be(places: Places) -> str:
+    """A sentence, if an engine could not make its files; empty otherwise."""
+    try:
+        os.makedirs(places.folder, 0o700, exist_ok=True)
+        for path in (places.starting, places.log):
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    except OSError as error:
+        return f"{error.filename} cannot be written: {error.strerror}."
+    return ""
+
+
+def _hurry(relay: Relay, ending: threading.Event) -> None:
+    relay.started.set()  # or not: it is not waited for
+    ending.set()
+    relay.stop()
+
+
+def _end_in_time(relay: Relay, ending: threading.Event) -> None:
+    ending.wait()
+    relay.started.wait(_START_SECONDS)
+    time.sleep(_LAST_ANSWERS_SECONDS)
+    _leave(0)
+
+
+def _watch(stop: Callable[[], None]) -> None:
+    """Call `stop` on SIGTERM, on SIGINT, or when the process that started this one is gone."""
+    if sys.platform == "win32":  # no such signals, and no process inherits an orphan: there the end of stdin says it all
+        return
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for what runs in the background
+            signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+    receiver.settimeout(_PARENT_POLL_SECONDS)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            try:
+                receiver.recv(1)
+                break
+            except TimeoutError:
+                pass
+        stop()
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
+
+
+def _say(sentence: str) -> None:
+    with suppress(OSError):  # nobody may listen there
+        os.write(2, f"memory-mcp: {sentence}\n".encode(errors="replace"))
+
+
+def _leave(status: int) -> "NoReturn":
+    os._exit(status)  # which waits for no thread, and finds nothing buffered
