@@ -74,6 +74,14 @@ def is_running(folder: Path) -> bool:
     return is_held(str(folder / "engine.lock"))
 
 
+def is_listening(folder: Path) -> bool:
+    """Whether somebody takes connections, which an engine does a moment after it is one."""
+    connection = dial(Places(str(folder)), time.monotonic() + PATIENCE)
+    if connection:
+        connection.close()
+    return connection is not None
+
+
 def status(folder: Path) -> dict[str, Any]:
     """What the engine tells of itself."""
     told = ask(folder, {"ask": "status"})

@@ -2,30 +2,28 @@
 
 import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import anyio
 import typer
 from rich.console import Console
 
 from memory_mcp import __version__
-from memory_mcp.cli import engine, tables
+from memory_mcp.cli import engine as engines
 from memory_mcp.cli import serve as serving
+from memory_mcp.cli import tables
+from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
+from memory_mcp.cli.memories import forget, recall, remember
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
+from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
-from memory_mcp.errors import ConfigError, MemoryMcpError, RequestError
-from memory_mcp.front.hello import working_directory
+from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
-from memory_mcp.models import Caller, Provenance
-from memory_mcp.namespaces import client_namespace
 from memory_mcp.remember import door
 from memory_mcp.tiers.sqlite import backup as copies
 from memory_mcp.tiers.sqlite.database import FILE_NAME
@@ -37,9 +35,7 @@ app = typer.Typer(
     help="Long-term memory for any MCP client. Without a command it serves MCP over stdin and stdout.",
 )
 
-app.add_typer(engine.commands, name="engine")
-
-_MODEL_WAIT_SECONDS = 3.0
+app.add_typer(engines.commands, name="engine")
 
 
 @app.callback()
@@ -53,38 +49,28 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
+for command in (remember, recall, forget, install, uninstall):
+    app.command()(in_one_line()(command))
+# a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
+app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
+
+
 @app.command()
 def stats(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
     """How much is remembered where, and how the memory is doing."""
-    with _in_one_line():
+    with in_one_line():
         settings = _settings(data_dir, namespace)
         if not (settings.data_dir / FILE_NAME).exists():
             raise RequestError(f"There is no memory store in {settings.data_dir}; it is made when a client first starts the server.")
-        facts = anyio.run(_statistics, settings)
+        with conversation(settings.data_dir, settings.namespace) as engine:
+            facts, _ = engine.call("stats", {})
         _print_json(facts) if as_json else tables.print_statistics(Console(), facts)
-
-
-async def _statistics(settings: Settings) -> dict[str, Any]:
-    # heavy, and not needed by the other commands
-    from memory_mcp.assembly import open_memory  # noqa: PLC0415
-    from memory_mcp.server.render import statistics_facts  # noqa: PLC0415
-
-    namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), Path.home())
-    async with open_memory(settings) as service:
-        with anyio.move_on_after(_MODEL_WAIT_SECONDS):
-            while service.sources.embedder.state.phase == "loading":  # noqa: ASYNC110 - there is a state to look at, no event
-                await anyio.sleep(0.05)
-        try:
-            return statistics_facts(await service.stats(Caller("local", namespace, Provenance(client="memory-mcp"))))
-        except MemoryMcpError as error:
-            failure = error  # raised out here, so that no task group wraps it
-    raise failure
 
 
 @app.command()
 def doctor(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
     """Look for what is wrong, and say what to do about it; exit status 1 if there is something."""
-    with _in_one_line():
+    with in_one_line():
         console = Console(stderr=as_json)
         with console.status("Looking at the store and loading the model ...") as status:
             checks = anyio.run(Doctor(_settings(data_dir, namespace), status.update).examine)
@@ -105,7 +91,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy all memories into one file, while servers go on working."""
-    with _in_one_line():
+    with in_one_line():
         made = copies.backup(_settings(data_dir).data_dir, file.expanduser().absolute(), force=force)
         if as_json:
             _print_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
@@ -120,7 +106,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of all memories; those that are there now are kept aside."""
-    with _in_one_line():
+    with in_one_line():
         done = copies.restore(_settings(data_dir).data_dir, file.expanduser().absolute(), utc_now())
         if as_json:
             _print_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or "")})
@@ -132,7 +118,7 @@ def restore(
 @app.command()
 def where(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Where everything lies."""
-    with _in_one_line():
+    with in_one_line():
         settings = _settings(data_dir)
         named = os.environ.get("MEMORY_MCP_CONFIG")
         paths = {
@@ -164,32 +150,6 @@ def _settings(data_dir: Path | None, namespace: str = "") -> Settings:
         door.namespace(settings.namespace)
     configure_log("error")
     return settings
-
-
-@contextmanager
-def _in_one_line() -> Iterator[None]:
-    """What goes wrong is said on stderr in one line: status 2 for a bad configuration, else 1."""
-    try:
-        yield
-    except ConfigError as error:
-        _leave(str(error), 2)
-    except MemoryMcpError as error:
-        _leave(str(error), 1)
-    except OSError as error:
-        _leave(f"{error.filename or 'the file'}: {error.strerror}.", 1)
-    except KeyboardInterrupt:
-        _leave("Interrupted.", 130)
-
-
-app.command()(_in_one_line()(install))
-app.command()(_in_one_line()(uninstall))
-# a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
-app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
-
-
-def _leave(sentence: str, status: int) -> NoReturn:
-    print(f"memory-mcp: {sentence}", file=sys.stderr)  # noqa: T201
-    sys.exit(status)
 
 
 def _memories(count: int) -> str:

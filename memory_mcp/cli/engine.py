@@ -7,11 +7,12 @@ import time
 from collections import deque
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.cli.sentences import leave
 from memory_mcp.engine.process import run as run_engine
 from memory_mcp.front.dialling import dial
 from memory_mcp.front.locks import is_held
@@ -52,7 +53,7 @@ def stop(data_dir: DataDir = None) -> None:
     deadline = time.monotonic() + _END_SECONDS
     while is_held(places.lock):
         if time.monotonic() > deadline:
-            _leave(f"The engine has been asked to stop but is still there after {_END_SECONDS:.0f} s. See {places.log}")
+            leave(f"The engine has been asked to stop but is still there after {_END_SECONDS:.0f} s. See {places.log}", 1)
         time.sleep(_POLL_SECONDS)
     _say("Stopped.")
 
@@ -66,7 +67,7 @@ def logs(
     """The last lines of the engine's log."""
     log = Path(_places(data_dir).log)
     if not log.exists():
-        _leave(f"There is no log yet: {log}")
+        leave(f"There is no log yet: {log}", 1)
     try:
         with log.open(errors="replace") as file:
             sys.stdout.writelines(deque(file, lines))
@@ -99,7 +100,7 @@ def _ask(places: Places, what: str) -> dict[str, Any] | None:
         if not is_held(places.lock):
             return None
         if time.monotonic() > deadline:
-            _leave(f"The engine does not answer. See {places.log}; what holds {places.lock} is its process.")
+            leave(f"The engine does not answer. See {places.log}; what holds {places.lock} is its process.", 1)
         time.sleep(_POLL_SECONDS)
 
 
@@ -109,11 +110,6 @@ def _places(data_dir: Path | None) -> Places:
 
 def _among(facts: dict[str, Any], members: tuple[str, ...]) -> dict[str, Any]:
     return {name: facts[name] for name in members if name in facts}
-
-
-def _leave(sentence: str) -> NoReturn:
-    print(f"memory-mcp: {sentence}", file=sys.stderr)  # noqa: T201
-    sys.exit(1)
 
 
 def _say(text: str) -> None:

@@ -8,11 +8,12 @@ Source of the formats: code.claude.com/docs/en/hooks (input on stdin; `additiona
 import json
 import os
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 import typer
+
+from memory_mcp.cli.asking import conversation
 
 CONTEXT_SECONDS = 10.0
 _MAX_INPUT = 1_000_000
@@ -33,8 +34,7 @@ def hook(
         if event != "session-start":
             raise ValueError(f"there is nothing to do at {event!r}")
         said = {} if sys.stdin.isatty() else json.loads(sys.stdin.read(_MAX_INPUT) or "{}")
-        options = [*(["--data-dir", data_dir] if data_dir else []), *(["--namespace", namespace] if namespace else [])]
-        remembered = anyio.run(project_context, str(said.get("cwd") or os.getcwd()), options)
+        remembered = project_context(str(said.get("cwd") or os.getcwd()), Path(data_dir) if data_dir else None, namespace)
         if answer := session_start_answer(remembered, str(said.get("source", ""))):
             print(json.dumps(answer))  # noqa: T201
     except Exception as error:  # noqa: BLE001 - a host must not suffer from whatever it may be
@@ -52,20 +52,12 @@ def session_start_answer(remembered: str, source: str) -> dict[str, Any] | None:
     return {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": text}} if text else None
 
 
-async def project_context(directory: str, options: Sequence[str]) -> str:
+def project_context(directory: str, data_dir: Path | None, namespace: str) -> str:
     """What a session in a directory should start from, as the tool `context` tells it; empty if nothing is remembered.
 
     Raises:
-        TimeoutError: It took longer than `CONTEXT_SECONDS`.
+        MemoryMcpError: The engine cannot be reached, or takes longer than `CONTEXT_SECONDS`.
     """
-    import mcp  # noqa: PLC0415 - half a second that the other commands need not wait
-
-    server = mcp.StdioServerParameters(
-        command=sys.executable, args=["-m", "memory_mcp", "serve", *options], env=dict(os.environ), cwd=directory
-    )  # with the whole environment, in which the settings may be
-    with anyio.fail_after(CONTEXT_SECONDS):
-        async with mcp.Client(server) as client:
-            found = await client.call_tool("context", {})
-    if found.is_error or not (found.structured_content or {}).get("sections"):
-        return ""
-    return "\n".join(block.text for block in found.content if isinstance(block, mcp.types.TextContent))
+    with conversation(data_dir, namespace, directory=directory, seconds=CONTEXT_SECONDS) as engine:
+        facts, told = engine.call("context", {})
+    return told if facts.get("sections") else ""

@@ -20,6 +20,7 @@ from tests.engines import (
     data_directory,
     end_engine,
     front,
+    is_listening,
     is_running,
     pid_of,
     status,
@@ -231,8 +232,10 @@ def test_a_front_ends_with_its_parent_even_if_its_input_stays_open(folder: Path)
     with subprocess.Popen([sys.executable, "-c", script], stdin=reading, stdout=subprocess.PIPE, env=server.env) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        wait_until(lambda: is_running(folder) and status(folder)["connections"] == 1)
-        parent.kill()
+        try:
+            wait_until(lambda: is_listening(folder) and status(folder)["connections"] == 1)
+        finally:
+            parent.kill()
         began = time.monotonic()
         wait_until(lambda: status(folder)["connections"] == 0)
         took = time.monotonic() - began

@@ -1,0 +1,117 @@
+"""remember, recall, forget and stats on the command line, through the engine that clients share."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from tests.engines import command, data_directory, front, is_running, surroundings
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with data_directory(tmp_path / "data") as data:
+        yield data
+
+
+def told(done: "subprocess.CompletedProcess[str]") -> Any:
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(done: "subprocess.CompletedProcess[str]", status: int = 1) -> str:
+    assert (done.returncode, done.stdout) == (status, "")
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("memory-mcp: ")
+    return line
+
+
+def piped(text: bytes, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[bytes]":
+    line = [sys.executable, "-m", "memory_mcp", *arguments, "--data-dir", str(folder)]
+    return subprocess.run(line, input=text, env=surroundings({}), capture_output=True, timeout=60, check=False)
+
+
+def test_what_is_remembered_is_recalled_by_the_next_command(folder: Path) -> None:
+    stored = told(command("remember", "The ferry leaves at nine", "--key", "ferry.time", "--tag", "travel", "--json", folder=folder))
+    replaced = told(command("remember", "The ferry leaves at ten", "--key", "ferry.time", "--json", folder=folder))
+    found = told(command("recall", "when", "does", "the", "ferry", "leave?", "--json", folder=folder))
+    shown = command("recall", "when does the ferry leave?", folder=folder)
+    nothing = told(command("recall", "the capital of Mongolia", "--json", folder=folder))
+
+    assert is_running(folder)
+    assert (stored["status"], replaced["status"], replaced["superseded"]) == ("stored", "superseded", [stored["id"]])
+    assert [(hit["id"], hit["key"]) for hit in found["hits"]] == [(replaced["id"], "ferry.time")]
+    assert "The ferry leaves at ten" in shown.stdout
+    assert replaced["id"] in shown.stdout
+    assert (nothing["verdict"], nothing["hits"]) == ("none", [])
+
+
+def test_a_text_may_be_piped_in(folder: Path) -> None:
+    text = "first line\n  second line, indented\n"
+    done = piped(text.encode(), "remember", "--json", folder=folder)
+    found = told(command("recall", "second line", "--json", folder=folder))
+    broken = piped(b"\xff\xfe", "remember", folder=folder)
+
+    assert done.returncode == 0
+    assert found["hits"][0]["text"] == text.removesuffix("\n")
+    assert (broken.returncode, b"UTF-8" in broken.stderr) == (1, True)
+
+
+def test_forgetting_many_shows_which_and_needs_a_yes(folder: Path) -> None:
+    for number in range(3):
+        told(command("remember", f"Draft number {number}", "--tag", "draft", "--json", folder=folder))
+    kept = told(command("remember", "To be kept", "--json", folder=folder))
+    asked = command("forget", "--tag", "draft", folder=folder)
+    done = told(command("forget", "--tag", "draft", "--yes", "--json", folder=folder))
+    left = told(command("recall", "--json", folder=folder))
+    told(command("forget", "--undo", "last", "--json", folder=folder))
+    back = told(command("recall", "--json", folder=folder))
+
+    assert asked.returncode == 1
+    assert "Draft number 2" in asked.stdout
+    assert "--yes" in asked.stderr
+    assert done["forgotten"] == 3
+    assert [hit["id"] for hit in left["hits"]] == [kept["id"]]
+    assert len(back["hits"]) == 4
+
+
+async def test_a_client_and_the_command_line_share_memories_and_namespaces_do_not(folder: Path) -> None:
+    async with Client(front(folder, namespace="one")) as client:
+        told(command("remember", "Only in one", "--namespace", "one", "--json", folder=folder))
+        theirs = await client.call_tool("recall", {"query": "only in one"})
+        elsewhere = told(command("recall", "only in one", "--namespace", "two", "--json", folder=folder))
+        everywhere = told(command("recall", "only in one", "--namespace", "two", "--everywhere", "--json", folder=folder))
+        counts = told(command("stats", "--json", folder=folder))["counts"]
+
+    assert theirs.structured_content is not None
+    assert [hit["text"] for hit in theirs.structured_content["hits"]] == ["Only in one"]
+    assert elsewhere["hits"] == []
+    assert [hit["namespace"] for hit in everywhere["hits"]] == ["one"]
+    assert counts["by_namespace"] == {"one": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["remember", " "], "content is empty"),
+        (["remember", "x", "--kind", "nonsense"], "kind"),
+        (["recall", "x", "--since", "yesterdayish"], "since"),
+        (["forget"], "Give one of the three"),
+        (["forget", "not-an-id"], "not-an-id"),
+        (["forget", "--undo", "77"], "77"),
+    ],
+)
+def test_what_makes_no_sense_is_said_in_one_line(folder: Path, arguments: list[str], sentence: str) -> None:
+    assert sentence in refused(command(*arguments, folder=folder))
+
+
+def test_an_engine_that_cannot_be_is_said_in_one_line(folder: Path) -> None:
+    (folder / "config.toml").write_text("[recall]\nno_such_key = 1\n", "utf-8")
+
+    assert "no_such_key" in refused(command("recall", "x", folder=folder), status=2)
