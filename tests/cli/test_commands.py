@@ -11,6 +11,7 @@ import pytest
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.remember.drafts import RememberRequest
+from tests.engines import configuration
 from tests.memories import CALLER, open_service, settings_for
 from tests.models import compiled_model_dir
 
@@ -47,6 +48,8 @@ def refused(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 
 async def filled(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.toml").write_text(configuration(), "utf-8")  # an engine takes its settings from nowhere else
     async with open_service(settings_for(folder)) as service:
         for text in TEXTS:
             await service.remember(RememberRequest(text), CALLER)

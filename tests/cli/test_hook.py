@@ -2,18 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import anyio
 import pytest
 
 from memory_mcp.cli import hook
+from memory_mcp.errors import TierUnavailableError
 from memory_mcp.remember.drafts import RememberRequest
-from tests.memories import CALLER, PATIENT, open_service, settings_for
-from tests.models import compiled_model_dir
+from tests.engines import command, configuration, data_directory, pid_of
+from tests.memories import CALLER, open_service, settings_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,8 +27,6 @@ def run_hook(folder: Path, *arguments: str, said: str = "") -> subprocess.Comple
             **{name: value for name, value in os.environ.items() if not name.startswith("CLAUDE")},
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT),
-            "MEMORY_MCP_EMBEDDING__MODEL": str(compiled_model_dir()),
-            "MEMORY_MCP_RECALL": PATIENT.model_dump_json(),
         },
         cwd=folder,
         capture_output=True,
@@ -46,6 +45,8 @@ def session(folder: Path, source: str) -> str:
 
 
 async def test_a_session_starts_from_what_is_remembered_of_its_project(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.toml").write_text(configuration(), "utf-8")
     async with open_service(settings_for(tmp_path / "data")) as service:
         await service.remember(RememberRequest("Prices are in øre.", kind="rule"), CALLER, "shop")
         await service.remember(RememberRequest("Unrelated.", kind="rule"), CALLER, "other")
@@ -63,7 +64,8 @@ async def test_a_session_starts_from_what_is_remembered_of_its_project(tmp_path:
 
 
 def test_where_nothing_is_remembered_nothing_is_said(tmp_path: Path) -> None:
-    assert run_hook(tmp_path, "session-start", "--data-dir", str(tmp_path / "data"), said=session(tmp_path, "startup")).stdout == ""
+    with data_directory(tmp_path / "data") as folder:
+        assert run_hook(tmp_path, "session-start", "--data-dir", str(folder), said=session(tmp_path, "startup")).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,6 @@ def test_where_nothing_is_remembered_nothing_is_said(tmp_path: Path) -> None:
     [
         (("session-start",), "no JSON"),
         (("session-start",), "[]"),
-        (("session-start",), '{"cwd": "/no/such/folder"}'),
         (("session-start", "--data-dir", "/dev/null/below"), ""),
         (("session-start", "--no-such-option"), "[]"),
         (("pre-compact",), "{}"),
@@ -85,14 +86,16 @@ def test_whatever_goes_wrong_the_session_starts(tmp_path: Path, arguments: tuple
     assert "memory-mcp" in done.stderr
 
 
-async def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = tmp_path / "silent"
-    silent.write_text("#!/bin/sh\nexec sleep 60\n")
-    silent.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(silent))
-    monkeypatch.setattr(hook, "CONTEXT_SECONDS", 0.3)
-    began = time.monotonic()
-    with anyio.fail_after(20), pytest.raises(TimeoutError):
-        await hook.project_context(str(tmp_path), [])
+async def test_an_engine_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with data_directory(tmp_path / "data") as folder:
+        assert command("remember", "something", folder=folder).returncode == 0
+        monkeypatch.setattr(hook, "CONTEXT_SECONDS", 0.3)
+        os.kill(pid_of(folder), signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            with pytest.raises(TierUnavailableError):
+                hook.project_context(str(tmp_path), folder, "")
+        finally:
+            os.kill(pid_of(folder), signal.SIGCONT)
 
     assert time.monotonic() - began < 10
