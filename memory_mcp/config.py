@@ -53,17 +53,17 @@ class WeightSettings(Section):
     """What each signal counts towards a memory's place, in standard deviations of similarity; 0: off."""
 
     dense: float = Field(default=1.0, ge=0, le=10, description="similarity in meaning, a standard deviation of it")
-    lexical: float = Field(default=0.2, ge=0, le=10, description="words in common, a unit of BM25")
-    attribute: float = Field(default=2.5, ge=0, le=10, description="a tag or metadata value that the question names")
-    session: float = Field(default=0.25, ge=0, le=10, description="what else was said in the session, a unit of BM25")
-    neighbour: float = Field(default=0.15, ge=0, le=10, description="share of what speaks for the memories beside it in the session")
-    second_neighbour: float = Field(default=0.1, ge=0, le=10, description="likewise two places away")
-    reply: float = Field(default=0.3, ge=0, le=10, description="share of what speaks for a question just before")
-    time: float = Field(default=2.0, ge=0, le=10, description="a memory from the time that the question names")
-    dated: float = Field(default=1.0, ge=0, le=10, description="a memory that states a time, where the question asks for one")
-    asking: float = Field(default=0.75, ge=0, le=10, description="taken from a memory that is itself a question")
-    importance: float = Field(default=0.2, ge=0, le=10, description="the importance a memory was given")
-    recency: float = Field(default=0.1, ge=0, le=10, description="how new a memory is")
+    lexical: float = Field(default=0.21, ge=0, le=10, description="words in common, a unit of BM25")
+    attribute: float = Field(default=3.1, ge=0, le=10, description="a tag or metadata value that the question names")
+    session: float = Field(default=0.4, ge=0, le=10, description="what else was said in the session, a unit of BM25")
+    neighbour: float = Field(default=0.19, ge=0, le=10, description="share of what speaks for the memories beside it in the session")
+    second_neighbour: float = Field(default=0.12, ge=0, le=10, description="likewise two places away")
+    reply: float = Field(default=0.37, ge=0, le=10, description="share of what speaks for a question just before")
+    time: float = Field(default=3.2, ge=0, le=10, description="a memory from the time that the question names")
+    dated: float = Field(default=1.6, ge=0, le=10, description="a memory that states a time, where the question asks for one")
+    asking: float = Field(default=0.95, ge=0, le=10, description="taken from a memory that is itself a question")
+    importance: float = Field(default=0.25, ge=0, le=10, description="the importance a memory was given")
+    recency: float = Field(default=0.12, ge=0, le=10, description="how new a memory is")
 
 
 class RecallSettings(Section):

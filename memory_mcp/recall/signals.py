@@ -45,17 +45,17 @@ class SignalWeights:
     """
 
     dense: float = 1.0
-    lexical: float = 0.2
-    attribute: float = 2.5
-    session: float = 0.25
-    neighbour: float = 0.15
-    second_neighbour: float = 0.1
-    reply: float = 0.3
-    time: float = 2.0
-    dated: float = 1.0
-    asking: float = 0.75
-    importance: float = 0.2
-    recency: float = 0.1
+    lexical: float = 0.21
+    attribute: float = 3.1
+    session: float = 0.4
+    neighbour: float = 0.19
+    second_neighbour: float = 0.12
+    reply: float = 0.37
+    time: float = 3.2
+    dated: float = 1.6
+    asking: float = 0.95
+    importance: float = 0.25
+    recency: float = 0.12
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,20 +82,20 @@ async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Fi
         baselines = await _Baselines.of(service, store, names)
         for question in progress(store.questions, "asked"):
             answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
-            score = _score(_ids(answer), names, question)
-            found.categories[question.category].append(score)
+            made = score(ids_of(answer), names, question)
+            found.categories[question.category].append(made)
             if question.answerable:
                 found.verdicts["own"].append(answer.verdict)
-                found.methods["memory"].append(score)
+                found.methods["memory"].append(made)
                 found.replies.append(await _long_reply(service, question, names))
                 for name, ids in (await baselines.ask(question.query)).items():
-                    found.methods[name].append(_score(ids, names, question))
+                    found.methods[name].append(score(ids, names, question))
         for who, query in progress(strangers, "asked by strangers"):
             answer = await service.recall(RecallRequest(query=query, limit=DEPTH), CALLER)
             found.verdicts[who].append(answer.verdict)
 
 
-def _ids(answer: Answer) -> list[UUID]:
+def ids_of(answer: Answer) -> list[UUID]:
     """What an answer names: an id in a collapsed line counts as returned."""
     return [memory_id for hit in answer.hits for memory_id in (hit.memory.id, *hit.alike)]
 
@@ -104,7 +104,7 @@ async def _long_reply(service: MemoryService, question: Question, names: Names) 
     answer = await service.recall(RecallRequest(query=question.query, limit=LONG_REPLY), CALLER)
     reply = render.recalled(answer, service.clock(), max_tokens=MAX_TOKENS, explain=False)
     text = text_of(reply)
-    shown = {name for memory_id in _ids(answer) if str(memory_id) in text for name in names[memory_id]}
+    shown = {name for memory_id in ids_of(answer) if str(memory_id) in text for name in names[memory_id]}
     return len(text), render.tokens(text), len(shown & set(question.gold)) / len(question.gold)
 
 
@@ -118,7 +118,8 @@ def _replies(found: Mapping[str, Findings]) -> Table:
     }
 
 
-def _score(ids: Sequence[UUID], names: Names, question: Question) -> Score:
+def score(ids: Sequence[UUID], names: Names, question: Question) -> Score:
+    """Share of the evidence among the first ten, and 1 / rank of the first."""
     ranks = {name: rank for rank, memory_id in enumerate(ids[:DEPTH], 1) for name in names[memory_id]}
     hit = [ranks[name] for name in question.gold if name in ranks]
     return len(hit) / len(question.gold), 1 / min(hit) if hit else 0.0

@@ -48,7 +48,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 
 async def filled(folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     (folder / "config.toml").write_text(configuration(), "utf-8")  # an engine takes its settings from nowhere else
     async with open_service(settings_for(folder)) as service:
         for text in TEXTS:

@@ -4,12 +4,14 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import StdioServerParameters
 
-from tests.memories import stdio_server
+from tests.engines import data_directory, front
 
 INSPECTOR = os.environ.get("MEMORY_MCP_TEST_INSPECTOR", "")
 
@@ -18,20 +20,26 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def inspect(data_dir: Path, *arguments: str) -> Any:
-    server = stdio_server(data_dir)
+@pytest.fixture(params=["isolated", "front"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StdioServerParameters]:
+    """The server in a process of its own, or the front of an engine."""
+    with data_directory(tmp_path / "data") as folder:
+        yield front(folder, *(["--isolated"] if request.param == "isolated" else []))
+
+
+def inspect(server: StdioServerParameters, *arguments: str) -> Any:
     command = [*shlex.split(INSPECTOR), "--cli", server.command, *server.args, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **(server.env or {})}, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_the_inspector_lists_and_calls(tmp_path: Path) -> None:
-    tools = inspect(tmp_path, "--method", "tools/list")["tools"]
+def test_the_inspector_lists_and_calls(server: StdioServerParameters) -> None:
+    tools = inspect(server, "--method", "tools/list")["tools"]
     call = ("--method", "tools/call", "--tool-name")
-    stored = inspect(tmp_path, *call, "remember", "--tool-arg", "content=The release branch is called stable")
-    found = inspect(tmp_path, *call, "recall", "--tool-arg", "query=Which branch do we release from?")
-    prompts = inspect(tmp_path, "--method", "prompts/list")["prompts"]
+    stored = inspect(server, *call, "remember", "--tool-arg", "content=The release branch is called stable")
+    found = inspect(server, *call, "recall", "--tool-arg", "query=Which branch do we release from?")
+    prompts = inspect(server, "--method", "prompts/list")["prompts"]
 
     assert len(tools) == 8
     assert [hit["id"] for hit in found["structuredContent"]["hits"]] == [stored["structuredContent"]["id"]]

@@ -99,7 +99,10 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         importance=np.array([0.0, 1.0, 0.5]),
         age_days=np.array([0.0, 90.0, 180.0]),
     )
-    parts = score_parts(rich, SignalWeights(), Moments(0.1, 0.1), terms=4)
+    weights = SignalWeights(
+        lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, importance=0.2, recency=0.1
+    )
+    parts = score_parts(rich, weights, Moments(0.1, 0.1), terms=4)
 
     assert score_parts(rich, OFF, Moments(0.1, 0.1), terms=4) == {}
     assert set(parts) == {
