@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ def end_engine(folder: Path) -> None:
         assert time.monotonic() < deadline
         with suppress(TimeoutError):
             if connection := dial(places, time.monotonic() + 1):
-                connection.ask({"ask": "stop"}, time.monotonic() + 1)
-                connection.close()
+                with closing(connection):
+                    connection.ask({"ask": "stop"}, time.monotonic() + 1)
         with suppress(TimeoutError):
             wait_until(lambda: not is_held(places.lock), 8)
             continue

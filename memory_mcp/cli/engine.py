@@ -94,7 +94,8 @@ def _ask(places: Places, what: str) -> dict[str, Any] | None:
                 answer = connection.ask({"ask": what}, deadline)
             except TimeoutError:
                 answer = None
-            connection.close()
+            finally:
+                connection.close()
             if answer is not None:
                 return answer
         if not is_held(places.lock):
