@@ -105,20 +105,28 @@ class Line:
 
     Attributes:
         delay_seconds: Added to every answer.
-        hanging: Nothing is answered any more, and nothing closed.
         cut_after: Of the next answer only so many bytes come, then the connection ends.
     """
 
     def __init__(self, socket: Path, target: Path) -> None:
         self.socket, self._target = socket, target
         self.delay_seconds = 0.0
-        self.hanging = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.cut_after: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         return f"unix://{self.socket}"
+
+    def hang(self) -> None:
+        """From now on nothing is answered, and nothing closed."""
+        self._flowing.clear()
+
+    def go_on(self) -> None:
+        """What waited comes now."""
+        self._flowing.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -145,8 +153,7 @@ class Line:
         while data := await reader.read(65536):
             if self.delay_seconds:
                 await asyncio.sleep(self.delay_seconds)
-            while self.hanging:
-                await asyncio.sleep(0.02)
+            await self._flowing.wait()
             if self.cut_after is not None:
                 writer.write(data[: self.cut_after])
                 self.cut_after = None
