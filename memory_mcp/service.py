@@ -201,7 +201,7 @@ class MemoryService:
         scopes = list(revisions)
         epoch = self.sources.embedder.state.epoch
         key = _cache_key(query, scopes, where, self.tuning.candidates)
-        stamp = f"{list(revisions.values())} {epoch}"
+        stamp = f"{list(revisions.values())} {epoch} {__version__}"
         candidates = await self.cache.lookup(key, stamp)
         if candidates is None:
             with self.stages.measure("gather"):
@@ -426,7 +426,7 @@ def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -
         str(where.until),
         limit,
     ]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return f"{scopes[0].tenant}/{hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()}"
 
 
 def _each_once(sections: Mapping[str, Sequence[Recalled]]) -> dict[str, list[Recalled]]:

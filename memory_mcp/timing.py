@@ -1,5 +1,6 @@
-"""How long each stage takes: the last thousand or so of each, summed up when somebody asks."""
+"""How long things take: the last thousand or so of each stage, and histograms of calls, summed up when somebody asks."""
 
+import math
 import sys
 import time
 from collections import deque
@@ -13,6 +14,12 @@ except ImportError:  # Windows
 
 
 _KEPT = 1024
+
+_BUCKETS_A_DOUBLING = 4
+_SHORTEST_SECONDS = 1e-6
+_BUCKETS = 27 * _BUCKETS_A_DOUBLING
+"""Up to two minutes."""
+_AGED_AT = 8192
 
 
 class Stages:
@@ -41,6 +48,40 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     # nearest rank
     return {f"p{p}_ms": round(1000 * ordered[max(0, -(-p * len(ordered) // 100) - 1)], 3) for p in (50, 95, 99)}
+
+
+class Histogram:
+    """Durations by their order of magnitude: cheap to note, of a fixed size, right to a tenth.
+
+    Buckets grow by a fifth from one to the next. When 8,192 have been counted all counts are halved, so that what is
+    told is of recent thousands.
+    """
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BUCKETS
+        self._total = 0
+
+    def add(self, seconds: float) -> None:
+        """Count a duration."""
+        place = int(math.log2(max(seconds, _SHORTEST_SECONDS) / _SHORTEST_SECONDS) * _BUCKETS_A_DOUBLING)
+        self._counts[min(place, _BUCKETS - 1)] += 1
+        self._total += 1
+        if self._total >= _AGED_AT:
+            self._counts = [count // 2 for count in self._counts]
+            self._total = sum(self._counts)
+
+    def percentile(self, p: float) -> float:
+        """The duration that p % do not exceed, in seconds; 0 where nothing was counted."""
+        left = math.ceil(self._total * p / 100)
+        for place, count in enumerate(self._counts):
+            left -= count
+            if count and left <= 0:
+                return _SHORTEST_SECONDS * math.exp2((place + 0.5) / _BUCKETS_A_DOUBLING)
+        return 0.0
+
+    def percentiles(self) -> dict[str, float]:
+        """The 50th, 95th and 99th, in milliseconds."""
+        return {f"p{p}_ms": round(1000 * self.percentile(p), 3) for p in (50, 95, 99)}
 
 
 def memory_used() -> dict[str, int]:
