@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import apsw
@@ -22,11 +22,15 @@ from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
-from memory_mcp.tiers.memory import ProcessCache
+from memory_mcp.tiers.memory import LayeredCache, ProcessCache
+from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+
+if TYPE_CHECKING:
+    from memory_mcp.tiers.redis.tier import RedisTier
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +72,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
 
         def resident_figures() -> Mapping[str, Any]:
-            return {"role": "vectors", "health": "ok", "answered_by": dict(nearest.answered), **resident.figures()}
+            return {"role": "vectors", **nearest.figures("resident"), "answered_by": dict(nearest.answered), **resident.figures()}
 
         def text_figures() -> Mapping[str, Any]:
             return {"role": "words", "health": "ok", **texts.figures()}
@@ -77,7 +81,12 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             calls = cache.hits + cache.misses
             return {"role": "candidates", "health": "ok", "calls": calls, "hit_rate": round(cache.hits / calls, 3) if calls else 0.0}
 
+        tiers = {"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures}
         tasks = await stack.enter_async_context(anyio.create_task_group())
+        redis = await _open_redis(settings.redis, stack)
+        if redis is not None:
+            tasks.start_soon(redis.run)
+            tiers["redis"] = redis.figures
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
@@ -90,16 +99,33 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         with suppress(EmbedderNotReadyError):
             await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
-            records=store,
-            sources=Sources(embedder, nearest, texts, store, scale.probe),
-            cache=cache,
+            records=store if redis is None else redis.announced(store),
+            sources=Sources(
+                embedder,
+                nearest,
+                texts,
+                store,
+                scale.probe,
+                questions=None if redis is None else redis.questions(embedder),
+                away=nearest.away,
+            ),
+            cache=cache if redis is None else LayeredCache(cache, redis.candidates),
             scale=scale,
             indexer=indexer,
             reinforcer=reinforcer,
             clock=utc_now,
             tuning=_tuning(settings),
-            figures={"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures},
+            figures=tiers,
         )
+
+
+async def _open_redis(settings: RedisSettings, stack: AsyncExitStack) -> "RedisTier | None":
+    """The tier, if one is configured; waits for no server."""
+    if not settings.configured:
+        return None
+    from memory_mcp.tiers.redis.tier import RedisTier  # noqa: PLC0415 - the driver takes 0.2 s, which all others are spared
+
+    return await stack.enter_async_context(RedisTier.open(settings))
 
 
 def _tuning(settings: Settings) -> Tuning:

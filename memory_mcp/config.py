@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
+from memory_mcp.tiers.redis.settings import RedisSettings
 
 DEFAULT_DATA_DIR = Path("~/.memory-mcp")
 CONFIG_NAME = "config.toml"
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     resident: ResidentSettings = ResidentSettings()
     cache: CacheSettings = CacheSettings()
+    redis: RedisSettings = RedisSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
     engine: EngineSettings = EngineSettings()

@@ -47,7 +47,12 @@ class RecordStore(Protocol):
     """
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
-        """The revision of each scope, 0 for one never written; a few microseconds."""
+        """The revision of each scope, 0 for one never written; a few microseconds.
+
+        It grows with every write by a random stride, at least 1: two stores, or a store and its older copy that was put
+        back, do not meet in the same numbers. So what is kept outside of the store under a revision belongs to one
+        history of one store.
+        """
 
     async def scopes(self, tenant: str) -> list[Scope]:
         """Every scope of the tenant that was ever written to."""
@@ -361,7 +366,10 @@ class Candidates:
 
 
 class RecallCache(Protocol):
-    """Candidates by question. A stamp that differs is a miss, so nothing here can be stale (rule R4)."""
+    """Candidates by question. A stamp that differs is a miss, so nothing here can be stale (rule R4).
+
+    A key is `<tenant>/<digest>`.
+    """
 
     async def lookup(self, key: str, stamp: str) -> Candidates | None:
         """What was stored under exactly this key and stamp, if it is still there."""

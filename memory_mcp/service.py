@@ -426,7 +426,7 @@ def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -
         str(where.until),
         limit,
     ]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return f"{scopes[0].tenant}/{hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()}"
 
 
 def _each_once(sections: Mapping[str, Sequence[Recalled]]) -> dict[str, list[Recalled]]:

@@ -37,9 +37,9 @@ BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "terms", "tim
 
 MAY_SEE_BACKENDS = {
     "memory_mcp.assembly": ("memory_mcp.tiers.", "memory_mcp.embedding."),
-    "memory_mcp.config": ("memory_mcp.embedding.settings",),
+    "memory_mcp.config": ("memory_mcp.embedding.settings", "memory_mcp.tiers.redis.settings"),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
-    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening"),
+    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening", "memory_mcp.tiers.redis.client"),
     "memory_mcp.cli.install.purge": ("memory_mcp.tiers.sqlite",),
 }
 

@@ -16,7 +16,7 @@ import apsw
 
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError
+from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
 
@@ -62,6 +62,8 @@ class Doctor:
         """Every check, in an order in which an earlier one may explain a later one."""
         checks = [self._configuration(), *self._files(), self._space(), self._library()]
         checks += await anyio.to_thread.run_sync(self._store)
+        if self._settings.redis.configured:
+            checks.append(await self._redis())
         return [*checks, await self._model()]
 
     def _configuration(self) -> Check:
@@ -69,7 +71,9 @@ class Doctor:
         path = Path(named).expanduser() if named else self._folder / CONFIG_NAME
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
-        if self._settings.embedding.api_key.get_secret_value() and _mode(path) & _OTHERS:
+        redis = self._settings.redis
+        secrets = (self._settings.embedding.api_key, redis.password, redis.url)
+        if any(secret.get_secret_value() for secret in secrets) and _mode(path) & _OTHERS:
             return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")
         return Check("configuration", "ok", str(path))
 
@@ -148,6 +152,25 @@ class Doctor:
                 yield connection, users
             finally:
                 connection.close()
+
+    async def _redis(self) -> Check:
+        from memory_mcp.tiers.redis.client import RedisClient  # noqa: PLC0415 - only where there is one to look at
+
+        key = f"memory:doctor:{os.getpid()}"
+        async with RedisClient.open(self._settings.redis) as client:
+            try:
+                await client.ping()
+                began = time.perf_counter()
+                await client.set(key, b"written", 60)
+                whole = await client.get(key, 100) == b"written"
+                took = 1000 * (time.perf_counter() - began)
+                await client.delete(key)
+                version = await client.version()
+            except TierError as error:
+                return Check("redis", "wrong", str(error), "Check [redis] in the configuration. Until it is mended, recall works without.")
+        if not whole:
+            return Check("redis", "wrong", "What is written to Redis cannot be read", "Give it memory: it evicts at once.")
+        return Check("redis", "ok", f"Redis {version}: written and read in {took:.1f} ms".replace("  ", " "))
 
     async def _model(self) -> Check:
         settings = self._settings.embedding

@@ -79,6 +79,11 @@ class BatchingEmbedder:
             await asyncio.wrap_future(request.done)
         return request.vectors, self._epoch
 
+    def holds(self, text: str) -> bool:
+        """Whether the text's vector is at hand, so that `embed` need not wait for the encoder."""
+        with self._changed:
+            return _key(text) in self._cache
+
     def close(self) -> None:
         """Refuse what waits and what comes; a run in progress ends unheard."""
         with self._changed:
@@ -92,7 +97,7 @@ class BatchingEmbedder:
         _fail(waiting, SHUT_DOWN)
 
     def _submit(self, texts: Sequence[str], *, urgent: bool) -> "_Request":
-        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
+        keys = [_key(text) for text in texts]
         request = _Request(np.empty((len(texts), self._dimension), dtype=np.float32))
         with self._changed:
             places: dict[bytes, list[int]] = {}
@@ -293,6 +298,9 @@ class _Cache:
     def __len__(self) -> int:
         return len(self._vectors)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._vectors
+
     def get(self, key: bytes) -> Matrix | None:
         vector = self._vectors.get(key)
         if vector is not None:
@@ -351,6 +359,10 @@ class _Counts:
             "queued": queued,
             "cached": cached,
         }
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _fail(texts: Iterable[_Text], message: str, cause: Exception | None = None) -> None:

@@ -88,6 +88,10 @@ class LoadingEmbedder:
             raise EmbedderNotReadyError(self._state.detail)
         return await self._ready.embed(texts, urgent=urgent)
 
+    def holds(self, text: str) -> bool:
+        """Whether the text's vector is at hand."""
+        return self._ready is not None and self._ready.holds(text)
+
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Return as soon as the model is loaded.
 

@@ -58,6 +58,8 @@ class Sources:
 
     Attributes:
         probe: The (d,) mean of unrelated questions in the embedder's present epoch; None while nobody has embedded them.
+        questions: Embeds questions in place of `embedder`, if there is one: what is embedded so is never stored with a memory.
+        away: Names the vector tiers that were passed over of late, because they failed.
     """
 
     embedder: Embedder
@@ -65,6 +67,8 @@ class Sources:
     reader: TextReader
     text: TextIndex
     probe: Callable[[], Matrix | None]
+    questions: Embedder | None = None
+    away: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ async def gather(
 
     async def embed() -> None:
         with stages.measure("embed"), anyio.fail_after(budgets.embed_seconds):
-            embedded.append(await sources.embedder.embed([_topic(query, found)], urgent=True))
+            embedded.append(await (sources.questions or sources.embedder).embed([_topic(query, found)], urgent=True))
 
     async def by_words() -> None:
         with stages.measure("text_search"), anyio.fail_after(budgets.text_seconds):
@@ -130,6 +134,8 @@ async def gather(
         await _or_say(by_words, degraded, WORDS_MISSING)
     if embedded:
         await _or_say(by_meaning, degraded, MEANING_MISSING)
+        if MEANING_MISSING in degraded:
+            degraded.extend(f"the tier {name} is away, which would have been faster" for name in sources.away())
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 

@@ -1,8 +1,10 @@
-"""The recall cache inside the process: what is asked again is answered again without a search."""
+"""The recall cache inside the process, and how another one stands behind it."""
 
 from collections import OrderedDict
+from contextlib import suppress
 
-from memory_mcp.contracts import Candidates
+from memory_mcp.contracts import Candidates, RecallCache
+from memory_mcp.errors import TierError
 
 
 class ProcessCache:
@@ -29,3 +31,26 @@ class ProcessCache:
         self._entries.move_to_end(key)
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
+
+
+class LayeredCache:
+    """The process's own cache first, then one that is shared (`RecallCache`). A shared one that fails has nothing."""
+
+    def __init__(self, near: RecallCache, shared: RecallCache) -> None:
+        self._near, self._shared = near, shared
+
+    async def lookup(self, key: str, stamp: str) -> Candidates | None:
+        """See `RecallCache`."""
+        found = await self._near.lookup(key, stamp)
+        if found is None:
+            with suppress(TierError):
+                found = await self._shared.lookup(key, stamp)
+            if found is not None:
+                await self._near.store(key, stamp, found)
+        return found
+
+    async def store(self, key: str, stamp: str, candidates: Candidates) -> None:
+        """See `RecallCache`."""
+        await self._near.store(key, stamp, candidates)
+        with suppress(TierError):
+            await self._shared.store(key, stamp, candidates)

@@ -1,14 +1,17 @@
 """The vector tiers as one: the hottest that holds a scope whole answers, the record store if none does."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
 from memory_mcp.contracts import Comparison, VectorIndex
-from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
+from memory_mcp.errors import ScopeNotCoveredError, TierError
 from memory_mcp.models import Filter, Hit, Matrix, Scope
+from memory_mcp.tiers.guard import Guard
 
 log = structlog.get_logger(__name__)
 
@@ -25,36 +28,61 @@ class ExactSearch(Protocol):
         """See `VectorSource.compare`."""
 
 
-class VectorStack:
-    """Tiers by name, hottest first."""
+RECORDS = "records"
+"""What the exact search of the record store is called here."""
 
-    def __init__(self, tiers: Mapping[str, VectorIndex], last: ExactSearch) -> None:
+
+class VectorStack:
+    """Tiers by name, hottest first.
+
+    Args:
+        guards: For the tiers that can be away, by name. The others are only timed.
+    """
+
+    def __init__(self, tiers: Mapping[str, VectorIndex], last: ExactSearch, guards: Mapping[str, Guard] = MappingProxyType({})) -> None:
         self._tiers, self._last = tiers, last
-        self.answered: dict[str, int] = {**dict.fromkeys(tiers, 0), "records": 0}
+        self._guards = {name: guards.get(name) or Guard(name, failures=None) for name in (*tiers, RECORDS)}
+        self._away: dict[str, None] = {}
+        self.answered: dict[str, int] = {**dict.fromkeys(tiers, 0), RECORDS: 0}
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """How a tier is doing, for `stats`; see `Guard.figures`."""
+        return self._guards[name].figures()
+
+    def away(self) -> Sequence[str]:
+        """The tiers that were passed over when they were last asked, because they failed."""
+        return list(self._away)
 
     async def search(
         self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
     ) -> Sequence[list[Hit]]:
         """See `VectorIndex.search`; a tier that fails is passed over."""
         hits = await self._first(scope, epoch, lambda tier: tier.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
-        return hits if hits is not None else await self._last.search(scope, vectors, where, limit=limit, epoch=epoch)
+        if hits is not None:
+            return hits
+        return await self._guards[RECORDS].run(lambda: self._last.search(scope, vectors, where, limit=limit, epoch=epoch))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `VectorIndex.compare`."""
         found = await self._first(scope, epoch, lambda tier: tier.compare(scope, vectors, ids, epoch, at))
-        return found if found is not None else await self._last.compare(scope, vectors, ids, epoch)
+        if found is not None:
+            return found
+        return await self._guards[RECORDS].run(lambda: self._last.compare(scope, vectors, ids, epoch))
 
     async def _first(self, scope: Scope, epoch: str, ask: Callable[[VectorIndex], Awaitable[T]]) -> T | None:
         """The answer of the hottest tier that covers the scope; None where none does."""
         for name, tier in self._tiers.items():
             try:
-                answer = await ask(tier)
+                answer = await self._guards[name].run(partial(ask, tier))
             except ScopeNotCoveredError:
-                continue
-            except TierUnavailableError as error:
-                log.warning("tier_passed_over", tier=name, error=type(error).__name__)
+                self._away.pop(name, None)
+            except TierError as error:  # whatever it is, the tier is derived: another one knows as much
+                if name not in self._away:
+                    log.warning("tier_passed_over", tier=name, error=type(error).__name__)
+                self._away[name] = None
             else:
+                self._away.pop(name, None)
                 self.answered[name] += 1
                 return answer
-        self.answered["records"] += 1
+        self.answered[RECORDS] += 1
         return None

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
+import anyio
 import numpy as np
 import pytest
 
 from memory_mcp.contracts import Candidates, Circumstances, RecallCache
-from memory_mcp.tiers.memory import ProcessCache
+from memory_mcp.tiers.memory import LayeredCache, ProcessCache
+from memory_mcp.tiers.redis.tier import RedisTier
+from tests.redis_servers import needs_redis, redis_server, settings_of
 
 OpenCache = Callable[[], AbstractAsyncContextManager[RecallCache]]
 
@@ -18,7 +21,38 @@ async def open_process_cache() -> AsyncIterator[RecallCache]:
     yield ProcessCache(max_entries=3)
 
 
-@pytest.fixture(params=[open_process_cache])
+class Settled:
+    """Waits until what is written behind is written."""
+
+    def __init__(self, tier: RedisTier) -> None:
+        self._tier = tier
+
+    async def lookup(self, key: str, stamp: str) -> Candidates | None:
+        return await self._tier.candidates.lookup(key, stamp)
+
+    async def store(self, key: str, stamp: str, candidates: Candidates) -> None:
+        await self._tier.candidates.store(key, stamp, candidates)
+        await self._tier.behind.drained()
+
+
+@asynccontextmanager
+async def open_redis_cache() -> AsyncIterator[RecallCache]:
+    with redis_server() as server:
+        async with RedisTier.open(settings_of(server)) as tier, anyio.create_task_group() as tasks:
+            tasks.start_soon(tier.run)
+            yield Settled(tier)
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_layered_cache() -> AsyncIterator[RecallCache]:
+    async with open_redis_cache() as shared:
+        yield LayeredCache(ProcessCache(max_entries=3), shared)
+
+
+@pytest.fixture(
+    params=[open_process_cache, pytest.param(open_redis_cache, marks=needs_redis), pytest.param(open_layered_cache, marks=needs_redis)]
+)
 def open_cache(request: pytest.FixtureRequest) -> OpenCache:
     opener: OpenCache = request.param
     return opener
@@ -42,20 +76,21 @@ def candidates(number: int) -> Candidates:
 
 async def test_what_was_stored_comes_back_under_its_key_and_stamp_alone(open_cache: OpenCache) -> None:
     async with open_cache() as cache:
-        await cache.store("question", "revision 1", candidates(1))
-        found = await cache.lookup("question", "revision 1")
+        await cache.store("local/question", "revision 1", candidates(1))
+        found = await cache.lookup("local/question", "revision 1")
 
         assert found is not None
         assert (found.ids, found.similarity.tolist(), found.around.named.tolist()) == ((UUID(int=1),), [1.0], [True])
-        assert await cache.lookup("question", "revision 2") is None
-        assert await cache.lookup("another", "revision 1") is None
+        assert await cache.lookup("local/question", "revision 2") is None
+        assert await cache.lookup("local/another", "revision 1") is None
+        assert await cache.lookup("stranger/question", "revision 1") is None
 
 
 async def test_a_late_fill_of_an_older_revision_is_never_served_for_a_newer_one(open_cache: OpenCache) -> None:
     async with open_cache() as cache:
-        await cache.store("question", "revision 2", candidates(2))
-        await cache.store("question", "revision 1", candidates(1))
-        found = await cache.lookup("question", "revision 2")
+        await cache.store("local/question", "revision 2", candidates(2))
+        await cache.store("local/question", "revision 1", candidates(1))
+        found = await cache.lookup("local/question", "revision 2")
 
         assert found is None or found.ids == (UUID(int=2),)
 
@@ -63,8 +98,8 @@ async def test_a_late_fill_of_an_older_revision_is_never_served_for_a_newer_one(
 async def test_room_is_made_for_what_is_asked_now(open_cache: OpenCache) -> None:
     async with open_cache() as cache:
         for number in range(10):
-            await cache.store(f"question {number}", "revision 1", candidates(number))
-        found = await cache.lookup("question 9", "revision 1")
+            await cache.store(f"local/question {number}", "revision 1", candidates(number))
+        found = await cache.lookup("local/question 9", "revision 1")
 
     assert found is not None
     assert found.ids == (UUID(int=9),)

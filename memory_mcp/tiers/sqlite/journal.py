@@ -20,6 +20,8 @@ _PLAIN = (
     "kind domain tags metadata key session_id importance confidence short_term updated occurred valid_from valid_to expires forgotten "
     "operation"
 ).split()
+LATER_REVISION = "revision + 1 + (random() & 0x7fffff)"
+"""See `RecordStore.revisions`. A double still holds it exactly after two thousand million writes."""
 _HASH_BYTES = 20
 _DIGEST_BYTES = 12
 _BLOBS = ("superseded_by", "fingerprint")
@@ -41,7 +43,7 @@ def actor_number(db: apsw.Connection, actor: Provenance) -> int:
 
 def next_revision(db: apsw.Connection, scope: int) -> int:
     """Move the scope's revision: whatever was derived from an older one is stale from here on."""
-    return int(value(db, "UPDATE scopes SET revision = revision + 1 WHERE number = ? RETURNING revision", (scope,)))
+    return int(value(db, f"UPDATE scopes SET revision = {LATER_REVISION} WHERE number = ? RETURNING revision", (scope,)))
 
 
 def keep_form(db: apsw.Connection, memory: int, operation: int, now: datetime, *, content: bool) -> None:

@@ -95,7 +95,7 @@ def adopt_epoch(db: apsw.Connection, epoch: str) -> int:
     number = epoch_number(db, epoch)
     db.execute("UPDATE epochs SET active = (number = ?) WHERE active <> (number = ?)", (number, number))
     if db.changes():
-        db.execute("UPDATE scopes SET revision = revision + 1")
+        db.execute(f"UPDATE scopes SET revision = {journal.LATER_REVISION}")
     db.execute(
         f"""INSERT OR IGNORE INTO outbox (tier, memory, due) SELECT 'embed', m.number, 0 FROM memories m
             WHERE {LIVE} AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.memory = m.number AND v.epoch = ?)""",

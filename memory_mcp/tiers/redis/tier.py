@@ -1,0 +1,74 @@
+"""Redis as a tier: what it keeps for whom, over one client, and how it is doing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from memory_mcp.contracts import RecordStore
+from memory_mcp.tiers.guard import Guard
+from memory_mcp.tiers.redis.behind import WriteBehind
+from memory_mcp.tiers.redis.candidates import SharedCandidates
+from memory_mcp.tiers.redis.changes import AnnouncedStore
+from memory_mcp.tiers.redis.client import TIER, RedisClient
+from memory_mcp.tiers.redis.questions import OwnEmbedder, SharedQuestions
+from memory_mcp.tiers.redis.settings import RedisSettings
+
+_LONGEST_REST_SECONDS = 5.0
+"""A try costs one question `lookup_seconds`; so it is soon noticed that Redis is back."""
+
+
+class RedisTier:
+    """What Redis brings. None of it is needed for an answer to be right.
+
+    Reading and writing are guarded each by itself: a Redis that is full still answers, and one that is too slow for a
+    question to wait for should not seem well because it takes writes.
+    """
+
+    def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
+        self._client, self._settings = client, settings
+        self._reads = Guard(TIER, call_seconds=settings.lookup_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
+        self._writes = Guard(f"{TIER} (writing)", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
+        self._questions: SharedQuestions | None = None
+        self.behind = WriteBehind(self._writes)
+        self.candidates = SharedCandidates(
+            client, self._reads, self.behind, ttl_seconds=settings.ttl_seconds, max_bytes=settings.max_entry_bytes
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: RedisSettings) -> AsyncIterator["RedisTier"]:
+        """The tier over a client of its own; waits for nothing, whether Redis is there or not."""
+        async with RedisClient.open(settings) as client:
+            yield cls(client, settings)
+
+    async def run(self) -> None:
+        """Write behind, until cancelled; begins by connecting, so that no question has to wait for it."""
+        self.behind.put(self._client.ping)
+        await self.behind.run()
+
+    def questions(self, embedder: OwnEmbedder) -> SharedQuestions:
+        """The embedder, for questions."""
+        self._questions = SharedQuestions(
+            embedder,
+            self._client,
+            self._reads,
+            self.behind,
+            ttl_seconds=self._settings.embedding_ttl_seconds,
+            max_bytes=self._settings.max_entry_bytes,
+        )
+        return self._questions
+
+    def announced(self, records: RecordStore) -> RecordStore:
+        """The record store, its writes told in the stream of changes, unless that is switched off."""
+        length = self._settings.stream_length
+        return AnnouncedStore(records, self._client, self.behind, length=length) if length else records
+
+    def figures(self) -> dict[str, Any]:
+        """For `stats`: those of reading, and what became of the writes."""
+        reads, writes = self._reads.figures(), self._writes.figures()
+        if reads["health"] == "ok" and writes["health"] != "ok":
+            reads["health"] = "takes no writes"
+        asked = self._questions.hits + self._questions.misses if self._questions else 0
+        if self._questions and asked:
+            reads["question_hit_rate"] = round(self._questions.hits / asked, 3)
+        return {**reads, "writes": writes["calls"] - writes["errors"], "writes_dropped": self.behind.dropped}
