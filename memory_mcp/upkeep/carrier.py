@@ -8,7 +8,7 @@ import structlog
 
 from memory_mcp.contracts import CarriedIndex, Origin, Outbox, VectorSource
 from memory_mcp.errors import TierError, TierUnavailableError
-from memory_mcp.models import Note, Scope
+from memory_mcp.models import Note, Scope, StoreCounts
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,9 @@ class Source(Outbox, VectorSource, Origin, Protocol):
         """See `contracts.RecordStore`."""
 
     async def scopes(self, tenant: str) -> list[Scope]:
+        """See `contracts.RecordStore`."""
+
+    async def counts(self, tenant: str) -> StoreCounts:
         """See `contracts.RecordStore`."""
 
 
@@ -95,6 +98,10 @@ class Carrier:
     def want(self, scope: Scope) -> None:
         """The tier lags in this scope; call it from the event loop."""
         self._lagging[scope] = None
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There may be something to do; call it from the event loop."""
         self._wake.set()
 
     async def run(self) -> None:

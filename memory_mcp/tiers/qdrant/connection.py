@@ -25,13 +25,17 @@ class Connection:
 
     Args:
         make: What makes a client and proves that it works, in place of what the settings say; for tests.
+
+    Attributes:
+        transport: folder, grpc or http; empty before the first connection.
+        trouble: Why there is none, in a sentence.
     """
 
     def __init__(self, settings: QdrantSettings, make: Callable[[], AsyncQdrantClient] | None = None) -> None:
         self._settings, self._make = settings, make
         self._client: AsyncQdrantClient | None = None
         self._lock = anyio.Lock()
-        self.transport = ""
+        self.transport = self.trouble = ""
 
     @property
     def local(self) -> bool:
@@ -47,7 +51,12 @@ class Connection:
         if self._client is None:
             async with self._lock:
                 if self._client is None:
-                    self._client = await self._connect()
+                    try:
+                        self._client = await self._connect()
+                    except TierUnavailableError as error:
+                        self.trouble = str(error)
+                        raise
+                    self.trouble = ""
         return self._client
 
     async def close(self) -> None:
