@@ -51,6 +51,7 @@ DRIVERS = {
     "redis": "memory_mcp.tiers.redis",
     "qdrant_client": "memory_mcp.tiers.qdrant",
     "grpc": "memory_mcp.tiers.qdrant",
+    "portalocker": "memory_mcp.tiers.qdrant",
     "psycopg": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
     "Stemmer": "memory_mcp.terms",

@@ -195,6 +195,7 @@ class Beside:
                 raise self._lags(scope, epoch)
             self._note(scope, epoch, MARK_SECONDS, mark)
         if mark is None:
+            self._lagging(scope)
             raise ScopeNotCoveredError(self._name)
         return mark
 

@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
 import anyio.to_thread
+import portalocker
 import structlog
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
@@ -128,7 +130,17 @@ async def _open_folder(path: str) -> AsyncQdrantClient:
 
 
 def _local(path: str) -> QdrantClient:
-    return QdrantClient(":memory:") if path == ":memory:" else QdrantClient(path=path, force_disable_check_same_thread=True)
+    if path == ":memory:":
+        return QdrantClient(":memory:")
+    lock = Path(path) / ".lock"
+    if lock.exists():  # the driver reads everything before it looks, and leaves the file open where it fails
+        with lock.open("r+") as file:
+            try:
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+            except portalocker.exceptions.LockException as error:
+                raise RuntimeError from error
+            portalocker.unlock(file)
+    return QdrantClient(path=path, force_disable_check_same_thread=True)
 
 
 class InThread:
