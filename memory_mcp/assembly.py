@@ -65,6 +65,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         resident = ResidentIndex(store, anyio.CapacityLimiter(_SEARCH_THREADS), budget_bytes=settings.resident.max_megabytes << 20)
         texts = ResidentTexts(store, budget_bytes=settings.resident.max_text_megabytes << 20)
         cache = ProcessCache(settings.cache.max_entries)
+        redis = await _open_redis(settings.redis, stack)
         vectors = await open_vector_tiers(settings, store, lambda: embedder.state.epoch, {"resident": resident}, stack)
         nearest = VectorStack(vectors.tiers, store)
         indexer = Indexer(store, embedder)
@@ -91,7 +92,6 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         tiers = {"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures, **vectors.figures}
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        redis = await _open_redis(settings.redis, stack)
         if redis is not None:
             tasks.start_soon(redis.run)
             tiers["redis"] = redis.figures

@@ -494,3 +494,16 @@ async def test_ids_are_kept_bit_by_bit(open_store: OpenStore) -> None:
             await add(store, f"text {n}", id=memory_id)
 
         assert [memory.id for memory in await store.get_many([HOME], ids[::-1])] == ids[::-1]
+
+
+async def test_no_two_stores_meet_in_a_revision(open_store: OpenStore) -> None:
+    """What is cached elsewhere under one store's revision is never taken for another's, nor for that of its older copy."""
+    seen: dict[str, list[int]] = {}
+    for name in ("one", "other"):
+        async with open_store(name) as store:
+            for number in range(20):
+                await add(store, f"fact {number}")
+                seen.setdefault(name, []).append(await revision(store))
+
+    assert all(revisions == sorted(set(revisions)) for revisions in seen.values())
+    assert not set(seen["one"]) & set(seen["other"])

@@ -97,7 +97,7 @@ class TestVectorChanges:
         """An older copy of the store was put in place: what the index holds says nothing about it."""
         async with open_store() as store:
             one = await add(store, "one")
-            delta = await store.vector_changes(HOME, 1_000, EPOCH)
+            delta = await store.vector_changes(HOME, 10**15, EPOCH)
 
         assert (delta.whole, list(delta.points.ids)) == (True, [one])
 

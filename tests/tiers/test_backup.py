@@ -83,6 +83,21 @@ async def test_a_backup_taken_beside_a_working_store_holds_all_that_was_acknowle
     assert await contents_of(tmp_path / "other") == ["Tea is kept in the second drawer."]
 
 
+async def test_a_restored_store_is_not_the_one_that_indexes_elsewhere_were_filled_from(tmp_path: Path) -> None:
+    """Its revisions go on from the backup's: what was derived from later ones could not be told apart."""
+    folder = await filled(tmp_path / "data", "one")
+    async with SqliteStore.open(folder) as store:
+        before = await store.identity()
+        backup(folder, tmp_path / "copy.db")
+    restore(folder, tmp_path / "copy.db", NOW)
+    async with SqliteStore.open(folder) as store:
+        after = await store.identity()
+
+    assert before
+    assert after not in ("", before)
+    assert await contents_of(folder) == ["one"]
+
+
 async def test_a_backup_replaces_nothing_unless_told_to(tmp_path: Path) -> None:
     folder = await filled(tmp_path / "data", "one")
     target = tmp_path / "copy.db"

@@ -60,3 +60,6 @@ class WriteBehind:
         except TierError as error:
             self.dropped += 1
             log.debug("redis_write_dropped", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, which is no reason to end what everybody works with
+            self.dropped += 1
+            log.error("redis_write_failed", error=type(error).__name__)

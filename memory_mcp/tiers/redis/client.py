@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
+import anyio
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluster, Sentinel, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode
@@ -17,6 +18,10 @@ from memory_mcp.tiers.redis.settings import RedisSettings
 TIER = "redis"
 
 T = TypeVar("T")
+
+_REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.AuthenticationWrongNumberOfArgsError)
+_PASSING = {"OOM", "MISCONF", "NOREPLICAS", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "UNBLOCKED"}
+"""How errors begin that a server gives for a while."""
 
 _CALL_TIMEOUTS = 5
 """A call may take so many time limits: for a connection from the pool, to connect, to log in, to be answered, and one to spare."""
@@ -101,8 +106,9 @@ class RedisClient:
     async def _end(self) -> None:
         for task in list(self._calls):
             task.cancel()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=1)
+        with anyio.CancelScope(shield=True):
+            if self._calls:
+                await asyncio.wait(self._calls, timeout=1)
 
 
 class WrongTypeError(TierError):
@@ -114,27 +120,30 @@ def redis_errors(operation: str) -> Iterator[None]:
     """Driver errors stop here; their words, which may quote keys and addresses, are not repeated."""
     try:
         yield
-    except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.AuthenticationWrongNumberOfArgsError) as error:
-        raise TierUnavailableError(TIER, "Redis refuses the user or the password.") from error
-    except exceptions.NoPermissionError as error:
-        raise TierError(TIER, f"Redis does not allow its user to {operation}.") from error
-    except exceptions.OutOfMemoryError as error:
-        raise TierUnavailableError(TIER, "Redis is full and takes nothing more.") from error
-    except exceptions.ReadOnlyError as error:
-        raise TierUnavailableError(TIER, "This Redis is a replica and takes nothing.") from error
-    except (exceptions.ClusterError, exceptions.TryAgainError) as error:
-        raise TierUnavailableError(TIER, "The Redis cluster is not whole at the moment.") from error
-    except exceptions.ResponseError as error:
-        if str(error).startswith("WRONGTYPE"):
-            raise WrongTypeError(TIER, "Something foreign lies under a key in Redis.") from error
-        if str(error).startswith(("OOM", "MISCONF", "NOREPLICAS", "LOADING", "MASTERDOWN")):
-            raise TierUnavailableError(TIER, "Redis takes nothing at the moment.") from error
-        raise TierError(TIER, f"Redis refused to {operation}.") from error
-    except (exceptions.TimeoutError, TimeoutError) as error:
-        raise TierUnavailableError(TIER, "Redis was too slow to answer.") from error
-    except Exception as error:
-        # the driver's parser dies of what is not Redis in many ways; the connection is closed by then
-        raise TierUnavailableError(TIER, "Redis does not answer, or is no Redis.") from error
+    except Exception as error:  # the driver's parser dies of what is not Redis in many ways
+        raise _meaning(error, operation) from error
+
+
+def _meaning(error: Exception, operation: str) -> TierError:
+    """What an error of the driver means for whoever asked."""
+    for one in (error.__cause__, error):  # one met while connecting is the cause of a plain `ConnectionError`
+        if isinstance(one, _REFUSED):
+            return TierUnavailableError(TIER, "Redis refuses the user or the password.")
+        if isinstance(one, (exceptions.TimeoutError, TimeoutError)):
+            return TierUnavailableError(TIER, "Redis was too slow to answer.")
+    if isinstance(error, exceptions.NoPermissionError):
+        return TierError(TIER, f"Redis does not allow its user to {operation}.")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return TierUnavailableError(TIER, "Redis is full and takes nothing more.")
+    if isinstance(error, exceptions.ReadOnlyError):
+        return TierUnavailableError(TIER, "This Redis is a replica and takes nothing.")
+    if isinstance(error, exceptions.ResponseError) and not isinstance(error, (exceptions.ClusterError, exceptions.AskError)):
+        word = str(error).partition(" ")[0]
+        if word == "WRONGTYPE":
+            return WrongTypeError(TIER, "Something foreign lies under a key in Redis.")
+        if word not in _PASSING:
+            return TierError(TIER, f"Redis refused to {operation}.")
+    return TierUnavailableError(TIER, "Redis does not answer, or is no Redis.")
 
 
 def _connect(settings: RedisSettings, stack: AsyncExitStack) -> "Redis | RedisCluster":
@@ -179,6 +188,6 @@ def _connect(settings: RedisSettings, stack: AsyncExitStack) -> "Redis | RedisCl
 
 
 async def _close(redis: Any) -> None:
-    with suppress(Exception):  # a connection that is broken cannot be closed in order, and need not be
+    with anyio.CancelScope(shield=True), suppress(Exception):  # a broken connection cannot be closed in order, and need not be
         async with asyncio.timeout(1):
             await redis.aclose()
