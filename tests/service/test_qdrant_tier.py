@@ -30,7 +30,12 @@ HANDBOOK = "\n\n".join(
         "telescope": "The observatory's dome motor sticks in frost, so warm the gear for ten minutes before opening the shutter. ",
     }.items()
 )
-QUESTIONS = ["Which colour has room 3?", "When do the fruit trees bloom?", "What to do when the dome will not open?", "Which editor is used?"]
+QUESTIONS = [
+    "Which colour has room 3?",
+    "When do the fruit trees bloom?",
+    "What to do when the dome will not open?",
+    "Which editor is used?",
+]
 
 
 def with_qdrant(data_dir: Path, qdrant: QdrantSettings = IN_MEMORY, *vectors: str) -> Settings:
