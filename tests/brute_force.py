@@ -148,6 +148,9 @@ class Records:
         self._revisions[scope] = revision
         self._changes[scope, epoch] = {memory_id: (revision, passages) for memory_id, passages in by_memory(points).items()}
 
+    async def identity(self) -> str:
+        return "records"
+
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         return tuple(self._revisions.get(scope, 0) for scope in scopes)
 

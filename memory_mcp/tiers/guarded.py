@@ -44,18 +44,18 @@ class GuardedIndex(Generic[AnyIndex]):
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
         """See `contracts.VectorIndex`."""
-        await self._writes.run(lambda: self._ours(self._index.upsert(scope, points, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.upsert(scope, points, epoch)))
 
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """See `contracts.VectorIndex`."""
-        await self._writes.run(lambda: self._ours(self._index.delete(scope, ids, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.delete(scope, ids, epoch)))
 
     async def _read(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._reads.run(lambda: self._ours(call()))
+        return await self._reads.run(lambda: self._ours(call))
 
-    async def _ours(self, answer: Awaitable[T]) -> T:
+    async def _ours(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await answer
+            return await call()
         except (MemoryMcpError, TimeoutError):
             raise
         except Exception as error:  # of a tier that others wrote; it must not take an answer down with it
@@ -88,4 +88,4 @@ class GuardedCarriedIndex(GuardedIndex[CarriedIndex]):
 
     async def apply(self, scope: Scope, delta: Delta, epoch: str) -> None:
         """See `contracts.CarriedIndex`."""
-        await self._writes.run(lambda: self._ours(self._index.apply(scope, delta, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.apply(scope, delta, epoch)))

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from importlib.metadata import entry_points
 from uuid import UUID
 
 import anyio
+import foreign_tiers
 import numpy as np
 import pytest
 from brute_force import BruteForce, Point, Records, as_points, as_rows, closest, moment, passes, unit_rows
@@ -60,9 +62,18 @@ def open_in_qdrant(settings: QdrantSettings) -> OpenIndex:
     return open_index
 
 
+@asynccontextmanager
+async def open_of_another_package() -> AsyncIterator[VectorIndex]:
+    with foreign_tiers.installed() as folder:
+        (entry,) = entry_points(group="memory_mcp.tiers", name=foreign_tiers.NAME)
+        async with entry.load()({"folder": str(folder / "vectors")}, Records()) as index:
+            yield index
+
+
 OPENERS: dict[str, OpenIndex] = {
     "brute_force": open_brute_force,
     "resident": open_resident,
+    "another_package": open_of_another_package,
     "qdrant_folder": open_in_qdrant(IN_MEMORY),
     "qdrant_grpc": open_in_qdrant(on_server()),
     "qdrant_http": open_in_qdrant(on_server(prefer_grpc=False)),
