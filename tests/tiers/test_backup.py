@@ -48,7 +48,8 @@ def damaged(path: Path) -> None:
 def another_process_with(folder: Path, *contents: str) -> Iterator[None]:
     """Have the store open in a process that stores some texts and is killed in the end, so that its WAL stays."""
     command = [sys.executable, __file__, str(folder), *contents]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         assert process.stdout.readline() == "open\n"
