@@ -201,7 +201,7 @@ class MemoryService:
         scopes = list(revisions)
         epoch = self.sources.embedder.state.epoch
         key = _cache_key(query, scopes, where, self.tuning.candidates)
-        stamp = f"{list(revisions.values())} {epoch}"
+        stamp = f"{list(revisions.values())} {epoch} {__version__}"
         candidates = await self.cache.lookup(key, stamp)
         if candidates is None:
             with self.stages.measure("gather"):

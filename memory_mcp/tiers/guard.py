@@ -18,6 +18,7 @@ BreakerState = Literal["closed", "open", "half-open"]
 """Calls pass; none does; one at a time may, to see whether the tier is back."""
 
 FAILURES = 3
+_SLICES, _LENIENCE = 4, 10
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
@@ -89,6 +90,39 @@ class Breaker:
             self._turn += 1
 
 
+class _Watch:
+    """Lets a wait expire when the event loop has had so much time for it.
+
+    What the loop spent on other work, unable to look for the answer, is no slowness of the tier; without this a busy
+    moment would be taken for a dead tier. The time is counted in slices; one whose end the loop came to late counts for less.
+
+    Args:
+        limit: In seconds; on the clock it may be ten times as much.
+    """
+
+    def __init__(self, scope: asyncio.Timeout, limit: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scope, self._slice, self._left = scope, limit / _SLICES, limit
+        self._last = self._loop.time() + _LENIENCE * limit
+        self._wait()
+
+    def end(self) -> None:
+        """It came in time, or failed in time."""
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._began = self._loop.time()
+        self._timer = self._loop.call_at(self._began + self._slice, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self._left -= self._slice * min(1.0, self._slice / (now - self._began))
+        if self._left > _SLICES * 1e-9 and now < self._last:
+            self._wait()
+        else:
+            self._scope.reschedule(now)
+
+
 class Guard:
     """Makes the calls to one tier, and knows how it is doing. Wraps any seam: `await guard.run(lambda: tier.search(...))`.
 
@@ -141,8 +175,13 @@ class Guard:
         started = self._clock()
         try:
             # not a scope of anyio: that would go on cancelling while the driver puts its connection in order
-            async with asyncio.timeout(limit):
-                result = await work()
+            async with asyncio.timeout(None) as scope:
+                watch = _Watch(scope, limit) if limit is not None else None
+                try:
+                    result = await work()
+                finally:
+                    if watch is not None:
+                        watch.end()
         except ScopeNotCoveredError:
             self._answered(ticket, started)
             raise

@@ -19,7 +19,7 @@ from typing import Any
 
 from memory_mcp import __version__
 from memory_mcp.log import configure_log
-from tests.benchmarks import bench_embedding, bench_latency, bench_quality, bench_start, bench_text, bench_vectors
+from tests.benchmarks import bench_cache, bench_embedding, bench_latency, bench_quality, bench_start, bench_text, bench_vectors
 from tests.benchmarks.figures import TARGET, Tables, as_text, say, transposed
 from tests.benchmarks.sets import EvalSet, paths, read_sets
 
@@ -36,6 +36,7 @@ PARTS: Mapping[str, Callable[[Sequence[EvalSet], Sequence[int]], Any]] = {
     "latency": lambda sets, sizes: bench_latency.run(sets, sizes or bench_latency.SIZES),
     "vectors": _vectors,
     "text": lambda sets, sizes: bench_text.run(sizes or bench_text.SIZES, sets),
+    "cache": lambda sets, _: bench_cache.run(sets),
     "embedding": lambda sets, _: bench_embedding.run(sets),
     "start": lambda sets, sizes: bench_start.run(sets, *sizes[:1]),
 }

@@ -14,6 +14,7 @@ from memory_mcp.remember.drafts import RememberRequest
 from tests.engines import configuration
 from tests.memories import CALLER, open_service, settings_for
 from tests.models import compiled_model_dir
+from tests.redis_servers import needs_redis, redis_server
 
 TEXTS = ["The ferry does not run in a north wind.", "The lighthouse keeper paints on Sundays."]
 
@@ -48,7 +49,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 
 async def filled(folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(0o700)
     (folder / "config.toml").write_text(configuration(), "utf-8")  # an engine takes its settings from nowhere else
     async with open_service(settings_for(folder)) as service:
         for text in TEXTS:
@@ -128,6 +129,26 @@ async def test_doctor_says_how_to_mend_what_is_open_to_others(tmp_path: Path) ->
     assert found["configuration"]["remedy"] == f"chmod 600 {data / 'config.toml'}"
     assert found["model"]["state"] == "wrong"
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@needs_redis
+def test_doctor_looks_at_redis_where_there_is_one(tmp_path: Path) -> None:
+    def seen(url: str, **more: str) -> dict[str, str]:
+        done = command("doctor", "--json", "--data-dir", str(tmp_path / "data"), home=tmp_path, MEMORY_MCP_REDIS__URL=url, **more)
+        assert "hunter2" not in done.stdout + done.stderr
+        return next(check for check in json.loads(done.stdout)["checks"] if check["name"] == "redis")
+
+    with redis_server() as server:
+        well = seen(server.url, MEMORY_MCP_REDIS__TIMEOUT_SECONDS="5")
+        with server.talk() as redis:
+            assert redis.keys() == []
+            redis.config_set("requirepass", "hunter2")
+        locked_out = seen(server.url, MEMORY_MCP_REDIS__TIMEOUT_SECONDS="5")
+    away = seen("redis://:hunter2@127.0.0.1:1")
+
+    assert (well["state"], well["found"].split()[0]) == ("ok", "Redis")
+    assert (locked_out["state"], locked_out["found"]) == ("wrong", "Redis refuses the user or the password.")
+    assert (away["state"], "[redis]" in away["remedy"]) == ("wrong", True)
 
 
 async def test_doctor_finds_a_log_that_was_changed_from_outside(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ async def test_without_vectors_words_answer_and_the_answer_says_so(tmp_path: Pat
 
     assert found == wanted
     assert "meaning" in degraded[0]
+    assert len(degraded) == 1
+
+
+async def test_where_an_answer_suffers_the_tiers_that_are_away_are_named(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        wanted = await stored(service)
+        service.sources = replace(service.sources, nearest=Away(), away=lambda: ["qdrant"])
+        found, degraded = await first_hit(service)
+
+    assert found == wanted
+    assert len(degraded) == 2
+    assert "qdrant is away" in degraded[1]
 
 
 async def test_a_probe_of_another_model_is_not_compared_with(tmp_path: Path) -> None:

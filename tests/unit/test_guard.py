@@ -1,6 +1,7 @@
 """The breaker by tables, and the guard around work that answers, fails, hangs and is given up."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import anyio
@@ -184,6 +185,45 @@ async def test_what_is_too_slow_is_unavailable() -> None:
     assert isinstance(caught.value.__cause__, TimeoutError)
     assert caught.value.tier == "tier"
     assert (guard.figures()["timeouts"], guard.figures()["errors"]) == (1, 1)
+
+
+async def test_what_the_loop_spends_elsewhere_is_not_the_tiers_fault() -> None:
+    guard = Guard("tier", call_seconds=0.05)
+
+    async def work() -> str:
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        return "fine"
+
+    async def stall() -> None:
+        for _ in range(15):
+            time.sleep(0.02)  # noqa: ASYNC251 - this is what must not happen, and does
+            await asyncio.sleep(0)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stall)
+        assert await guard.run(work) == "fine"
+
+    assert guard.figures()["timeouts"] == 0
+
+
+async def test_a_loop_that_never_has_time_waits_no_longer_than_ten_times_the_limit() -> None:
+    guard = Guard("tier", call_seconds=0.02)
+    stalling = True
+
+    async def stall() -> None:
+        while stalling:
+            time.sleep(0.03)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stall)
+        started = time.perf_counter()
+        with pytest.raises(TierUnavailableError):
+            await guard.run(never)
+        stalling = False
+
+    assert time.perf_counter() - started < 2
 
 
 async def test_a_single_call_may_have_a_limit_of_its_own() -> None:

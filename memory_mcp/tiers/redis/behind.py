@@ -14,6 +14,9 @@ log = structlog.get_logger(__name__)
 _WAITING = 256
 """More is not kept: a Redis that slow is not worth the memory."""
 
+_LATER_SECONDS = 0.02
+"""By then the answer, after which this is to be written, is on its way."""
+
 Write = Callable[[], Awaitable[None]]
 
 
@@ -47,6 +50,7 @@ class WriteBehind:
             self._idle.set()
             self._idle, self._arrived = anyio.Event(), anyio.Event()
             await self._arrived.wait()
+            await anyio.sleep(_LATER_SECONDS)
 
     async def drained(self) -> None:
         """Return when nothing is waiting; while `run` runs."""

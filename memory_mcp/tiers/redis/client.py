@@ -70,8 +70,12 @@ class RedisClient:
         await self._call("set", lambda: self._redis.set(key, value, ex=ttl_seconds))
 
     async def append(self, stream: str, entry: Mapping[str, str], length: int) -> None:
-        """Add an entry to a stream, of which about the last `length` are kept."""
-        await self._call("append", lambda: self._redis.xadd(stream, dict(entry), maxlen=length, approximate=True))
+        """Add an entry to a stream, of which about the last `length` are kept; what lies there and is no stream goes."""
+        try:
+            await self._call("append", lambda: self._redis.xadd(stream, dict(entry), maxlen=length, approximate=True))
+        except WrongTypeError:
+            await self.delete(stream)
+            await self._call("append", lambda: self._redis.xadd(stream, dict(entry), maxlen=length, approximate=True))
 
     async def delete(self, key: str) -> None:
         """Remove a key."""

@@ -21,7 +21,7 @@ class RedisSettings(BaseModel):
     ca_file: str = Field(default="", description="certificates to trust with TLS, in place of the system's")
     timeout_seconds: float = Field(default=0.2, gt=0, le=10, description="longest wait for a connection, and for an answer on it")
     lookup_seconds: float = Field(
-        default=0.02, gt=0, le=10, description="longest that a question waits for what Redis knows; then it is worked out anew"
+        default=0.05, gt=0, le=10, description="longest that a question waits for what Redis knows; then it is worked out anew"
     )
     max_connections: int = Field(default=16, ge=1, le=1_000, description="connections at most")
     ttl_seconds: int = Field(default=86_400, ge=1, le=31_536_000, description="how long candidates are kept")

@@ -71,4 +71,5 @@ class RedisTier:
         asked = self._questions.hits + self._questions.misses if self._questions else 0
         if self._questions and asked:
             reads["question_hit_rate"] = round(self._questions.hits / asked, 3)
-        return {**reads, "writes": writes["calls"] - writes["errors"], "writes_dropped": self.behind.dropped}
+        behind = {"writes": writes["calls"] - writes["errors"], "writes_dropped": self.behind.dropped}
+        return {"role": "candidates, questions, changes", **reads, **behind}
