@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from qdrant_wire import serving
 
 from memory_mcp.models import Delta, Points, Scope
 from memory_mcp.tiers.qdrant.connection import Connection
@@ -19,6 +20,8 @@ SERVER = os.environ.get("MEMORY_MCP_TEST_QDRANT_URL", "")
 on_a_server = pytest.mark.skipif(not SERVER, reason="set MEMORY_MCP_TEST_QDRANT_URL to a Qdrant server")
 
 IN_MEMORY = QdrantSettings(path=":memory:")
+ON_WIRE = QdrantSettings(url="http://127.0.0.1:9", timeout_seconds=10)
+"""Qdrant's own code again, behind gRPC; `opened` puts the port in."""
 
 
 def on_server(**fields: object) -> QdrantSettings:
@@ -39,7 +42,11 @@ async def hold(index: QdrantIndex, scope: Scope, epoch: str, dimension: int, rev
 @asynccontextmanager
 async def opened(settings: QdrantSettings, identity: str = "") -> AsyncIterator[tuple[QdrantIndex, Connection]]:
     """An index of a store that nobody else has; on a server nothing is left of it."""
-    async with open_qdrant(settings, Path("/nonexistent"), identity or uuid4().hex) as (index, connection):
+    async with AsyncExitStack() as stack:
+        if settings == ON_WIRE:
+            settings = settings.model_copy(update={"grpc_port": await stack.enter_async_context(serving())})
+        opening = open_qdrant(settings, Path("/nonexistent"), identity or uuid4().hex)
+        index, connection = await stack.enter_async_context(opening)
         yield index, connection
         if settings.url:
             client = await connection.client()

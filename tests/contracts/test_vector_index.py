@@ -11,7 +11,7 @@ import foreign_tiers
 import numpy as np
 import pytest
 from brute_force import BruteForce, Point, Records, as_points, as_rows, closest, moment, passes, unit_rows
-from qdrants import IN_MEMORY, hold, on_a_server, on_server, opened
+from qdrants import IN_MEMORY, ON_WIRE, hold, on_a_server, on_server, opened
 
 from memory_mcp.contracts import VectorIndex
 from memory_mcp.models import NEVER, Filter, Hit, Points, Scope
@@ -75,6 +75,7 @@ OPENERS: dict[str, OpenIndex] = {
     "resident": open_resident,
     "another_package": open_of_another_package,
     "qdrant_folder": open_in_qdrant(IN_MEMORY),
+    "qdrant_wire": open_in_qdrant(ON_WIRE),
     "qdrant_grpc": open_in_qdrant(on_server()),
     "qdrant_http": open_in_qdrant(on_server(prefer_grpc=False)),
 }

@@ -10,7 +10,7 @@ import pytest
 from brute_force import Point, as_points, closest, unit_rows
 from pydantic import ValidationError
 from qdrant_client import models
-from qdrants import IN_MEMORY, SERVER, hold, on_a_server, on_server, opened
+from qdrants import IN_MEMORY, ON_WIRE, SERVER, hold, on_a_server, on_server, opened
 
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
 from memory_mcp.models import NEVER, Delta, Filter, Scope
@@ -23,7 +23,11 @@ from memory_mcp.tiers.qdrant.settings import QdrantSettings
 SCOPE, OTHER = Scope("local", "a"), Scope("stranger", "a")
 EPOCH, DIMENSION = "model@1/8", 8
 ANYTHING = Filter()
-SETTINGS = [pytest.param(IN_MEMORY, id="folder"), pytest.param(on_server(), id="server", marks=on_a_server)]
+SETTINGS = [
+    pytest.param(IN_MEMORY, id="folder"),
+    pytest.param(ON_WIRE, id="wire"),
+    pytest.param(on_server(), id="server", marks=on_a_server),
+]
 everywhere = pytest.mark.parametrize("settings", SETTINGS)
 
 
@@ -224,6 +228,21 @@ async def test_a_collection_that_will_not_do_is_left_alone_until_it_is_made_anew
         assert (await found(index), await index.covers(SCOPE, EPOCH)) == ({1}, 5)
 
 
+@pytest.mark.parametrize("settings", SETTINGS[1:])
+async def test_an_index_that_was_lost_makes_the_collection_unusable(settings: QdrantSettings, rng: np.random.Generator) -> None:
+    async with opened(settings) as (index, connection):
+        await index.apply(SCOPE, delta(points(rng, [1]), 1), EPOCH)
+        known = await index.find(EPOCH)
+        assert known
+        await (await connection.client()).delete_payload_index(known.name, "kind", wait=True)
+        fresh = QdrantIndex(connection, settings, index._identity)
+        seen = await fresh.find(EPOCH)
+
+        assert seen
+        assert seen.faults == ("the index of kind is missing",)
+        assert await fresh.covers(SCOPE, EPOCH) is None
+
+
 class Cut:
     """A client whose connection is cut at one of its calls, before or after the server carried it out."""
 
@@ -372,19 +391,6 @@ class TestOnAServer:
         best = np.argsort(-truth, axis=1)[:, :k]
         hits = sum(len({hit.id.int for hit in found} & set(row)) for found, row in zip(answers, best.tolist(), strict=True))
         assert hits / best.size >= 0.98
-
-    async def test_an_index_that_was_lost_makes_the_collection_unusable(self, rng: np.random.Generator) -> None:
-        async with opened(on_server()) as (index, connection):
-            await index.apply(SCOPE, delta(points(rng, [1]), 1), EPOCH)
-            known = await index.find(EPOCH)
-            assert known
-            await (await connection.client()).delete_payload_index(known.name, "kind", wait=True)
-            fresh = QdrantIndex(connection, on_server(), index._identity)
-            seen = await fresh.find(EPOCH)
-
-            assert seen
-            assert seen.faults == ("the index of kind is missing",)
-            assert await fresh.covers(SCOPE, EPOCH) is None
 
     async def test_http_serves_where_grpc_does_not(self) -> None:
         settings = QdrantSettings(url=SERVER, grpc_port=9, prefix="memory-mcp-test")
