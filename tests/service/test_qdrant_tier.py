@@ -2,14 +2,15 @@
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 import anyio
 import pytest
-from qdrants import IN_MEMORY, on_a_server, on_server
+from qdrant_wire import serving
+from qdrants import IN_MEMORY, ON_WIRE, on_a_server, on_server
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.config import Settings, StackSettings
@@ -238,6 +239,28 @@ async def test_a_tier_that_is_away_is_named_passed_over_and_caught_up(
     assert found >= {*during, *before[1:]}
     assert before[0] not in found
     assert (named, health) == (["qdrant"], "away")
+
+
+async def test_a_server_that_dies_and_comes_back_empty_is_missed_by_nobody(tmp_path: Path, indexes: list[QdrantIndex]) -> None:
+    scope = Scope("local", "project")
+    async with AsyncExitStack() as first:
+        port = await first.enter_async_context(serving())
+        settings = ON_WIRE.model_copy(update={"grpc_port": port, "timeout_seconds": 1.0})
+        async with open_service(with_qdrant(tmp_path, settings)) as service:
+            ids = [await remember(service, f"Barrel {number} holds tar for the hull") for number in range(4)]
+            await answered_by_the_first(service)
+            await first.aclose()
+            ids.append(await remember(service, "Barrel 4 holds tar for the deck"))
+            found = set(await recall(service, "What holds the tar?", limit=10))
+            errors, epoch = tier(service)["errors"], service.sources.embedder.state.epoch
+            async with serving(port):
+                await answered_by_the_first(service)
+                held = await indexes[0].held(scope, epoch or "")
+                also = set(await recall(service, "Which barrels are there?", limit=10))
+
+            assert errors > 0
+            assert found == also == set(ids)
+            assert set(held) == await in_store(service, scope) == {UUID(memory_id) for memory_id in ids}
 
 
 async def test_a_second_process_on_the_folder_works_without_the_tier_and_says_so(tmp_path: Path) -> None:

@@ -21,6 +21,13 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
 """Longest wait for gRPC to answer for the first time, before HTTP is tried."""
 
+_CHANNEL = {
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 5_000,  # its own choice is two minutes, in which a server that is back is not seen
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 5_000,  # a connection that died without a word is given up
+}
+
 
 class Connection:
     """Makes the client when it is first needed, so that opening waits for nobody; tried again until it succeeds.
@@ -99,6 +106,7 @@ class Connection:
                 api_key=settings.api_key.get_secret_value() or None,
                 prefer_grpc=grpc,
                 grpc_port=settings.grpc_port,
+                grpc_options=_CHANNEL,
                 timeout=int(settings.write_timeout_seconds) + 1,  # what waits less long says so itself
                 check_compatibility=False,  # it would ask by HTTP, and hold up the event loop
             )
