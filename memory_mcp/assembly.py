@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
 
 if TYPE_CHECKING:
     from memory_mcp.tiers.redis.tier import RedisTier
@@ -38,6 +39,11 @@ _MODEL_SECONDS = 3.0
 """A compiled model loads in less, even on a busy machine, so that the first question is answered by meaning, too."""
 _FLUSH_SECONDS = 5.0
 _SEARCH_THREADS = 4
+
+
+def open_records(settings: Settings) -> AbstractAsyncContextManager[SqliteStore]:
+    """The record store; see `SqliteStore.open`."""
+    return SqliteStore.open(settings.data_dir, derived_tiers=carried_tiers(settings))
 
 
 @asynccontextmanager
@@ -52,7 +58,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
     async with AsyncExitStack() as stack:
         # the model wants the cores: several threads for one small matrix product take twice the time of all together
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        store = await stack.enter_async_context(SqliteStore.open(settings.data_dir))
+        store = await stack.enter_async_context(open_records(settings))
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
         embedder.start()
@@ -60,7 +66,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         texts = ResidentTexts(store, budget_bytes=settings.resident.max_text_megabytes << 20)
         cache = ProcessCache(settings.cache.max_entries)
         redis = await _open_redis(settings.redis, stack)
-        nearest = VectorStack({"resident": resident}, store)
+        vectors = await open_vector_tiers(settings, store, lambda: embedder.state.epoch, {"resident": resident}, stack)
+        nearest = VectorStack(vectors.tiers, store)
         indexer = Indexer(store, embedder)
         scale = Scale(embedder)
         reinforcer = Reinforcer(store, utc_now)
@@ -73,7 +80,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
 
         def resident_figures() -> Mapping[str, Any]:
-            return {"role": "vectors", **nearest.figures("resident"), "answered_by": dict(nearest.answered), **resident.figures()}
+            asked = nearest.figures("resident") if "resident" in vectors.tiers else {"health": "off"}
+            return {"role": "vectors", **asked, "answered_by": dict(nearest.answered), **resident.figures()}
 
         def text_figures() -> Mapping[str, Any]:
             return {"role": "words", "health": "ok", **texts.figures()}
@@ -82,19 +90,21 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             calls = cache.hits + cache.misses
             return {"role": "candidates", "health": "ok", "calls": calls, "hit_rate": round(cache.hits / calls, 3) if calls else 0.0}
 
-        tiers = {"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures}
+        tiers = {"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures, **vectors.figures}
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if redis is not None:
             tasks.start_soon(redis.run)
             tiers["redis"] = redis.figures
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
+        for carrier in vectors.carriers:
+            tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
         if store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)
-        for wake in (indexer.wake, scale.wake):
+        for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
             await embedder.wait_ready(_MODEL_SECONDS)

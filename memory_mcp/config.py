@@ -9,13 +9,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
+from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
 
 DEFAULT_DATA_DIR = Path("~/.memory-mcp")
@@ -26,6 +27,37 @@ class Section(BaseModel):
     """A misspelt key is an error, not a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+TIER_ENTRY_POINTS = "memory_mcp.tiers"
+"""The group of entry points under which packages offer tiers of their own."""
+OWN_TIERS = ("resident", "qdrant")
+
+
+class StackSettings(Section):
+    """Who is asked for the memories closest in meaning."""
+
+    vectors: list[str] = Field(
+        default=[*OWN_TIERS], description="vector tiers, the first that holds a namespace whole is asked; those not set up are passed over"
+    )
+
+    @field_validator("vectors")
+    @classmethod
+    def _each_known_once(cls, names: list[str]) -> list[str]:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} is named twice")
+        others = [name for name in names if name not in OWN_TIERS]
+        if others and (unknown := sorted(set(others) - _installed_tiers())):
+            known = ", ".join([*OWN_TIERS, *sorted(_installed_tiers())])
+            raise ValueError(f"there is no tier {', '.join(unknown)}: known are {known}; install the package that brings another")
+        return names
+
+
+def _installed_tiers() -> set[str]:
+    """Tiers that packages offer."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - nobody waits for it but who has such tiers
+
+    return {entry.name for entry in entry_points(group=TIER_ENTRY_POINTS)}
 
 
 class ResidentSettings(Section):
@@ -96,14 +128,27 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=DEFAULT_DATA_DIR, description="where everything is kept; not read from config.toml, which lies in it")
     namespace: str = Field(default="", description="the project to work in; empty: found from where the client works")
+    tiers: dict[str, dict[str, Any]] | None = Field(
+        default=None, description="what tiers of other packages are told, a table each: [tiers.NAME]; unset: nothing"
+    )
     embedding: EmbeddingSettings = EmbeddingSettings()
+    stack: StackSettings = StackSettings()
     resident: ResidentSettings = ResidentSettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
+    qdrant: QdrantSettings = QdrantSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _tables_of_tiers_that_are_asked(self) -> Self:
+        if unused := sorted(set(self.tiers or {}) - set(self.stack.vectors)):
+            raise ValueError(f"tiers.{unused[0]} is set, but stack.vectors does not name {unused[0]}")
+        if own := sorted(set(self.tiers or {}) & set(OWN_TIERS)):
+            raise ValueError(f"tiers.{own[0]} is for tiers of other packages: use [{own[0]}]")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -140,8 +140,14 @@ class Comparison:
 class VectorSource(Protocol):
     """Where vectors are durable, and derived indexes fill themselves from."""
 
-    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
-        """What an index that holds the scope as of revision `since` has to change; 0: everything."""
+    async def vector_changes(self, scope: Scope, since: int, epoch: str, *, limit: int | None = None) -> Delta:
+        """What an index that holds the scope as of revision `since` has to change; 0: everything.
+
+        Args:
+            limit: About how many changed memories to tell of, at least 1: those that changed first, and with the last
+                of them every other one of the same revision. `Delta.revision` is then that revision, and an index that
+                has carried the delta out may ask on from there. None, or enough: all, and the scope's present revision.
+        """
 
     async def changed(self, scope: Scope, since: int) -> Changed:
         """Likewise what an index of texts has to change."""
@@ -163,6 +169,19 @@ class VectorSource(Protocol):
         """The present text of each noted memory; None where it is no longer live."""
 
 
+class Origin(Protocol):
+    """What a derived tier that outlives the process has to know about the record store that it was filled from."""
+
+    async def identity(self) -> str:
+        """Names this store, and its one course of revisions: another name in another store, and after a restore."""
+
+    async def active_epoch(self) -> str | None:
+        """The epoch that new vectors are made in; None before the first."""
+
+    async def tenants(self) -> list[str]:
+        """Every tenant that ever wrote."""
+
+
 class Outbox(Protocol):
     """What is still to be carried to a derived tier, claimed under a lease."""
 
@@ -174,6 +193,9 @@ class Outbox(Protocol):
 
     async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
         """The notes failed: give them back, due after the delay, with one more attempt counted."""
+
+    async def keep_tiers(self, tiers: Collection[str]) -> None:
+        """Drop the notes of all tiers but these and "embed": nobody will carry them."""
 
 
 class OperationLog(Protocol):
@@ -217,6 +239,41 @@ class VectorIndex(Protocol):
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """The similarity of (q, d) vectors to memories, and to a sample of all; raises as `search`."""
+
+
+class CarriedIndex(VectorIndex, Protocol):
+    """A `VectorIndex` that outlives the process and is brought level from outside, scope by scope.
+
+    It searches what it holds; whether that is enough, whoever asks decides by `covers`.
+    """
+
+    async def covers(self, scope: Scope, epoch: str) -> int | None:
+        """The revision of the last delta that was carried out in full; None where none was, or it cannot be told."""
+
+    async def apply(self, scope: Scope, delta: Delta, epoch: str) -> None:
+        """Carry out what changed, and only when that is durable move what `covers` tells to `delta.revision`.
+
+        A whole delta takes the place of everything held of the scope. What was held of a memory as of a later revision
+        is kept. Repeating is harmless; of a call that failed any part may be done.
+        """
+
+    async def search(
+        self,
+        scope: Scope,
+        vectors: Matrix,
+        where: Filter,
+        *,
+        limit: int,
+        epoch: str,
+        at: int | None = None,
+        without: Collection[UUID] = (),
+    ) -> list[list[Hit]]:
+        """See `VectorIndex.search`; `without` these memories."""
+
+    async def compare(
+        self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None, *, without: Collection[UUID] = ()
+    ) -> Comparison:
+        """See `VectorIndex.compare`; memories in `without` are no part of the sample either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 It is the oracle of the contract tests, and an implementation that they run over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -148,13 +148,87 @@ class Records:
         self._revisions[scope] = revision
         self._changes[scope, epoch] = {memory_id: (revision, passages) for memory_id, passages in by_memory(points).items()}
 
+    async def identity(self) -> str:
+        return "records"
+
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         return tuple(self._revisions.get(scope, 0) for scope in scopes)
 
-    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
+    async def vector_changes(self, scope: Scope, since: int, epoch: str, *, limit: int | None = None) -> Delta:
         self.asked.append((scope, since))
         changes = self._changes.get((scope, epoch), {})
-        newer = {memory_id: passages for memory_id, (revision, passages) in changes.items() if revision > since}
-        present = as_points([passage for passages in newer.values() for passage in passages], self.dimension)
-        removed = [memory_id for memory_id, passages in newer.items() if not passages] if since else []
-        return Delta(present, removed, self._revisions.get(scope, 0), whole=since == 0)
+        upto, present = self._revisions.get(scope, 0), since if since <= self._revisions.get(scope, 0) else 0
+        revisions = sorted(revision for revision, _ in changes.values() if revision > present)
+        if limit is not None and limit <= len(revisions):
+            upto = revisions[limit - 1]
+        newer = {memory_id: passages for memory_id, (revision, passages) in changes.items() if present < revision <= upto}
+        points = as_points([passage for passages in newer.values() for passage in passages], self.dimension)
+        removed = [memory_id for memory_id, passages in newer.items() if not passages] if present else []
+        return Delta(points, removed, upto, whole=present == 0)
+
+    def present(self, scope: Scope, epoch: str) -> list[Point]:
+        """Every passage that is there now."""
+        return [passage for _, passages in self._changes.get((scope, epoch), {}).values() for passage in passages]
+
+
+class Exact:
+    """The search of a record store that needs no index."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        return await (await self._now(scope, epoch)).search(scope, vectors, where, limit=limit, epoch=epoch)
+
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+        return await (await self._now(scope, epoch)).compare(scope, vectors, ids, epoch)
+
+    async def _now(self, scope: Scope, epoch: str) -> BruteForce:
+        index = BruteForce()
+        await index.upsert(scope, as_points(self._records.present(scope, epoch), self._records.dimension), epoch)
+        return index
+
+
+class Carried(BruteForce):
+    """A `CarriedIndex`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._marks: dict[tuple[Scope, str], int] = {}
+
+    def lose(self) -> None:
+        """Everything, all at once."""
+        self._points.clear()
+        self._marks.clear()
+
+    async def covers(self, scope: Scope, epoch: str) -> int | None:
+        return self._marks.get((scope, epoch))
+
+    async def apply(self, scope: Scope, delta: Delta, epoch: str) -> None:
+        if delta.whole:
+            self._points.pop((scope, epoch), None)
+        await self.upsert(scope, delta.points, epoch)
+        await self.delete(scope, delta.removed, epoch)
+        self._marks[scope, epoch] = delta.revision
+
+    async def search(
+        self,
+        scope: Scope,
+        vectors: Matrix,
+        where: Filter,
+        *,
+        limit: int,
+        epoch: str,
+        at: int | None = None,
+        without: Collection[UUID] = (),
+    ) -> list[list[Hit]]:
+        answers = await super().search(scope, vectors, where, limit=limit + len(without), epoch=epoch)
+        return [[hit for hit in hits if hit.id not in without][:limit] for hits in answers]
+
+    async def compare(
+        self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None, *, without: Collection[UUID] = ()
+    ) -> Comparison:
+        left = BruteForce()
+        kept = [point for rows in self._points.get((scope, epoch), {}).values() for point in rows if point.id not in without]
+        await left.upsert(scope, as_points(kept, vectors.shape[1]), epoch)
+        return await left.compare(scope, vectors, ids, epoch)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import numpy as np
 
-from memory_mcp.contracts import OperationLog, Outbox, RecordStore, TextIndex, VectorSource
+from memory_mcp.contracts import OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.store import SqliteStore
 
@@ -28,7 +28,7 @@ INDEX = "index"
 """A derived tier that every store under contract keeps notes for."""
 
 
-class Store(RecordStore, TextIndex, VectorSource, Outbox, OperationLog, Protocol):
+class Store(RecordStore, TextIndex, VectorSource, Origin, Outbox, OperationLog, Protocol):
     """Everything that a record store is."""
 
 

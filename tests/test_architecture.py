@@ -18,10 +18,11 @@ FLOORS = [
     {"memory_mcp.cli"},
     {"memory_mcp.engine"},
     {"memory_mcp.assembly"},
+    {"memory_mcp.vector_tiers"},
     {"memory_mcp.server"},
     {"memory_mcp.service"},
     {"memory_mcp.answers"},
-    {"memory_mcp.remember", "memory_mcp.recall"},
+    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.upkeep"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
@@ -37,9 +38,11 @@ BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "terms", "tim
 
 MAY_SEE_BACKENDS = {
     "memory_mcp.assembly": ("memory_mcp.tiers.", "memory_mcp.embedding."),
-    "memory_mcp.config": ("memory_mcp.embedding.settings", "memory_mcp.tiers.redis.settings"),
+    "memory_mcp.config": ("memory_mcp.embedding.settings", "memory_mcp.tiers.redis.settings", "memory_mcp.tiers.qdrant.settings"),
+    "memory_mcp.vector_tiers": ("memory_mcp.tiers.",),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening", "memory_mcp.tiers.redis.client"),
+    "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.install.purge": ("memory_mcp.tiers.sqlite",),
 }
 
@@ -47,6 +50,8 @@ DRIVERS = {
     "apsw": "memory_mcp.tiers.sqlite",
     "redis": "memory_mcp.tiers.redis",
     "qdrant_client": "memory_mcp.tiers.qdrant",
+    "grpc": "memory_mcp.tiers.qdrant",
+    "portalocker": "memory_mcp.tiers.qdrant",
     "psycopg": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
     "Stemmer": "memory_mcp.terms",
@@ -61,7 +66,19 @@ DRIVERS = {
 EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw"), ("memory_mcp.cli.hook", "mcp")}
 """Two tell the version of SQLite; the hook is a client."""
 
-HEAVY = ["numpy", "torch", "sentence_transformers", "onnxruntime", "qdrant_client", "redis", "psycopg", "typer", "apsw", "rich.console"]
+HEAVY = [
+    "numpy",
+    "torch",
+    "sentence_transformers",
+    "onnxruntime",
+    "qdrant_client",
+    "grpc",
+    "redis",
+    "psycopg",
+    "typer",
+    "apsw",
+    "rich.console",
+]
 MAX_LINES = 450
 
 

@@ -19,6 +19,7 @@ from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.cli.memories import forget, recall, remember
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
+from memory_mcp.cli.reindex import reindex
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
@@ -49,7 +50,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, install, uninstall):
+for command in (remember, recall, forget, install, uninstall, reindex):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)

@@ -4,8 +4,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
@@ -14,11 +14,15 @@ from typing import Literal
 import anyio
 import apsw
 
+from memory_mcp.assembly import open_records
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
+from memory_mcp.upkeep.carrier import every_scope
+from memory_mcp.upkeep.comparison import Compared, compare_scope
+from memory_mcp.vector_tiers import open_qdrant_index
 
 State = Literal["ok", "note", "wrong"]
 
@@ -26,6 +30,7 @@ _LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
 _MODEL_SECONDS = 300.0
 _OTHERS = 0o077
 
+_REINDEX = "Fill it anew: memory-mcp reindex"
 _RESTORE = "Restore a backup: memory-mcp restore FILE. The files that are there now are kept aside."
 
 
@@ -64,6 +69,8 @@ class Doctor:
         checks += await anyio.to_thread.run_sync(self._store)
         if self._settings.redis.configured:
             checks.append(await self._redis())
+        if self._settings.qdrant.on:
+            checks.append(await self._qdrant())
         return [*checks, await self._model()]
 
     def _configuration(self) -> Check:
@@ -172,6 +179,25 @@ class Doctor:
             return Check("redis", "wrong", "What is written to Redis cannot be read", "Give it memory: it evicts at once.")
         return Check("redis", "ok", f"Redis {version}: written and read in {took:.1f} ms".replace("  ", " "))
 
+    async def _qdrant(self) -> Check:
+        if not (self._folder / database.FILE_NAME).exists():
+            return Check("qdrant", "note", "nothing is stored yet that it could hold")
+        self._say("Comparing Qdrant with the store ...")
+        try:
+            async with AsyncExitStack() as stack:
+                store = await stack.enter_async_context(open_records(self._settings))
+                index, connection = await open_qdrant_index(self._settings, store, stack)
+                epoch = await store.active_epoch()
+                if epoch is None:
+                    return Check("qdrant", "note", "nothing is embedded yet that it could hold")
+                known = await index.find(epoch)
+                if known is not None and known.faults:
+                    return Check("qdrant", "wrong", f"Its collection cannot be used: {'; '.join(known.faults)}", _REINDEX)
+                compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
+                return _level(compared, connection.transport)
+        except MemoryMcpError as error:
+            return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
+
     async def _model(self) -> Check:
         settings = self._settings.embedding
         if settings.provider == "local":
@@ -231,6 +257,17 @@ def _backlog(connection: apsw.Connection) -> Check:
     return Check(
         "backlog", "note", f"{waiting:,} memories are found by their words only", "A running server with a working model catches up."
     )
+
+
+def _level(compared: Sequence[Compared], transport: str) -> Check:
+    lost, left = sum(each.lost for each in compared), sum(each.left for each in compared)
+    if lost or left:
+        return Check("qdrant", "wrong", f"{lost:,} memories are missing there, {left:,} are there that should not be", _REINDEX)
+    lagging = sum(each.memories if each.lagging is None else each.lagging for each in compared)
+    if lagging:
+        return Check("qdrant", "note", f"{lagging:,} memories are still to be carried there", "A running server does that, or reindex.")
+    memories = sum(each.memories for each in compared)
+    return Check("qdrant", "ok", f"all {memories:,} memories in {len(compared):,} namespaces are there ({transport})")
 
 
 def _mode(path: Path) -> int:

@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from importlib.metadata import entry_points
 from uuid import UUID
 
 import anyio
+import foreign_tiers
 import numpy as np
 import pytest
 from brute_force import BruteForce, Point, Records, as_points, as_rows, closest, moment, passes, unit_rows
+from qdrants import IN_MEMORY, ON_WIRE, hold, on_a_server, on_server, opened
 
 from memory_mcp.contracts import VectorIndex
 from memory_mcp.models import NEVER, Filter, Hit, Points, Scope
+from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.resident.index import ResidentIndex
 
 SCOPE, OTHER_SCOPE = Scope("local", "a"), Scope("local", "b")
@@ -47,22 +51,50 @@ async def open_resident() -> AsyncIterator[VectorIndex]:
     yield ResidentIndex(Records(), anyio.CapacityLimiter(2))
 
 
-OPENERS: dict[str, OpenIndex] = {"brute_force": open_brute_force, "resident": open_resident}
+def open_in_qdrant(settings: QdrantSettings) -> OpenIndex:
+    @asynccontextmanager
+    async def open_index() -> AsyncIterator[VectorIndex]:
+        async with opened(settings) as (index, _):
+            for scope in (SCOPE, OTHER_SCOPE):
+                await hold(index, scope, EPOCH, DIMENSION)
+            yield index
+
+    return open_index
 
 
-@pytest.fixture(params=list(OPENERS))
+@asynccontextmanager
+async def open_of_another_package() -> AsyncIterator[VectorIndex]:
+    with foreign_tiers.installed() as folder:
+        (entry,) = entry_points(group="memory_mcp.tiers", name=foreign_tiers.NAME)
+        async with entry.load()({"folder": str(folder / "vectors")}, Records()) as index:
+            yield index
+
+
+OPENERS: dict[str, OpenIndex] = {
+    "brute_force": open_brute_force,
+    "resident": open_resident,
+    "another_package": open_of_another_package,
+    "qdrant_folder": open_in_qdrant(IN_MEMORY),
+    "qdrant_wire": open_in_qdrant(ON_WIRE),
+    "qdrant_grpc": open_in_qdrant(on_server()),
+    "qdrant_http": open_in_qdrant(on_server(prefer_grpc=False)),
+}
+ON_SERVERS = {"qdrant_grpc", "qdrant_http"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[on_a_server] if name in ON_SERVERS else []) for name in OPENERS])
 def open_index(request: pytest.FixtureRequest) -> OpenIndex:
     """An opener, for the test to open; inside it every scope and epoch used here has been asked for once."""
     opener = OPENERS[request.param]
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[VectorIndex]:
+    async def asked_once() -> AsyncIterator[VectorIndex]:
         async with opener() as index:
             for scope in (SCOPE, OTHER_SCOPE):
                 assert await index.covers(scope, EPOCH) is not None
             yield index
 
-    return opened
+    return asked_once
 
 
 @pytest.fixture

@@ -128,6 +128,88 @@ class TestVectorChanges:
                 assert held[scope] == await vectors(store, scope)
 
 
+class TestPages:
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+    async def test_pages_follow_each_other_in_the_order_of_changes(self, open_store: OpenStore, limit: int) -> None:
+        async with open_store() as store:
+            ids = [await add(store, f"text {n}") for n in range(7)]
+            await store.forget([HOME], ids[1:4], ACTOR, NOW)
+            await store.revise([HOME], ids[0], rewritten("another text"), ACTOR, NOW)
+            bare = await add(store, "bare", embedded=False)
+            await add(store, "foreign", ELSEWHERE)
+            held, told, upto = {}, [], 0
+            while upto < await revision(store):
+                delta = await store.vector_changes(HOME, upto, EPOCH, limit=limit)
+                assert delta.whole == (upto == 0)
+                assert delta.revision > upto
+                told.append([*delta.points.ids, *delta.removed])
+                held.update(rounded(delta.points.ids, delta.points.vectors))
+                for memory_id in delta.removed:
+                    held.pop(memory_id, None)
+                upto = delta.revision
+
+            assert held == await vectors(store, HOME)
+            # what one operation changed comes together
+            assert max(map(len, told)) <= limit + 2
+            if limit == 1:
+                assert [page for page in told if page] == [[ids[4]], [ids[5]], [ids[6]], sorted(ids[1:4]), [ids[0]], [bare]]
+
+    async def test_a_page_that_holds_everything_reaches_the_present_revision(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            await store.adopt_epoch(OTHER_EPOCH)
+            await add(store, "one")
+            await store.adopt_epoch(EPOCH)  # moves the revision, and changes no memory
+            delta = await store.vector_changes(HOME, 0, EPOCH, limit=5)
+
+            assert (len(delta.points), delta.revision) == (1, await revision(store))
+            assert (await store.vector_changes(HOME, delta.revision, EPOCH, limit=1)).revision == delta.revision
+
+    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(steps=STEPS, limit=st.integers(1, 4))
+    async def test_pages_add_up_to_the_whole_while_it_changes(self, open_store: OpenStore, steps: list, limit: int) -> None:
+        held: dict = {}
+        upto = 0
+        async with open_store(f"store-{new_id()}") as store:
+
+            async def look() -> None:
+                nonlocal upto, held
+                delta = await store.vector_changes(HOME, upto, EPOCH, limit=limit)
+                held = {} if delta.whole else held
+                held.update(rounded(delta.points.ids, delta.points.vectors))
+                for memory_id in delta.removed:
+                    held.pop(memory_id, None)
+                assert delta.revision >= upto
+                upto = delta.revision
+
+            for step in steps:
+                await carry_out(store, step, (HOME, GLOBAL))
+                await look()
+            while upto < await revision(store):
+                await look()
+
+            assert held == await vectors(store, HOME)
+
+
+class TestOrigin:
+    async def test_a_store_is_itself_and_no_other(self, open_store: OpenStore) -> None:
+        async with open_store("one") as store:
+            first = await store.identity()
+            assert await store.identity() == first
+        async with open_store("one") as store, open_store("two") as other:
+            assert first
+            assert await store.identity() == first
+            assert await other.identity() != first
+
+    async def test_what_there_is_to_derive_from(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            assert (await store.tenants(), await store.active_epoch()) == ([], None)
+            await add(store, "one")
+            await add(store, "two", ELSEWHERE)
+            assert (sorted(await store.tenants()), await store.active_epoch()) == (["local", "stranger"], EPOCH)
+            await store.adopt_epoch(OTHER_EPOCH)
+            assert await store.active_epoch() == OTHER_EPOCH
+
+
 class TestEpochs:
     async def test_another_model_owes_every_live_memory_a_vector(self, open_store: OpenStore) -> None:
         async with open_store() as store:
@@ -302,6 +384,16 @@ class TestOutbox:
 
             assert (new.memory_id, new.attempts) == (one, 0)
             assert new.number != old[0].number
+
+    async def test_notes_for_tiers_that_are_no_more_are_dropped(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            await add(store, "one", embedded=False)
+            await store.keep_tiers([INDEX])
+            kept = (await store.counts("local")).outbox
+            await store.keep_tiers([])
+
+            assert kept == {"embed": 1, INDEX: 1}
+            assert (await store.counts("local")).outbox == {"embed": 1}
 
     async def test_a_settled_notes_number_is_not_used_again(self, open_store: OpenStore) -> None:
         async with open_store() as store:

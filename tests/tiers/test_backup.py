@@ -48,7 +48,8 @@ def damaged(path: Path) -> None:
 def another_process_with(folder: Path, *contents: str) -> Iterator[None]:
     """Have the store open in a process that stores some texts and is killed in the end, so that its WAL stays."""
     command = [sys.executable, __file__, str(folder), *contents]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         assert process.stdout.readline() == "open\n"
@@ -81,6 +82,21 @@ async def test_a_backup_taken_beside_a_working_store_holds_all_that_was_acknowle
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data", "other"]
     assert len(kept) == 2
     assert await contents_of(tmp_path / "other") == ["Tea is kept in the second drawer."]
+
+
+async def test_a_restored_store_is_not_the_one_that_indexes_elsewhere_were_filled_from(tmp_path: Path) -> None:
+    """Its revisions go on from the backup's: what was derived from later ones could not be told apart."""
+    folder = await filled(tmp_path / "data", "one")
+    async with SqliteStore.open(folder) as store:
+        before = await store.identity()
+        backup(folder, tmp_path / "copy.db")
+    restore(folder, tmp_path / "copy.db", NOW)
+    async with SqliteStore.open(folder) as store:
+        after = await store.identity()
+
+    assert before
+    assert after not in ("", before)
+    assert await contents_of(folder) == ["one"]
 
 
 async def test_a_backup_replaces_nothing_unless_told_to(tmp_path: Path) -> None:

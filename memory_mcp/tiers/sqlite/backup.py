@@ -88,6 +88,7 @@ def restore(folder: Path, source: Path, now: datetime) -> Copy:
             )
         with _beside(store) as partial, _writing_alone(folder):
             memories = _checked_copy(source, partial)
+            _take_identity(partial)
             _fold_wal(store)
             had_one = _keep(store, kept)
             os.replace(partial, store)
@@ -107,6 +108,16 @@ def _checked_copy(source: Path, partial: Path) -> int:
         raise StoreDamagedError(
             TIER, f"{source} is not a healthy backup of a memory store. Nothing was changed; use another backup."
         ) from error
+
+
+def _take_identity(partial: Path) -> None:
+    """What was derived from the store by another process must not be taken for derived from this one: revisions repeat."""
+    connection = apsw.Connection(str(partial))
+    try:
+        connection.execute("DELETE FROM secrets WHERE name = 'identity'")
+    finally:
+        connection.close()
+    _sync(partial)
 
 
 def _copy(connection: apsw.Connection, partial: Path) -> int:

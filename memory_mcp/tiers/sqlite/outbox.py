@@ -1,7 +1,8 @@
 """The notes of what is still to be carried to derived tiers, and the vectors that were owed."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import apsw
@@ -44,6 +45,18 @@ def postpone(db: apsw.Connection, notes: Sequence[Note], delay_seconds: float) -
     """`Outbox.postpone`."""
     due = _now() + int(delay_seconds * 1e6)
     db.executemany("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE number = ?", [(due, note.number) for note in notes])
+
+
+def keep_tiers(db: apsw.Connection, tiers: Collection[str]) -> None:
+    """`Outbox.keep_tiers`."""
+    kept = ["embed", *tiers]
+    db.execute(f"DELETE FROM outbox WHERE tier NOT IN ({', '.join('?' * len(kept))})", kept)
+
+
+def make_identity(db: apsw.Connection) -> str:
+    """`Origin.identity`, which a restore takes out of the file."""
+    db.execute("INSERT OR IGNORE INTO secrets (name, value) VALUES ('identity', ?)", (os.urandom(16),))
+    return bytes(value(db, "SELECT value FROM secrets WHERE name = 'identity'")).hex()
 
 
 def contents(db: apsw.Connection, notes: Sequence[Note]) -> list[str | None]:

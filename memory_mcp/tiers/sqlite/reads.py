@@ -136,7 +136,7 @@ _CHUNK = 4096
 _POINT_COLUMNS = f"m.id, v.vector, m.kind, m.domain, m.tags, {WHEN}, m.expires"
 
 
-def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) -> Delta:
+def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str, limit: int | None = None) -> Delta:
     """`VectorSource.vector_changes`."""
     (revision,) = revisions(db, [scope])
     whole = since == 0 or since > revision  # beyond it: an older copy of the store was put in place
@@ -144,15 +144,36 @@ def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str) ->
     numbers = scope_numbers(db, [scope])
     if not known or not numbers:
         return Delta(points_from([], 0), [], revision, whole=True)
+    after = 0 if whole else since
+    if limit is not None:
+        query = "SELECT change FROM memories WHERE scope = ? AND change > ? ORDER BY change LIMIT 1 OFFSET ?"
+        revision = value(db, query, (numbers[0], after, limit - 1)) or revision
     query = f"""SELECT {_POINT_COLUMNS} FROM memories m JOIN vectors v ON v.memory = m.number AND v.epoch = ?
-                WHERE m.scope = ? AND m.change > ? AND {LIVE}"""
-    rows = all_rows(db, query, (known[0], numbers[0], 0 if whole else since))
+                WHERE m.scope = ? AND m.change > ? AND m.change <= ? AND {LIVE}"""
+    rows = all_rows(db, query, (known[0], numbers[0], after, revision))
     removed: list[UUID] = []
     if not whole:
         query = f"""SELECT m.id FROM memories m LEFT JOIN vectors v ON v.memory = m.number AND v.epoch = ?
-                    WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE} AND v.memory IS NOT NULL)"""
-        removed = [UUID(bytes=row[0]) for row in all_rows(db, query, (known[0], numbers[0], since))]
+                    WHERE m.scope = ? AND m.change > ? AND m.change <= ? AND NOT ({LIVE} AND v.memory IS NOT NULL)"""
+        removed = [UUID(bytes=row[0]) for row in all_rows(db, query, (known[0], numbers[0], since, revision))]
     return Delta(points_from(rows, known[1]), removed, revision, whole)
+
+
+def identity(db: apsw.Connection) -> str | None:
+    """`Origin.identity`, if it has been made."""
+    known = value(db, "SELECT value FROM secrets WHERE name = 'identity'")
+    return None if known is None else bytes(known).hex()
+
+
+def active_epoch(db: apsw.Connection) -> str | None:
+    """`Origin.active_epoch`."""
+    name: str | None = value(db, "SELECT name FROM epochs WHERE active")
+    return name
+
+
+def tenants(db: apsw.Connection) -> list[str]:
+    """`Origin.tenants`."""
+    return [row[0] for row in all_rows(db, "SELECT DISTINCT tenant FROM scopes ORDER BY tenant")]
 
 
 def changed(db: apsw.Connection, scope: Scope, since: int) -> Changed:

@@ -1,7 +1,7 @@
 """The embedded record store: one SQLite file, one writer lane, a few readers off the event loop."""
 
 import queue
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -45,7 +45,7 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Outbox`, `OperationLog`) over one file.
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one file.
 
     Attributes:
         reads, writes: How many there have been.
@@ -201,9 +201,9 @@ class SqliteStore:
         """See `TextIndex`."""
         return await self._read(partial(reads.search_text, scopes=scopes, text=text, where=where, limit=limit))
 
-    async def vector_changes(self, scope: Scope, since: int, epoch: str) -> Delta:
+    async def vector_changes(self, scope: Scope, since: int, epoch: str, *, limit: int | None = None) -> Delta:
         """See `VectorSource`."""
-        return await self._read(partial(reads.vector_changes, scope=scope, since=since, epoch=epoch))
+        return await self._read(partial(reads.vector_changes, scope=scope, since=since, epoch=epoch, limit=limit))
 
     async def changed(self, scope: Scope, since: int) -> Changed:
         """See `VectorSource`."""
@@ -242,6 +242,25 @@ class SqliteStore:
     async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
         """See `Outbox`."""
         await self._write(partial(outbox.postpone, notes=notes, delay_seconds=delay_seconds))
+
+    async def keep_tiers(self, tiers: Collection[str]) -> None:
+        """See `Outbox`."""
+        await self._write(partial(outbox.keep_tiers, tiers=tiers))
+
+    # Origin
+
+    async def identity(self) -> str:
+        """See `Origin`; made when it is first asked for."""
+        known = await self._read(reads.identity)
+        return known if known is not None else await self._write(outbox.make_identity)
+
+    async def active_epoch(self) -> str | None:
+        """See `Origin`."""
+        return await self._read(reads.active_epoch)
+
+    async def tenants(self) -> list[str]:
+        """See `Origin`."""
+        return await self._read(reads.tenants)
 
     # OperationLog
 
