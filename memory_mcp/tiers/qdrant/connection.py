@@ -106,7 +106,7 @@ class Connection:
                 api_key=settings.api_key.get_secret_value() or None,
                 prefer_grpc=grpc,
                 grpc_port=settings.grpc_port,
-                grpc_options=_CHANNEL,
+                grpc_options=dict(_CHANNEL),  # which it writes to
                 timeout=int(settings.write_timeout_seconds) + 1,  # what waits less long says so itself
                 check_compatibility=False,  # it would ask by HTTP, and hold up the event loop
             )
