@@ -9,13 +9,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 
 DEFAULT_DATA_DIR = Path("~/.memory-mcp")
 CONFIG_NAME = "config.toml"
@@ -25,6 +26,12 @@ class Section(BaseModel):
     """A misspelt key is an error, not a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SqliteSettings(Section):
+    """Memories in one file of the data directory."""
+
+    backend: Literal["sqlite"] = Field(default="sqlite", description="where memories are kept; sqlite: in the data directory")
 
 
 class ResidentSettings(Section):
@@ -95,6 +102,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=DEFAULT_DATA_DIR, description="where everything is kept; not read from config.toml, which lies in it")
     namespace: str = Field(default="", description="the project to work in; empty: found from where the client works")
+    records: Annotated[SqliteSettings | PostgresSettings, Field(discriminator="backend")] = SqliteSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     resident: ResidentSettings = ResidentSettings()
     cache: CacheSettings = CacheSettings()
