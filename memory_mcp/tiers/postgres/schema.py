@@ -27,8 +27,9 @@ _GRANTS = {
 }
 _OPEN_TABLES = ("tenants", "epochs", "outbox", "schema_version")
 
-NO_EXTENSION = "The database lacks the extension pgvector, 0.8 or later. "
-    "Have an administrator run, once and in this database: CREATE EXTENSION vector"
+NO_EXTENSION = (
+    "The database lacks the extension pgvector, 0.8 or later. Have an administrator run, once and in this database: CREATE EXTENSION vector"
+)
 BEHIND = (
     "The tables in the memory database are of version {found}, and this program needs {known}. "
     "Run `memory-mcp migrate` with owner_dsn set (MEMORY_MCP_RECORDS__OWNER_DSN will do), then start again."
