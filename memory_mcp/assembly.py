@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import anyio
 import apsw
@@ -23,10 +23,14 @@ from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
 from memory_mcp.tiers.memory import ProcessCache
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+
+if TYPE_CHECKING:
+    from memory_mcp.tiers.postgres.store import PostgresStore
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +52,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
     async with AsyncExitStack() as stack:
         # the model wants the cores: several threads for one small matrix product take twice the time of all together
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        store = await stack.enter_async_context(SqliteStore.open(settings.data_dir))
+        store = await stack.enter_async_context(_open_records(settings))
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
         embedder.start()
@@ -62,7 +66,9 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         faults: list[str] = []
 
-        def sqlite_figures() -> Mapping[str, Any]:
+        def record_figures() -> Mapping[str, Any]:
+            if not isinstance(store, SqliteStore):
+                return store.figures()
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
             calls = {"reads": store.reads, "writes": store.writes}
             return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
@@ -81,7 +87,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
-        if store.unclean:
+        if isinstance(store, SqliteStore) and store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)
@@ -98,8 +104,17 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             reinforcer=reinforcer,
             clock=utc_now,
             tuning=_tuning(settings),
-            figures={"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures},
+            figures={settings.records.backend: record_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures},
         )
+
+
+def _open_records(settings: Settings) -> "AbstractAsyncContextManager[Union[SqliteStore, PostgresStore]]":
+    """The record store that is configured; the driver of another is not even loaded."""
+    if isinstance(settings.records, PostgresSettings):
+        from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore.open(settings.records)
+    return SqliteStore.open(settings.data_dir)
 
 
 def _tuning(settings: Settings) -> Tuning:

@@ -175,11 +175,21 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 
 class Sessions:
-    """Hands out transactions over a pool of connections."""
+    """Hands out transactions over a pool of connections.
+
+    Attributes:
+        trouble: Why the newest call failed, if the database was the reason; else empty.
+    """
 
     def __init__(self, pool: "AsyncConnectionPool[Connection]", answer_seconds: float) -> None:
         self._pool, self._seconds = pool, answer_seconds
         self._at_work: set[asyncio.Task[Any]] = set()
+        self.trouble = ""
+
+    def figures(self) -> dict[str, int]:
+        """Of the pool, for people."""
+        told = self._pool.get_stats()
+        return {"connections": told.get("pool_size", 0), "free": told.get("pool_available", 0), "waiting": told.get("requests_waiting", 0)}
 
     async def read(self, tenant: str, work: Work[T]) -> T:
         """Carry out a read in one snapshot. Cancelled, it ends behind its caller's back.
@@ -210,8 +220,11 @@ class Sessions:
     async def _repeated(self, tenant: str, work: Work[T], *, write: bool) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._once(tenant, work, write=write)
-            except TierUnavailableError as error:
+                answer = await self._once(tenant, work, write=write)
+                self.trouble = ""
+                return answer
+            except TierError as error:
+                self.trouble = str(error)
                 if attempt == _ATTEMPTS or not isinstance(error.__cause__, REPEATABLE):
                     raise
         raise AssertionError

@@ -97,6 +97,12 @@ class PostgresStore:
             with anyio.CancelScope(shield=True):
                 await sessions.close()
 
+    def figures(self) -> dict[str, Any]:
+        """For people: how it is doing."""
+        health = self._sessions.trouble or "ok"
+        calls = {"reads": self.reads, "writes": self.writes}
+        return {"role": "records", "health": health, **calls, "server": self.server, **self._sessions.figures()}
+
     async def _read(self, tenant: str, work: Work[T]) -> T:
         self.reads += 1
         return await self._sessions.read(tenant, work)
