@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import apsw
@@ -108,7 +108,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         )
 
 
-def _open_records(settings: Settings) -> "AbstractAsyncContextManager[Union[SqliteStore, PostgresStore]]":
+def _open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore | PostgresStore]":
     """The record store that is configured; the driver of another is not even loaded."""
     if isinstance(settings.records, PostgresSettings):
         from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415

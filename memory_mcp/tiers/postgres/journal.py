@@ -144,17 +144,25 @@ class Derived:
     tiers: tuple[str, ...] = ()
     notify: bool = False
 
-    async def touch(self, tx: Transaction, ids: Sequence[UUID], known: Mapping[UUID, Words] | None = None) -> None:
-        """Bring the text index and the vectors' columns level with the rows, and note the change for every tier that needs to hear of it.
+    async def touch(self, tx: Transaction, ids: Sequence[UUID]) -> None:
+        """Bring text index and vectors level with the rows, and note the change for every tier that needs to hear of it."""
+        live = await _words(tx, ids)
+        await self._set_words(tx, live)
+        await self._clear(tx, [memory_id for memory_id in ids if memory_id not in live], ids)
+        await self.owe(tx, ids)
+        await self._tell(tx, ids)
 
-        Args:
-            known: The words of live memories, where they need not be read again; of all that are live then.
-        """
-        everything = {"ids": list(ids), "tiers": list(self.tiers)}
-        live = known if known is not None else await _words(tx, ids)
-        gone = {"ids": [memory_id for memory_id in ids if memory_id not in live]}
-        if gone["ids"]:
-            await tx.run("DELETE FROM words WHERE memory = ANY(%(ids)s)", gone)
+    async def add(self, tx: Transaction, memory: UUID, words: Words, ended: Sequence[UUID], *, embedded: bool) -> None:
+        """Likewise for a memory that has just been made, and those that it ended; nothing is waited for."""
+        await self._set_words(tx, {memory: words})
+        if ended:
+            await self._clear(tx, ended, ended)
+            await self.owe(tx, ended)
+        if self.tiers or not embedded:
+            await self._insert_notes(tx, [memory])
+        await self._tell(tx, [memory, *ended])
+
+    async def _set_words(self, tx: Transaction, live: Mapping[UUID, Words]) -> None:
         for memory_id, (literal, length) in live.items():
             await tx.run(
                 """INSERT INTO words (tenant, memory, scope, length, words)
@@ -163,36 +171,43 @@ class Derived:
                    ON CONFLICT (tenant, memory) DO UPDATE SET length = excluded.length, words = excluded.words""",
                 {"memory": memory_id, "words": literal, "length": length},
             )
+
+    async def _clear(self, tx: Transaction, gone: Sequence[UUID], ids: Sequence[UUID]) -> None:
+        if gone:
+            await tx.run("DELETE FROM words WHERE memory = ANY(%(ids)s)", {"ids": list(gone)})
         await tx.run(
             f"""UPDATE vectors v SET live = ({LIVE}), tags = m.tags, expires = m.expires FROM memories m
                 WHERE m.id = ANY(%(ids)s) AND v.tenant = m.tenant AND v.memory = m.id
                   AND (v.live, v.tags, v.expires) IS DISTINCT FROM (({LIVE}), m.tags, m.expires)""",
-            everything,
+            {"ids": list(ids)},
         )
-        await self.owe(tx, everything)
+
+    async def _tell(self, tx: Transaction, ids: Sequence[UUID]) -> None:
         if self.notify:
             await tx.run(
                 f"""SELECT pg_notify('{CHANNEL}', tenant || '/' || number || '/' || revision) FROM scopes
                     WHERE number IN (SELECT scope FROM memories WHERE id = ANY(%(ids)s))""",
-                everything,
+                {"ids": list(ids)},
             )
 
-    async def owe(self, tx: Transaction, everything: Mapping[str, object]) -> None:
-        """Replace the notes on memories, so that nobody settles the older ones: for "embed" where a vector is missing, for each tier."""
+    async def owe(self, tx: Transaction, ids: Sequence[UUID]) -> None:
+        """Replace the notes on memories, so that nobody settles the older ones."""
         await tx.run(
-            "DELETE FROM outbox WHERE tenant = %(tenant)s AND memory = ANY(%(ids)s) AND tier = ANY('{embed}' || %(tiers)s::text[])",
-            {
-                **everything,
-                "tenant": tx.tenant,
-            },
+            """DELETE FROM outbox WHERE tenant = %(tenant)s AND memory = ANY(%(ids)s)
+               AND tier = ANY(ARRAY['embed'] || %(tiers)s::text[])""",
+            {"tenant": tx.tenant, "ids": list(ids), "tiers": list(self.tiers)},
         )
+        await self._insert_notes(tx, ids)
+
+    async def _insert_notes(self, tx: Transaction, ids: Sequence[UUID]) -> None:
+        """For "embed" where a live memory has no vector, and for each derived tier."""
         await tx.run(
             f"""INSERT INTO outbox (tier, tenant, memory)
                 SELECT t.tier, m.tenant, m.id FROM unnest(%(ids)s) WITH ORDINALITY i (id, n)
-                JOIN memories m ON m.id = i.id, unnest('{{embed}}' || %(tiers)s::text[]) t (tier)
+                JOIN memories m ON m.id = i.id, unnest(ARRAY['embed'] || %(tiers)s::text[]) t (tier)
                 WHERE t.tier <> 'embed' OR ({LIVE} AND NOT {HAS_VECTOR}) ORDER BY i.n
                 ON CONFLICT DO NOTHING""",
-            everything,
+            {"ids": list(ids), "tiers": list(self.tiers)},
         )
 
 

@@ -94,7 +94,7 @@ async def settle_embeddings(tx: Transaction, derived: Derived, own: Sequence[tup
     await tx.run("DELETE FROM outbox WHERE number = ANY(%(numbers)s)", {"numbers": done})
     if embedded:
         await journal.mark_changed(tx, embedded)
-        await derived.owe(tx, {"ids": embedded, "tiers": list(derived.tiers)})
+        await derived.owe(tx, embedded)
 
 
 async def adopt_epoch(tx: Transaction, epoch: str) -> int:

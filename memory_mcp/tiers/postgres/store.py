@@ -287,8 +287,10 @@ async def _configure(connection: AsyncConnection[Any], answer_seconds: float) ->
     """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
     await connection.set_autocommit(True)
     await schema.prepare(connection)
-    milliseconds = str(int(answer_seconds * 900))  # the server is to give up first
-    await connection.execute("SELECT set_config('statement_timeout', %s, false)", (milliseconds,))
+    # the server is to give up first; and compiling a plan takes longer than any of ours
+    await connection.execute(
+        "SELECT set_config('statement_timeout', %s, false), set_config('jit', 'off', false)", (str(int(answer_seconds * 900)),)
+    )
     info = await TypeInfo.fetch(connection, "halfvec")
     assert info is not None
     info.register(connection)

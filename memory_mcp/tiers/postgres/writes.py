@@ -70,7 +70,7 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
             await _insert(tx, draft, salt, head.number)
             if embedding is not None and epoch is not None:
                 await journal.put_vectors(tx, draft.id, embedding, epoch, fresh=True)
-            await derived.touch(tx, [draft.id, *replaced], {draft.id: words})
+            await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
             await log.append(tx, head, draft.scope, "remember", subjects, draft.provenance, draft.now)
             await keep_receipt(tx, draft, added)
     except UniqueViolation as error:
@@ -198,7 +198,7 @@ async def forget(
     await journal.keep_forms(tx, found, head.number, now)
     await _mark_forgotten(tx, found, head.number, now)
     await journal.mark_changed(tx, found)
-    await derived.touch(tx, found, {})
+    await derived.touch(tx, found)
     subjects = await log.subjects_of(tx, found)
     return await log.append(tx, head, Scope(tx.tenant, homes[found[0]]), "forget", subjects, actor, now)
 
