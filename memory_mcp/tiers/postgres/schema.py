@@ -131,6 +131,7 @@ async def _grant(connection: AsyncConnection[Any], role: str) -> None:
         for rights, tables in _GRANTS.items():
             names = sql.SQL(", ").join(map(sql.Identifier, tables))
             await connection.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), names, who))
+        await connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION found_words, counted_words TO {}").format(who))
 
 
 @dataclass(frozen=True, slots=True)

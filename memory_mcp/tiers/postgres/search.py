@@ -10,42 +10,76 @@ from pgvector import HalfVector
 from memory_mcp.contracts import Comparison
 from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
 from memory_mcp.tiers.postgres import reads
-from memory_mcp.tiers.postgres.rows import IN_SCOPES, conditions, from_sent
+from memory_mcp.tiers.postgres.rows import conditions, from_sent
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.text import any_of, asked
+from memory_mcp.tiers.postgres.text import any_of, asked, scope_term
 
 _CHUNK = 2_000
 _LABEL_WEIGHT = 0.5
 """Of a word in tags, key or metadata, against one in the text itself."""
 _K1, _B = 1.2, 0.75
+_RANKED = 2_000
+"""Memories that are ranked for their words, 20 microseconds each."""
 _SCOPE = "(SELECT number FROM scopes WHERE namespace = %(namespace)s)"
 _EPOCH = "(SELECT number FROM epochs WHERE name = %(epoch)s)"
 
 
 async def search_text(tx: Transaction, namespaces: Sequence[str], text: str, where: Filter, limit: int) -> list[Hit]:
-    """`TextIndex.search_text`: BM25 with the number of occurrences as `ts_rank` saturates it: 1 for one, 1.64 for many.
+    """`TextIndex.search_text`: BM25 over the memories that have one of the rarer words, if those are enough.
+
+    Words that stand in very many memories say little, and what they alone bring up would all have to be ranked.
+    """
+    terms = asked(text)
+    scopes = [row[0] for row in await tx.rows("SELECT number FROM scopes WHERE namespace = ANY(%(n)s)", {"n": list(namespaces)})]
+    if not terms or not scopes:
+        return []
+    within = any_of([scope_term(number) for number in scopes])
+    row = await tx.row(
+        """SELECT counted_words(%(within)s::tsquery, %(terms)s::tsquery[]), count(*) FROM words WHERE scope = ANY(%(scopes)s)""",
+        {"within": within, "terms": terms, "scopes": scopes},
+    )
+    assert row is not None
+    counts, size = row
+    more, values = conditions(where)
+    values.update(within=within, terms=terms, counts=counts, size=size, limit=limit)
+    few = rarest(terms, counts, _RANKED)
+    hits = await _ranked(tx, any_of(few), more, values)
+    if len(hits) < limit and len(few) < len(terms):
+        hits = await _ranked(tx, any_of(terms), more, values)
+    return hits
+
+
+def rarest(terms: Sequence[str], counts: Sequence[int], most: int) -> list[str]:
+    """The terms from the rarest on that together stand in at most so many memories; one at least."""
+    chosen: list[str] = []
+    total = 0
+    for count, term in sorted(zip(counts, terms, strict=True)):
+        total += count
+        if chosen and total > most:
+            break
+        chosen.append(term)
+    return chosen
+
+
+async def _ranked(tx: Transaction, any_term: str, more: str, values: dict[str, Any]) -> list[Hit]:
+    """BM25, with the number of occurrences as `ts_rank` saturates it: 1 for one, 1.64 for many.
 
     Source:
         Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009.
     """
-    terms = asked(text)
-    if not terms:
-        return []
-    more, values = conditions(where)
-    join = "JOIN memories m ON m.tenant = w.tenant AND m.id = w.memory" if more else ""
+    join = "JOIN memories m ON m.id = f.memory" if more else "WHERE true"
     query = f"""
         WITH found AS MATERIALIZED (
-            SELECT w.memory, w.length, w.words FROM words w {join} WHERE w.scope {IN_SCOPES} AND w.words @@ %(any)s::tsquery{more}),
-        size AS (SELECT count(*) AS n, avg(length) AS mean FROM words w WHERE w.scope {IN_SCOPES}),
+            SELECT f.* FROM found_words(%(within)s::tsquery, %(any)s::tsquery) f {join}{more}),
+        mean AS (SELECT avg(length) AS mean FROM found),
         asked AS (
-            SELECT term, greatest(ln((n - count(*) + 0.5) / (count(*) + 0.5)), 1e-6) AS rarity
-            FROM unnest(%(terms)s::tsquery[]) term JOIN found ON found.words @@ term, size GROUP BY term, n)
-        SELECT memory, sum(rarity * seen * {_K1 + 1} / (seen + {_K1} * ({1 - _B} + {_B} * length / mean))) AS score
-        FROM size, found JOIN asked ON found.words @@ asked.term,
+            SELECT term, greatest(ln((%(size)s - seen + 0.5) / (seen + 0.5)), 1e-6)::float8 AS rarity
+            FROM unnest(%(terms)s::tsquery[], %(counts)s::bigint[]) a (term, seen))
+        SELECT memory, sum(rarity * seen * {_K1 + 1} / (seen + {_K1} * ({1 - _B} + {_B} * length / mean)))::float8 AS score
+        FROM mean, found JOIN asked ON found.words @@ asked.term,
              LATERAL (SELECT 1.644934 * ts_rank('{{0, 0, {_LABEL_WEIGHT}, 1}}', found.words, asked.term) AS seen) AS occurrences
         GROUP BY memory ORDER BY score DESC, memory LIMIT %(limit)s"""
-    values.update(namespaces=list(namespaces), any=any_of(terms), terms=terms, limit=limit)
-    return [Hit(row[0], float(row[1])) for row in await tx.rows(query, values)]
+    return [Hit(row[0], row[1]) for row in await tx.rows(query, {**values, "any": any_term})]
 
 
 async def vector_changes(tx: Transaction, scope: Scope, since: int, epoch: str) -> Delta:
