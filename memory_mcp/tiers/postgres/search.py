@@ -1,6 +1,7 @@
 """Finding: by words with BM25, and by vectors, exactly or through an index."""
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +42,7 @@ async def search_text(tx: Transaction, namespaces: Sequence[str], text: str, whe
     assert row is not None
     counts, size = row
     more, values = conditions(where)
-    values.update(within=within, terms=terms, counts=counts, size=size, limit=limit)
+    values.update(within=within, terms=terms, rarities=[rarity(count, size) for count in counts], limit=limit)
     few = rarest(terms, counts, _RANKED)
     hits = await _ranked(tx, any_of(few), more, values)
     if len(hits) < limit and len(few) < len(terms):
@@ -69,17 +70,19 @@ async def _ranked(tx: Transaction, any_term: str, more: str, values: dict[str, A
     """
     join = "JOIN memories m ON m.id = f.memory" if more else "WHERE true"
     query = f"""
-        WITH found AS MATERIALIZED (
-            SELECT f.* FROM found_words(%(within)s::tsquery, %(any)s::tsquery) f {join}{more}),
-        mean AS (SELECT avg(length) AS mean FROM found),
-        asked AS (
-            SELECT term, greatest(ln((%(size)s - seen + 0.5) / (seen + 0.5)), 1e-6)::float8 AS rarity
-            FROM unnest(%(terms)s::tsquery[], %(counts)s::bigint[]) a (term, seen))
-        SELECT memory, sum(rarity * seen * {_K1 + 1} / (seen + {_K1} * ({1 - _B} + {_B} * length / mean)))::float8 AS score
-        FROM mean, found JOIN asked ON found.words @@ asked.term,
-             LATERAL (SELECT 1.644934 * ts_rank('{{0, 0, {_LABEL_WEIGHT}, 1}}', found.words, asked.term) AS seen) AS occurrences
-        GROUP BY memory ORDER BY score DESC, memory LIMIT %(limit)s"""
+        WITH found AS MATERIALIZED (SELECT f.* FROM found_words(%(within)s::tsquery, %(any)s::tsquery) f {join}{more}),
+        measured AS (SELECT memory, words, {_K1} * ({1 - _B} + {_B} * length / (avg(length) OVER ())::float8) AS norm FROM found)
+        SELECT memory, (SELECT sum(rarity * seen * {_K1 + 1}::float8 / (seen + norm))
+                        FROM unnest(%(terms)s::tsquery[], %(rarities)s::float8[]) a (term, rarity),
+                             LATERAL (SELECT 1.644934 * ts_rank('{{0, 0, {_LABEL_WEIGHT}, 1}}', words, term)::float8 AS seen OFFSET 0) o
+                        WHERE words @@ term) AS score
+        FROM measured ORDER BY score DESC, memory LIMIT %(limit)s"""
     return [Hit(row[0], row[1]) for row in await tx.rows(query, {**values, "any": any_term})]
+
+
+def rarity(count: int, size: int) -> float:
+    """What a word that stands in `count` of so many memories says; next to nothing where it stands in most."""
+    return max(log((size - count + 0.5) / (count + 0.5)), 1e-6)
 
 
 async def vector_changes(tx: Transaction, scope: Scope, since: int, epoch: str) -> Delta:
