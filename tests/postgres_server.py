@@ -152,10 +152,10 @@ class Databases:
         self._server, self._mark = server(), hashlib.blake2b(str(folder).encode(), digest_size=6).hexdigest()
         self._made: set[str] = set()
 
-    def make(self, name: str = "store") -> str:
+    def make(self, name: str = "store", like: str = READY) -> str:
         database = f"test_{self._mark}_{name}"
         if database not in self._made:
-            self._server.make(database)
+            self._server.make(database, like)
             self._made.add(database)
         return database
 

@@ -202,3 +202,44 @@ async def standing(connection: AsyncConnection[Any]) -> Standing:
     }
     powers = tuple(words for words, holds in told.items() if holds)
     return Standing(role, version, len(migrations()), powers, tuple(unguarded), server)
+
+
+def index_name(epoch: int) -> str:
+    """Of the approximate index of an epoch's vectors."""
+    return f"vectors_hnsw_{epoch}"
+
+
+async def index_vectors(owner_dsn: str, *, wanted: bool) -> bool:
+    """Build the approximate index of the vectors that are made now, or take away what is not wanted; whether there is one then.
+
+    Takes minutes for a million vectors; reading and writing go on meanwhile.
+
+    Raises:
+        TierError: The owner may not do that.
+    """
+    async with connected(owner_dsn) as connection:
+        with postgres_errors():
+            await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            cursor = await connection.execute("SELECT number, dimension, active FROM epochs ORDER BY number")
+            there = False
+            for number, dimension, active in await cursor.fetchall():
+                name = sql.Identifier(index_name(number))
+                if not (wanted and active and dimension):
+                    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+                    continue
+                if not await _is_valid(connection, index_name(number)):  # one that was broken off is in the way
+                    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+                    await connection.execute(
+                        sql.SQL(
+                            "CREATE INDEX CONCURRENTLY {} ON vectors USING hnsw ((vector::halfvec({})) halfvec_cosine_ops) "
+                            "WHERE live AND epoch = {}"
+                        ).format(name, sql.Literal(dimension), sql.Literal(number))
+                    )
+                there = True
+            return there
+
+
+async def _is_valid(connection: AsyncConnection[Any], index: str) -> bool:
+    cursor = await connection.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (index,))
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])

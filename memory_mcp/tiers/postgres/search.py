@@ -12,6 +12,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
 from memory_mcp.tiers.postgres import reads
 from memory_mcp.tiers.postgres.rows import conditions, from_sent
+from memory_mcp.tiers.postgres.schema import index_name
 from memory_mcp.tiers.postgres.session import Transaction
 from memory_mcp.tiers.postgres.text import any_of, asked, scope_term
 
@@ -174,11 +175,11 @@ async def search(
 async def _closest(tx: Transaction, distance: str, passing: str, values: dict[str, Any], limit: int, *, ties: bool) -> list[Hit]:
     """Passages closest first until they are of `limit` memories, each memory by its first."""
     order = f"{distance}, v.memory, v.passage" if ties else distance
-    query = f"SELECT v.memory, 1 - ({distance}), v.passage FROM vectors v WHERE {passing} ORDER BY {order} LIMIT %(rows)s"
+    query = f"SELECT v.memory, 1 - ({distance}), v.passage FROM vectors v WHERE {passing} ORDER BY {order} LIMIT "
     asked_for = limit
     while True:
         asked_for = asked_for * 2 + 10
-        rows = await tx.rows(query, {**values, "rows": asked_for})
+        rows = await tx.rows(f"{query}{asked_for}", values)  # in the text: a plan for any number would not use the index
         best: dict[UUID, Hit] = {}
         for memory, score, passage in rows:
             best.setdefault(memory, Hit(memory, min(1.0, max(-1.0, score)), passage))
@@ -189,19 +190,14 @@ async def _closest(tx: Transaction, distance: str, passing: str, values: dict[st
 
 async def _prepared(tx: Transaction, scope: Scope, epoch: int, exact_rows: int) -> bool:
     """Whether the scope is large and the epoch's index there; if so, this transaction searches it until enough rows pass."""
-    has_index = await tx.value("SELECT to_regclass(%(name)s) IS NOT NULL", {"name": index_name(epoch)})
+    has_index = await tx.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%(name)s)", {"name": index_name(epoch)})
     if not has_index:
         return False
-    query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) some"
+    query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) few"
     if await tx.value(query, {"namespace": scope.namespace, "epoch": epoch, "most": exact_rows + 1}) <= exact_rows:
         return False
     await tx.run(
-        """SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '100', true),
+        """SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '200', true),
                   set_config('hnsw.max_scan_tuples', '200000', true), set_config('hnsw.scan_mem_multiplier', '4', true)"""
     )
     return True
-
-
-def index_name(epoch: int) -> str:
-    """Of the approximate index of an epoch's vectors."""
-    return f"vectors_hnsw_{epoch}"
