@@ -22,6 +22,8 @@ _LABEL_WEIGHT = 0.5
 _K1, _B = 1.2, 0.75
 _RANKED = 2_000
 """Memories that are ranked for their words, 20 microseconds each."""
+_SPARE, _INDEX_SPARE = 2, 4
+"""Times as many passages are asked for as memories are wanted."""
 _SCOPE = "(SELECT number FROM scopes WHERE namespace = %(namespace)s)"
 _EPOCH = "(SELECT number FROM epochs WHERE name = %(epoch)s)"
 
@@ -175,10 +177,12 @@ async def search(
 async def _closest(tx: Transaction, distance: str, passing: str, values: dict[str, Any], limit: int, *, ties: bool) -> list[Hit]:
     """Passages closest first until they are of `limit` memories, each memory by its first."""
     order = f"{distance}, v.memory, v.passage" if ties else distance
+    # an index hands out what it met first: under a filter some of the closest come late
+    spare = _SPARE if ties else _INDEX_SPARE
     query = f"SELECT v.memory, 1 - ({distance}), v.passage FROM vectors v WHERE {passing} ORDER BY {order} LIMIT "
     asked_for = limit
     while True:
-        asked_for = asked_for * 2 + 10
+        asked_for = asked_for * spare + 10 * spare
         rows = await tx.rows(f"{query}{asked_for}", values)  # in the text: a plan for any number would not use the index
         best: dict[UUID, Hit] = {}
         for memory, score, passage in rows:
