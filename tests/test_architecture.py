@@ -39,7 +39,7 @@ MAY_SEE_BACKENDS = {
     "memory_mcp.assembly": ("memory_mcp.tiers.", "memory_mcp.embedding."),
     "memory_mcp.config": ("memory_mcp.embedding.settings", "memory_mcp.tiers.postgres.settings"),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
-    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening"),
+    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.tiers.postgres.settings", "memory_mcp.embedding.opening"),
     "memory_mcp.cli.checks_postgres": ("memory_mcp.tiers.postgres",),
     "memory_mcp.cli.migrate": ("memory_mcp.tiers.postgres", "memory_mcp.tiers.sqlite"),
     "memory_mcp.cli.places": ("memory_mcp.tiers.postgres.settings", "memory_mcp.tiers.sqlite.database"),

@@ -6,46 +6,25 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Literal
 
 import anyio
 import apsw
 
+from memory_mcp.cli.verdicts import Check
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
-
-State = Literal["ok", "note", "wrong"]
 
 _LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
 _MODEL_SECONDS = 300.0
 _OTHERS = 0o077
 
 _RESTORE = "Restore a backup: memory-mcp restore FILE. The files that are there now are kept aside."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        state: A note is no fault, but may explain one.
-        remedy: What to do; empty where nothing is.
-    """
-
-    name: str
-    state: State
-    found: str
-    remedy: str = ""
-
-    def facts(self) -> dict[str, str]:
-        """As plain JSON."""
-        return asdict(self)
 
 
 class Doctor:
@@ -60,8 +39,14 @@ class Doctor:
 
     async def examine(self) -> list[Check]:
         """Every check, in an order in which an earlier one may explain a later one."""
-        checks = [self._configuration(), *self._files(), self._space(), self._library()]
-        checks += await anyio.to_thread.run_sync(self._store)
+        checks = [self._configuration(), *self._files(), self._space()]
+        records = self._settings.records
+        if isinstance(records, PostgresSettings):
+            from memory_mcp.cli.checks_postgres import examine  # noqa: PLC0415 - the driver is for those who use it
+
+            checks += await examine(records)
+        else:
+            checks += [self._library(), *await anyio.to_thread.run_sync(self._store)]
         return [*checks, await self._model()]
 
     def _configuration(self) -> Check:
@@ -69,7 +54,9 @@ class Doctor:
         path = Path(named).expanduser() if named else self._folder / CONFIG_NAME
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
-        if self._settings.embedding.api_key.get_secret_value() and _mode(path) & _OTHERS:
+        records = self._settings.records
+        secret = self._settings.embedding.api_key.get_secret_value() or isinstance(records, PostgresSettings)
+        if secret and _mode(path) & _OTHERS:
             return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")
         return Check("configuration", "ok", str(path))
 

@@ -22,7 +22,7 @@ _LABEL_WEIGHT = 0.5
 _K1, _B = 1.2, 0.75
 _RANKED = 2_000
 """Memories that are ranked for their words, 20 microseconds each."""
-_SPARE, _INDEX_SPARE = 2, 4
+_SPARE, _INDEX_SPARE = 2, 6
 """Times as many passages are asked for as memories are wanted."""
 _SCOPE = "(SELECT number FROM scopes WHERE namespace = %(namespace)s)"
 _EPOCH = "(SELECT number FROM epochs WHERE name = %(epoch)s)"
@@ -194,8 +194,7 @@ async def _closest(tx: Transaction, distance: str, passing: str, values: dict[st
 
 async def _prepared(tx: Transaction, scope: Scope, epoch: int, exact_rows: int) -> bool:
     """Whether the scope is large and the epoch's index there; if so, this transaction searches it until enough rows pass."""
-    has_index = await tx.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%(name)s)", {"name": index_name(epoch)})
-    if not has_index:
+    if not await has_index(tx, epoch):
         return False
     query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) few"
     if await tx.value(query, {"namespace": scope.namespace, "epoch": epoch, "most": exact_rows + 1}) <= exact_rows:
@@ -205,3 +204,9 @@ async def _prepared(tx: Transaction, scope: Scope, epoch: int, exact_rows: int) 
                   set_config('hnsw.max_scan_tuples', '200000', true), set_config('hnsw.scan_mem_multiplier', '4', true)"""
     )
     return True
+
+
+async def has_index(tx: Transaction, epoch: int) -> bool:
+    """Whether the approximate index of an epoch's vectors is there, and whole."""
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%(name)s)"
+    return bool(await tx.value(query, {"name": index_name(epoch)}))

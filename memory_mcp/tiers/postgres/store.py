@@ -258,6 +258,16 @@ class PostgresStore:
         """See `Outbox`."""
         await self._write(NOBODY, partial(outbox.postpone, late=notes, delay_seconds=delay_seconds))
 
+    async def waiting(self, tier: str) -> int:
+        """How many notes there are for a tier, of all tenants."""
+        count = "SELECT count(*) FROM outbox WHERE tier = %(tier)s"
+        return int(await self._read(NOBODY, lambda tx: tx.value(count, {"tier": tier})))
+
+    async def has_index(self) -> bool:
+        """Whether the approximate index is there for the vectors that are made now, or there are none."""
+        epoch = await self._read(NOBODY, lambda tx: tx.value("SELECT number FROM epochs WHERE active AND dimension IS NOT NULL"))
+        return epoch is None or await self._read(NOBODY, partial(search.has_index, epoch=epoch))
+
     # OperationLog
 
     async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
