@@ -23,6 +23,7 @@ from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
 from memory_mcp.tiers.memory import LayeredCache, ProcessCache
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
@@ -31,6 +32,7 @@ from memory_mcp.tiers.stack import VectorStack
 from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
 
 if TYPE_CHECKING:
+    from memory_mcp.tiers.postgres.store import PostgresStore
     from memory_mcp.tiers.redis.tier import RedisTier
 
 log = structlog.get_logger(__name__)
@@ -41,8 +43,12 @@ _FLUSH_SECONDS = 5.0
 _SEARCH_THREADS = 4
 
 
-def open_records(settings: Settings) -> AbstractAsyncContextManager[SqliteStore]:
-    """The record store; see `SqliteStore.open`."""
+def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore | PostgresStore]":
+    """The record store that is configured; the driver of another is not even loaded."""
+    if isinstance(settings.records, PostgresSettings):
+        from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore.open(settings.records, derived_tiers=carried_tiers(settings))
     return SqliteStore.open(settings.data_dir, derived_tiers=carried_tiers(settings))
 
 
@@ -74,7 +80,9 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
 
         faults: list[str] = []
 
-        def sqlite_figures() -> Mapping[str, Any]:
+        def record_figures() -> Mapping[str, Any]:
+            if not isinstance(store, SqliteStore):
+                return store.figures()
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
             calls = {"reads": store.reads, "writes": store.writes}
             return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
@@ -90,7 +98,13 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             calls = cache.hits + cache.misses
             return {"role": "candidates", "health": "ok", "calls": calls, "hit_rate": round(cache.hits / calls, 3) if calls else 0.0}
 
-        tiers = {"sqlite": sqlite_figures, "resident": resident_figures, "texts": text_figures, "cache": cache_figures, **vectors.figures}
+        tiers = {
+            settings.records.backend: record_figures,
+            "resident": resident_figures,
+            "texts": text_figures,
+            "cache": cache_figures,
+            **vectors.figures,
+        }
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if redis is not None:
             tasks.start_soon(redis.run)
@@ -100,7 +114,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, reinforcer)
-        if store.unclean:
+        if isinstance(store, SqliteStore) and store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
         stack.push_async_callback(_flush_last, reinforcer)
         stack.callback(tasks.cancel_scope.cancel)

@@ -9,13 +9,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
 
@@ -58,6 +59,12 @@ def _installed_tiers() -> set[str]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - nobody waits for it but who has such tiers
 
     return {entry.name for entry in entry_points(group=TIER_ENTRY_POINTS)}
+
+
+class SqliteSettings(Section):
+    """Memories in one file of the data directory."""
+
+    backend: Literal["sqlite"] = Field(default="sqlite", description="where memories are kept; sqlite: in the data directory")
 
 
 class ResidentSettings(Section):
@@ -131,6 +138,7 @@ class Settings(BaseSettings):
     tiers: dict[str, dict[str, Any]] | None = Field(
         default=None, description="what tiers of other packages are told, a table each: [tiers.NAME]; unset: nothing"
     )
+    records: Annotated[SqliteSettings | PostgresSettings, Field(discriminator="backend")] = SqliteSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     stack: StackSettings = StackSettings()
     resident: ResidentSettings = ResidentSettings()

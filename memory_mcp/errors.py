@@ -104,10 +104,12 @@ class StoreDamagedError(TierError):
 class StoreReadOnlyError(TierError):
     """The store cannot be written."""
 
-    def __init__(self, tier: str) -> None:
-        super().__init__(
-            tier, "The memory store is read-only: recall works, but nothing can be stored. Make its folder and files writable."
-        )
+    def __init__(
+        self,
+        tier: str,
+        message: str = "The memory store is read-only: recall works, but nothing can be stored. Make its folder and files writable.",
+    ) -> None:
+        super().__init__(tier, message)
 
 
 class SchemaTooNewError(TierError):

@@ -99,7 +99,7 @@ class MemoryService:
             with self.stages.measure("commit"):
                 added = await self.records.add(new, embedding, within=await self._reach(new, caller))
             if added.status == "already_known":
-                self.reinforcer.note([added.id])
+                self.reinforcer.note(caller.tenant, [added.id])
                 return Receipt(added, scopes[0].namespace)
             if embedding is None:
                 self.indexer.wake()
@@ -165,7 +165,7 @@ class MemoryService:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
                 answer = await self._recall_best(query, scopes, where, limit, request.offset, request.min_score)
-                self.reinforcer.note(hit.memory.id for hit in answer.hits)
+                self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:

@@ -46,6 +46,11 @@ def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
     return np.fromiter(map(_key, query_words), np.uint32, len(query_words))
 
 
+def stems(found: Sequence[str]) -> list[str]:
+    """The stem of each word, in order."""
+    return [_english.stemWord(word) for word in found]
+
+
 def key_set(text: str) -> frozenset[int]:
     """The keys of all words of a text."""
     return frozenset(_keys_in(text))

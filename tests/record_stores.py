@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import numpy as np
+from postgres_server import Databases
 
 from memory_mcp.contracts import OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
@@ -47,7 +48,24 @@ def sqlite_stores(folder: Path) -> OpenStore:
     return opened
 
 
-OPENERS: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite_stores}
+_of_the_test_before: list[Databases] = []
+
+
+def postgres_stores(folder: Path) -> OpenStore:
+    databases = Databases(folder)
+    while _of_the_test_before:  # many tests make many
+        _of_the_test_before.pop().drop()
+    _of_the_test_before.append(databases)
+
+    @asynccontextmanager
+    async def opened(name: str = "store") -> AsyncIterator[Store]:
+        async with databases.open(name, derived_tiers=(INDEX,)) as store:
+            yield store
+
+    return opened
+
+
+OPENERS: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite_stores, "postgres": postgres_stores}
 
 _ids = itertools.count(1)
 

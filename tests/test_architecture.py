@@ -38,11 +38,30 @@ BACKENDS_SEE = {"contracts", "models", "errors", "clock", "words", "terms", "tim
 
 MAY_SEE_BACKENDS = {
     "memory_mcp.assembly": ("memory_mcp.tiers.", "memory_mcp.embedding."),
-    "memory_mcp.config": ("memory_mcp.embedding.settings", "memory_mcp.tiers.redis.settings", "memory_mcp.tiers.qdrant.settings"),
+    "memory_mcp.config": (
+        "memory_mcp.embedding.settings",
+        "memory_mcp.tiers.redis.settings",
+        "memory_mcp.tiers.qdrant.settings",
+        "memory_mcp.tiers.postgres.settings",
+    ),
     "memory_mcp.vector_tiers": ("memory_mcp.tiers.",),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
-    "memory_mcp.cli.checks": ("memory_mcp.tiers.sqlite", "memory_mcp.embedding.opening", "memory_mcp.tiers.redis.client"),
+    "memory_mcp.cli.checks": (
+        "memory_mcp.tiers.sqlite",
+        "memory_mcp.embedding.opening",
+        "memory_mcp.tiers.redis.client",
+        "memory_mcp.tiers.postgres.settings",
+    ),
     "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.checks_postgres": ("memory_mcp.tiers.postgres",),
+    "memory_mcp.cli.migrate": (
+        "memory_mcp.tiers.postgres",
+        "memory_mcp.tiers.sqlite",
+    ),
+    "memory_mcp.cli.places": (
+        "memory_mcp.tiers.postgres.settings",
+        "memory_mcp.tiers.sqlite.database",
+    ),
     "memory_mcp.cli.install.purge": ("memory_mcp.tiers.sqlite",),
 }
 
@@ -53,6 +72,8 @@ DRIVERS = {
     "grpc": "memory_mcp.tiers.qdrant",
     "portalocker": "memory_mcp.tiers.qdrant",
     "psycopg": "memory_mcp.tiers.postgres",
+    "psycopg_pool": "memory_mcp.tiers.postgres",
+    "pgvector": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
     "Stemmer": "memory_mcp.terms",
     "onnxruntime": "memory_mcp.embedding",

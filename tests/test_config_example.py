@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -24,12 +24,19 @@ def sections_of(name: str, model: type[BaseModel]) -> Iterator[tuple[str, type[B
     yield name, model
     for key, field in model.model_fields.items():
         if is_section(field):
-            assert isinstance(field.annotation, type)
-            yield from sections_of(f"{name}.{key}".strip("."), field.annotation)
+            yield from sections_of(f"{name}.{key}".strip("."), type(field.default))
 
 
 def is_section(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    return isinstance(field.default, BaseModel)
+
+
+def alternatives() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Sections that can stand in another's place."""
+    for key, field in Settings.model_fields.items():
+        for model in get_args(field.annotation) if is_section(field) else ():
+            if model is not type(field.default):
+                yield key, model
 
 
 def fields() -> Iterator[tuple[str, str, FieldInfo]]:
@@ -70,6 +77,16 @@ def test_each_key_is_described_above_its_line(section: str, key: str, field: Fie
 
     assert field.description
     assert LINES[at - 1] == f"# {field.description}"
+
+
+@pytest.mark.parametrize(("section", "model"), [pytest.param(*each, id=each[1].__name__) for each in alternatives()])
+def test_a_section_that_can_take_anothers_place_stands_there_as_a_comment(section: str, model: type[BaseModel]) -> None:
+    start = LINES.index(f"# [{section}]")
+    block = [line.removeprefix("# ") for line in LINES[start : LINES.index("", start)]]
+    described = [f"# {field.description}" for field in model.model_fields.values()]
+
+    assert list(tomllib.loads("\n".join(block))[section].items()) == [(k, plain(f.default)) for k, f in model.model_fields.items()]
+    assert block[1::2] == described
 
 
 def test_the_example_is_a_valid_configuration_that_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
+from postgres_server import Server
 from pydantic import SecretStr
 
 from memory_mcp.config import load_settings
+from memory_mcp.tiers.postgres.store import PostgresStore
 from tests.engines import data_directory
 from tests.models import compiled_model_dir
 
@@ -85,7 +87,7 @@ def remembering(environment: Mapping[str, str]) -> StdioServerParameters:
 
 
 def test_every_block_is_of_a_kind_that_is_tested_here() -> None:
-    assert [block for block in BLOCKS if block.language not in ("bash", "json", "toml", "python", "text")] == []
+    assert [block for block in BLOCKS if block.language not in ("bash", "json", "sql", "toml", "python", "text")] == []
     assert BLOCKS[0].text == "make run\n"
 
 
@@ -116,6 +118,18 @@ async def test_what_is_written_in_toml_is_valid(block: Block, environment: Mappi
 
 def plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+@blocks("sql")
+async def test_a_database_made_so_serves(block: Block) -> None:
+    server = Server(bare=True)
+    try:
+        server.psql(block.text)
+        records = server.settings("memory")
+        async with PostgresStore.open(records) as store:
+            assert await store.check() == []
+    finally:
+        server.end()
 
 
 @blocks("python")

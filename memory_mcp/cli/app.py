@@ -18,6 +18,7 @@ from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.cli.memories import forget, recall, remember
+from memory_mcp.cli.migrate import migrate
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.reindex import reindex
 from memory_mcp.cli.sentences import in_one_line
@@ -50,7 +51,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, install, uninstall, reindex):
+for command in (remember, recall, forget, install, uninstall, reindex, migrate):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
@@ -61,7 +62,7 @@ def stats(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson =
     """How much is remembered where, and how the memory is doing."""
     with in_one_line():
         settings = _settings(data_dir, namespace)
-        if not (settings.data_dir / FILE_NAME).exists():
+        if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
             raise RequestError(f"There is no memory store in {settings.data_dir}; it is made when a client first starts the server.")
         with conversation(settings.data_dir, settings.namespace) as engine:
             facts, _ = engine.call("stats", {})
@@ -93,7 +94,7 @@ def backup(
 ) -> None:
     """Copy all memories into one file, while servers go on working."""
     with in_one_line():
-        made = copies.backup(_settings(data_dir).data_dir, file.expanduser().absolute(), force=force)
+        made = copies.backup(_with_a_file(_settings(data_dir)).data_dir, file.expanduser().absolute(), force=force)
         if as_json:
             _print_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
         else:
@@ -108,7 +109,7 @@ def restore(
 ) -> None:
     """Put a backup in the place of all memories; those that are there now are kept aside."""
     with in_one_line():
-        done = copies.restore(_settings(data_dir).data_dir, file.expanduser().absolute(), utc_now())
+        done = copies.restore(_with_a_file(_settings(data_dir)).data_dir, file.expanduser().absolute(), utc_now())
         if as_json:
             _print_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or "")})
         else:
@@ -129,10 +130,14 @@ def where(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             "configuration": Path(named).expanduser() if named else settings.data_dir / CONFIG_NAME,
         }
         clients = client_states()
+        if settings.records.backend != "sqlite":
+            del paths["memories"]
         if as_json:
             places = {name.replace(" ", "_"): {"path": str(path), "exists": path.exists()} for name, path in paths.items()}
             _print_json({**places, "clients": clients})
         else:
+            if "memories" not in paths:
+                _say(f"{'memories':<18}in PostgreSQL, where dsn of [records] says")
             for name, path in paths.items():
                 _say(f"{name:<18}{path}{'' if path.exists() else '  (not there yet)'}")
             for client in clients:
@@ -150,6 +155,13 @@ def _settings(data_dir: Path | None, namespace: str = "") -> Settings:
     if settings.namespace:
         door.namespace(settings.namespace)
     configure_log("error")
+    return settings
+
+
+def _with_a_file(settings: Settings) -> Settings:
+    """Raise RequestError where memories are not kept in a file that could be copied."""
+    if settings.records.backend != "sqlite":
+        raise RequestError("The memories are in PostgreSQL, which has its own tools for this: pg_dump and pg_restore, as the owner.")
     return settings
 
 

@@ -6,25 +6,23 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Literal
 
 import anyio
 import apsw
 
 from memory_mcp.assembly import open_records
+from memory_mcp.cli.verdicts import Check
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError
+from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
 from memory_mcp.upkeep.carrier import every_scope
 from memory_mcp.upkeep.comparison import Compared, compare_scope
 from memory_mcp.vector_tiers import open_qdrant_index
-
-State = Literal["ok", "note", "wrong"]
 
 _LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
 _MODEL_SECONDS = 300.0
@@ -32,25 +30,6 @@ _OTHERS = 0o077
 
 _REINDEX = "Fill it anew: memory-mcp reindex"
 _RESTORE = "Restore a backup: memory-mcp restore FILE. The files that are there now are kept aside."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        state: A note is no fault, but may explain one.
-        remedy: What to do; empty where nothing is.
-    """
-
-    name: str
-    state: State
-    found: str
-    remedy: str = ""
-
-    def facts(self) -> dict[str, str]:
-        """As plain JSON."""
-        return asdict(self)
 
 
 class Doctor:
@@ -65,8 +44,14 @@ class Doctor:
 
     async def examine(self) -> list[Check]:
         """Every check, in an order in which an earlier one may explain a later one."""
-        checks = [self._configuration(), *self._files(), self._space(), self._library()]
-        checks += await anyio.to_thread.run_sync(self._store)
+        checks = [self._configuration(), *self._files(), self._space()]
+        records = self._settings.records
+        if isinstance(records, PostgresSettings):
+            from memory_mcp.cli.checks_postgres import examine  # noqa: PLC0415 - the driver is for those who use it
+
+            checks += await examine(records)
+        else:
+            checks += [self._library(), *await anyio.to_thread.run_sync(self._store)]
         if self._settings.redis.configured:
             checks.append(await self._redis())
         if self._settings.qdrant.on:
@@ -78,9 +63,10 @@ class Doctor:
         path = Path(named).expanduser() if named else self._folder / CONFIG_NAME
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
-        redis = self._settings.redis
+        redis, records = self._settings.redis, self._settings.records
         secrets = (self._settings.embedding.api_key, redis.password, redis.url)
-        if any(secret.get_secret_value() for secret in secrets) and _mode(path) & _OTHERS:
+        secret = any(secret.get_secret_value() for secret in secrets) or isinstance(records, PostgresSettings)
+        if secret and _mode(path) & _OTHERS:
             return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")
         return Check("configuration", "ok", str(path))
 

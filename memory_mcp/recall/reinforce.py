@@ -16,18 +16,17 @@ class Reinforcer:
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
         self._records, self._clock = records, clock
-        self._waiting: list[UUID] = []
+        self._waiting: dict[str, list[UUID]] = {}
 
-    def note(self, ids: Iterable[UUID]) -> None:
-        """These memories were an answer."""
-        self._waiting += ids
+    def note(self, tenant: str, ids: Iterable[UUID]) -> None:
+        """These memories of a tenant were an answer."""
+        self._waiting.setdefault(tenant, []).extend(ids)
 
     async def flush(self) -> None:
         """Write what has been noted; a store that is away keeps nothing from going on."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        try:
-            await self._records.count_uses(waiting, self._clock())
-        except TierError as error:
-            log.info("uses_not_counted", error=type(error).__name__)
+        waiting, self._waiting = self._waiting, {}
+        for tenant, ids in waiting.items():
+            try:
+                await self._records.count_uses(tenant, ids, self._clock())
+            except TierError as error:
+                log.info("uses_not_counted", error=type(error).__name__)

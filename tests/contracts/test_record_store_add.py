@@ -437,8 +437,9 @@ async def test_uses_are_counted_and_move_no_revision(open_store: OpenStore) -> N
     async with open_store() as store:
         one, two = await add(store, "one"), await add(store, "two")
         before, log = await revision(store), await store.operations("local", limit=9)
-        await store.count_uses([one, two, new_id()], NOW)
-        await store.count_uses([one], NOW + DAY)
+        await store.count_uses("local", [one, two, new_id()], NOW)
+        await store.count_uses("local", [one], NOW + DAY)
+        await store.count_uses("stranger", [one], NOW + DAY)
         first, second = await store.get_many([HOME], [one, two])
 
         assert (first.recalled_count, first.last_recalled_at) == (2, NOW + DAY)

@@ -83,9 +83,9 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.as_of(scopes, where, moment, vector, words, limit=limit)
 
-    async def count_uses(self, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
         """See `RecordStore`; moves no revision, so there is nothing to tell."""
-        await self._inner.count_uses(ids, now)
+        await self._inner.count_uses(tenant, ids, now)
 
     async def counts(self, tenant: str) -> StoreCounts:
         """See `RecordStore`."""

@@ -183,9 +183,9 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._read(partial(reads.as_of, scopes=scopes, where=where, moment=moment, vector=vector, text=words, limit=limit))
 
-    async def count_uses(self, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
         """See `RecordStore`."""
-        await self._write(partial(writes.count_uses, ids=ids, now=now))
+        await self._write(partial(writes.count_uses, tenant=tenant, ids=ids, now=now))
 
     async def counts(self, tenant: str) -> StoreCounts:
         """See `RecordStore`."""

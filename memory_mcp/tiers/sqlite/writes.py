@@ -295,11 +295,12 @@ def _undoable(db: apsw.Connection, scope: Scope, number: int | None, actor: Prov
     return target
 
 
-def count_uses(db: apsw.Connection, ids: Sequence[UUID], now: datetime) -> None:
+def count_uses(db: apsw.Connection, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
     """`RecordStore.count_uses`."""
     for memory_id in ids:
         db.execute(
-            """INSERT INTO uses (memory, recalled, last) SELECT number, 1, ? FROM memories WHERE id = ?
+            """INSERT INTO uses (memory, recalled, last)
+               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ?
                ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
-            (to_micros(now), memory_id.bytes),
+            (to_micros(now), memory_id.bytes, tenant),
         )

@@ -1,0 +1,136 @@
+"""The log of changes: numbered and chained for each tenant by itself, since tenants are not to see each other."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from memory_mcp.clock import from_micros, to_micros
+from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.tiers.postgres.rows import actor_row, to_json
+from memory_mcp.tiers.postgres.session import Transaction
+
+_HASH_BYTES = 20
+_DIGEST_BYTES = 12
+
+COLUMNS = (
+    "o.number, o.tenant, s.namespace, o.at, o.action, o.subjects, o.actor, o.undoes, "
+    "(SELECT number FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)"
+)
+TABLES = "operations o JOIN scopes s ON s.tenant = o.tenant AND s.number = o.scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The operation that the present transaction will log, and the hash of the one before it."""
+
+    number: int
+    previous: bytes
+
+
+async def lock_tenant(tx: Transaction) -> Head:
+    """Begin a write: from here to its end it is the tenant's only one, so that log and revisions are in the order of commits."""
+    query = "SELECT operations + 1, hash, pg_current_xact_id()::text FROM tenants WHERE name = %(tenant)s FOR UPDATE"
+    row = await tx.row(query, {"tenant": tx.tenant})
+    if row is None:
+        await tx.run("INSERT INTO tenants (name) VALUES (%(tenant)s) ON CONFLICT DO NOTHING", {"tenant": tx.tenant})
+        row = await tx.row(query, {"tenant": tx.tenant})
+    assert row is not None
+    tx.number = row[2]
+    return Head(row[0], row[1])
+
+
+def digest(content: str, salt: bytes) -> bytes:
+    """12 bytes that tell one text from another, to whoever has the salt."""
+    return hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
+
+
+async def subjects_of(tx: Transaction, ids: Sequence[UUID]) -> bytes:
+    """Per memory its id and the digest of its present text."""
+    rows = await tx.rows("SELECT id, content, salt FROM memories WHERE id = ANY(%(ids)s)", {"ids": list(ids)})
+    digests = {row[0]: digest(row[1], row[2]) for row in rows}
+    return b"".join(memory_id.bytes + digests[memory_id] for memory_id in ids)
+
+
+async def append(
+    tx: Transaction, head: Head, scope: Scope, action: str, subjects: bytes, actor: Provenance, now: datetime, undoes: int | None = None
+) -> Operation:
+    """Add the entry; its hash runs over its fields and over the hash before it."""
+    row = actor_row(actor)
+    entry = [head.number, scope.namespace, to_micros(now), action, subjects.hex(), *row, undoes]
+    values = {
+        "tenant": scope.tenant,
+        "namespace": scope.namespace,
+        "number": head.number,
+        "at": to_micros(now),
+        "action": action,
+        "subjects": subjects,
+        "actor": row,
+        "undoes": undoes,
+        "hash": entry_hash(entry, head.previous),
+    }
+    await tx.run(
+        """INSERT INTO operations (tenant, number, scope, at, action, subjects, actor, undoes, hash)
+           SELECT tenant, %(number)s, number, %(at)s, %(action)s, %(subjects)s, %(actor)s, %(undoes)s, %(hash)s
+           FROM scopes WHERE namespace = %(namespace)s""",
+        values,
+    )
+    await tx.run("UPDATE tenants SET operations = %(number)s, hash = %(hash)s WHERE name = %(tenant)s", values)
+    return Operation(head.number, scope, now, action, _ids(subjects), actor, undoes)
+
+
+def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
+    """20 bytes over one entry of the log and the hash of the one before it."""
+    return hashlib.blake2b(previous + to_json(entry).encode(), digest_size=_HASH_BYTES).digest()
+
+
+def _ids(subjects: bytes) -> tuple[UUID, ...]:
+    return tuple(UUID(bytes=subjects[i : i + 16]) for i in range(0, len(subjects), 16 + _DIGEST_BYTES))
+
+
+def operation_from(row: Sequence[Any]) -> Operation:
+    """An operation from a row of `COLUMNS`."""
+    return Operation(
+        number=row[0],
+        scope=Scope(row[1], row[2]),
+        at=from_micros(row[3]),
+        action=row[4],
+        subjects=_ids(row[5]),
+        actor=Provenance(*row[6]),
+        undoes=row[7],
+        undone_by=row[8],
+    )
+
+
+async def read(tx: Transaction, number: int) -> Operation | None:
+    """One entry of the tenant's log."""
+    row = await tx.row(f"SELECT {COLUMNS} FROM {TABLES} WHERE o.number = %(number)s", {"number": number})
+    return operation_from(row) if row else None
+
+
+async def operations(tx: Transaction, limit: int, before: int | None) -> list[Operation]:
+    """`OperationLog.operations`."""
+    query = f"""SELECT {COLUMNS} FROM {TABLES} WHERE %(before)s::bigint IS NULL OR o.number < %(before)s
+                ORDER BY o.number DESC LIMIT %(limit)s"""
+    return [operation_from(row) for row in await tx.rows(query, {"before": before, "limit": limit})]
+
+
+async def verify(tx: Transaction) -> int | None:
+    """The first entry of the tenant's log that does not follow from the one before it; None when all do."""
+    previous, expected = b"", 1
+    query = f"""SELECT o.number, s.namespace, o.at, o.action, encode(o.subjects, 'hex'), o.actor, o.undoes, o.hash
+                FROM {TABLES} ORDER BY o.number"""
+    async for rows in tx.stream(query, {}, size=1000):
+        for number, namespace, at, action, subjects, actor, undoes, stored in rows:
+            if number != expected or entry_hash([number, namespace, at, action, subjects, *actor, undoes], previous) != stored:
+                return expected
+            previous, expected = stored, expected + 1
+    # every operation is the last of some memory, or ended a form of one; and the tenant's own row knows the newest
+    last = await tx.value(
+        """SELECT greatest((SELECT max(operation) FROM memories), (SELECT max(operation) FROM versions),
+                           (SELECT operations FROM tenants WHERE name = %(tenant)s))""",
+        {"tenant": tx.tenant},
+    )
+    return expected if last is not None and last >= expected else None

@@ -1,0 +1,307 @@
+"""Transactions: the one way to the database, and each begins by saying whose it is (rule R7)."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import anyio
+import psycopg
+import structlog
+from psycopg import AsyncConnection, AsyncCursor, IsolationLevel
+from psycopg_pool import AsyncConnectionPool
+
+from memory_mcp.errors import TierError, TierUnavailableError
+from memory_mcp.tiers.postgres.faults import REPEATABLE, SLOW, TIER, UNCERTAIN, postgres_errors
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Connection = AsyncConnection[Row]
+Values = Mapping[str, Any]
+
+_BECOME = b"SELECT set_config('app.tenant', %s, true)"
+_ATTEMPTS = 3
+_PING_SECONDS = 1.0
+_OUTCOME_SECONDS = 5.0
+_POLL_SECONDS = 0.1
+_CLOSE_SECONDS = 2.0
+NOBODY = ""
+"""The tenant of a transaction that works outside of all tenants, and sees nothing of any."""
+
+
+class Transaction:
+    """One transaction, on behalf of one tenant at a time.
+
+    Before its first statement goes the one that names the tenant, in the same round trip. A statement that is not
+    answered in time is ended by cutting the connection: a server behind a broken network hears nothing else.
+    """
+
+    def __init__(self, connection: Connection, tenant: str, answer_seconds: float) -> None:
+        self._connection, self._tenant, self._seconds = connection, tenant, answer_seconds
+        self._begun = self._cut = False
+        self.number: str | None = None
+
+    @property
+    def tenant(self) -> str:
+        """On whose behalf it works now."""
+        return self._tenant
+
+    async def become(self, tenant: str) -> None:
+        """Go on on behalf of another tenant."""
+        self._tenant = tenant
+        if self._begun:
+            await self._execute(_BECOME, (tenant,))
+
+    async def rows(self, sql: str, values: Values | None = None, *, binary: bool = False) -> list[Row]:
+        """Every row of the answer."""
+        return await (await self._execute(sql.encode(), values, binary=binary)).fetchall()
+
+    async def row(self, sql: str, values: Values | None = None) -> Row | None:
+        """The first row, or None."""
+        return await (await self._execute(sql.encode(), values)).fetchone()
+
+    async def value(self, sql: str, values: Values | None = None) -> Any:
+        """The first column of the first row, or None where there is no row."""
+        found = await self.row(sql, values)
+        return None if found is None else found[0]
+
+    async def run(self, sql: str, values: Values | None = None) -> None:
+        """Carry out a statement whose answer is of no interest."""
+        await self._execute(sql.encode(), values)
+
+    async def later(self, sql: str, values: Values | None = None) -> AsyncCursor[Row]:
+        """Within `together`: a question whose answer is looked at after it."""
+        return await self._execute(sql.encode(), values)
+
+    async def stream(self, sql: str, values: Values, *, size: int, binary: bool = False) -> AsyncIterator[list[Row]]:
+        """The rows of a long answer, `size` at a time, so that neither memory nor event loop is held up by all of them."""
+        await self._begin()
+        async with self._connection.cursor(name="rows", binary=binary) as cursor:
+            with self._answering():
+                await cursor.execute(sql.encode(), values)
+            while True:
+                with self._answering():
+                    rows = await cursor.fetchmany(size)
+                if rows:
+                    yield rows
+                if len(rows) < size:
+                    return
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """The statements within go out in one round trip; the first that fails fails them all."""
+        with self._answering():
+            async with self._connection.pipeline():
+                await self._begin()
+                yield
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            with self._answering():
+                await self._connection.execute(_BECOME, (self._tenant,))
+
+    async def _execute(self, sql: bytes, values: Any, *, binary: bool = False) -> AsyncCursor[Row]:
+        cursor = self._connection.cursor(binary=binary)
+        with self._answering():
+            if self._begun:
+                await cursor.execute(sql, values)
+            else:
+                async with self._connection.pipeline():
+                    await self._begin()
+                    await cursor.execute(sql, values)
+        return cursor
+
+    async def commit(self) -> None:
+        """End it; what it wrote is durable.
+
+        Raises:
+            OutcomeUnknownError: The connection broke meanwhile.
+        """
+        try:
+            with self._answering():
+                await self._connection.commit()
+        except (psycopg.OperationalError, TierUnavailableError) as error:
+            raise OutcomeUnknownError(self.number) from error
+
+    async def rollback(self) -> None:
+        """End it without a trace; a connection that cannot do that is given up."""
+        try:
+            with self._answering():
+                await self._connection.rollback()
+        except (psycopg.Error, TierError):
+            await self._connection.close()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        timer = asyncio.get_running_loop().call_later(self._seconds, self._end_waiting)
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if self._cut:
+                raise TierUnavailableError(TIER, SLOW) from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _end_waiting(self) -> None:
+        self._cut = True
+        cut(self._connection)
+
+
+class OutcomeUnknownError(Exception):
+    """The connection broke during a commit; `number` is the transaction's, to ask for its fate."""
+
+    def __init__(self, number: str | None) -> None:
+        self.number = number
+        super().__init__()
+
+
+def cut(connection: Connection) -> None:
+    """End the connection's socket: whoever waits for an answer on it gets an error at once."""
+    with suppress(OSError, psycopg.Error):
+        ending = socket.socket(fileno=connection.fileno())
+        try:
+            ending.shutdown(socket.SHUT_RDWR)
+        finally:
+            ending.detach()
+
+
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+class Sessions:
+    """Hands out transactions over a pool of connections.
+
+    Attributes:
+        trouble: Why the newest call failed, if the database was the reason; else empty.
+    """
+
+    def __init__(self, pool: "AsyncConnectionPool[Connection]", answer_seconds: float) -> None:
+        self._pool, self._seconds = pool, answer_seconds
+        self._at_work: set[asyncio.Task[Any]] = set()
+        self.trouble = ""
+
+    def figures(self) -> dict[str, int]:
+        """Of the pool, for people."""
+        told = self._pool.get_stats()
+        return {"connections": told.get("pool_size", 0), "free": told.get("pool_available", 0), "waiting": told.get("requests_waiting", 0)}
+
+    async def read(self, tenant: str, work: Work[T]) -> T:
+        """Carry out a read in one snapshot. Cancelled, it ends behind its caller's back.
+
+        Raises:
+            TierUnavailableError: No connection was free in time, or the server is away or does not answer.
+        """
+        return await self._repeated(tenant, work, write=False)
+
+    async def write(self, tenant: str, work: Work[T]) -> T:
+        """Carry out a write; it is durable on return. Once begun it is carried to its end, also when cancelled.
+
+        Raises:
+            TierUnavailableError: As in `read`; nothing was written unless it says that this is uncertain.
+            StoreReadOnlyError: The server takes no writes.
+        """
+        return await self._repeated(tenant, work, write=True)
+
+    async def close(self) -> None:
+        """Wait a moment for what is at work; then nothing is left of it."""
+        if self._at_work:
+            _, late = await asyncio.wait(self._at_work, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+        with suppress(psycopg.Error):
+            await self._pool.close(timeout=_CLOSE_SECONDS)
+
+    async def _repeated(self, tenant: str, work: Work[T], *, write: bool) -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = await self._once(tenant, work, write=write)
+                self.trouble = ""
+                return answer
+            except TierError as error:
+                self.trouble = str(error)
+                if attempt == _ATTEMPTS or not isinstance(error.__cause__, REPEATABLE):
+                    raise
+        raise AssertionError
+
+    async def _once(self, tenant: str, work: Work[T], *, write: bool) -> T:
+        with postgres_errors():
+            connection = await self._pool.getconn()
+        task = asyncio.create_task(self._carry_out(connection, tenant, work, write=write))
+        self._at_work.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if write and not task.done():
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task])
+            raise
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._at_work.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as lost when nobody waits any more
+
+    async def _carry_out(self, connection: Connection, tenant: str, work: Work[T], *, write: bool) -> T:
+        transaction = Transaction(connection, tenant, self._seconds)
+        try:
+            with postgres_errors():
+                # a write inherits the server's own default: one that is read-only is to say so
+                await connection.set_read_only(None if write else True)
+                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED if write else IsolationLevel.REPEATABLE_READ)
+                try:
+                    result = await work(transaction)
+                    await transaction.commit()
+                except OutcomeUnknownError:
+                    raise
+                except BaseException:
+                    await transaction.rollback()
+                    raise
+        except OutcomeUnknownError as unknown:
+            await connection.close()
+            if write and not await self._was_committed(unknown):
+                raise TierUnavailableError(TIER, SLOW) from unknown
+        finally:
+            await self._pool.putconn(connection)
+        return result
+
+    async def _was_committed(self, unknown: OutcomeUnknownError) -> bool:
+        """Ask for the fate of a transaction whose commit was not answered.
+
+        Raises:
+            TierUnavailableError: Nobody can tell; the message says so.
+        """
+        with anyio.move_on_after(_OUTCOME_SECONDS):
+            while unknown.number is not None:
+                with suppress(psycopg.Error):
+                    async with self._pool.connection() as connection:
+                        transaction = Transaction(connection, NOBODY, self._seconds)
+                        status = await transaction.value("SELECT pg_xact_status(%(number)s::xid8)", {"number": unknown.number})
+                        await transaction.rollback()
+                    if status in ("committed", "aborted"):
+                        return bool(status == "committed")
+                await anyio.sleep(_POLL_SECONDS)
+        raise TierUnavailableError(TIER, UNCERTAIN) from unknown
+
+
+async def ping(connection: Connection) -> None:
+    """Raise an OperationalError where a pooled connection does not answer at once."""
+    timer = asyncio.get_running_loop().call_later(_PING_SECONDS, cut, connection)
+    try:
+        await AsyncConnectionPool.check_connection(connection)
+    finally:
+        timer.cancel()
+
+
+def scopes_by_tenant(scopes: Sequence[Any]) -> dict[str, list[str]]:
+    """The namespaces that are meant of each tenant."""
+    found: dict[str, list[str]] = {}
+    for scope in dict.fromkeys(scopes):
+        found.setdefault(scope.tenant, []).append(scope.namespace)
+    return found

@@ -1,0 +1,350 @@
+"""The record store in PostgreSQL: the same contract as the embedded one, for several machines and many tenants."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import anyio
+from pgvector import HalfVector
+from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
+from psycopg import AsyncConnection
+from psycopg.types import TypeInfo
+from psycopg_pool import AsyncConnectionPool
+
+from memory_mcp.contracts import Comparison
+from memory_mcp.errors import MemoryNotFoundError, TierError
+from memory_mcp.models import (
+    Added,
+    Changed,
+    Changes,
+    Delta,
+    Draft,
+    Embedding,
+    Filter,
+    Hit,
+    Matrix,
+    Memory,
+    Note,
+    Operation,
+    Provenance,
+    Scope,
+    StoreCounts,
+    Version,
+)
+from memory_mcp.tiers.postgres import log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
+from memory_mcp.tiers.postgres.journal import Derived
+from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
+from memory_mcp.tiers.postgres.settings import PostgresSettings
+from memory_mcp.tiers.postgres.text import labels_of
+
+T = TypeVar("T")
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+class PostgresStore:
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one database.
+
+    Attributes:
+        reads, writes: How many there have been.
+        server: The server's version.
+    """
+
+    def __init__(self, sessions: Sessions, settings: PostgresSettings, derived: Derived, server: str) -> None:
+        self.reads = self.writes = 0
+        self.server = server
+        self._sessions, self._settings, self._derived = sessions, settings, derived
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: PostgresSettings, *, derived_tiers: Sequence[str] = ()) -> AsyncIterator["PostgresStore"]:
+        """Open the database as the role that serves, bringing the schema up to date where `owner_dsn` is known.
+
+        Raises:
+            TierUnavailableError: The server is away.
+            TierError: The role may do too much or too little, or the schema is of another version; nothing was changed.
+        """
+        logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its lines name hosts and users; what matters is raised
+        dsn = settings.dsn.get_secret_value()
+        standing = await look(settings)
+        if standing.version < standing.known and not standing.powers and settings.owner_dsn.get_secret_value():
+            await schema.migrate(settings.owner_dsn.get_secret_value(), standing.role)
+            standing = await look(settings)
+        if standing.refusal:
+            raise TierError(TIER, standing.refusal)
+        pool = AsyncConnectionPool(
+            dsn,
+            kwargs={"connect_timeout": schema.CONNECT_SECONDS, "prepare_threshold": 2},
+            min_size=1,
+            max_size=settings.pool_size,
+            timeout=settings.pool_seconds,
+            max_waiting=settings.max_waiting,
+            configure=partial(_configure, answer_seconds=settings.answer_seconds),
+            check=ping,
+            reconnect_timeout=5.0,
+            open=False,
+        )
+        sessions = Sessions(pool, settings.answer_seconds)
+        with postgres_errors():
+            await pool.open()
+        try:
+            yield cls(sessions, settings, Derived(tuple(derived_tiers), settings.notify), standing.server)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await sessions.close()
+
+    def figures(self) -> dict[str, Any]:
+        """For people: how it is doing."""
+        health = self._sessions.trouble or "ok"
+        calls = {"reads": self.reads, "writes": self.writes}
+        return {"role": "records", "health": health, **calls, "server": self.server, **self._sessions.figures()}
+
+    async def _read(self, tenant: str, work: Work[T]) -> T:
+        self.reads += 1
+        return await self._sessions.read(tenant, work)
+
+    async def _write(self, tenant: str, work: Work[T]) -> T:
+        self.writes += 1
+        return await self._sessions.write(tenant, work)
+
+    async def _each(self, scopes: Sequence[Scope], work: Callable[[Transaction, list[str]], Awaitable[T]]) -> list[T]:
+        """What a read gives for each tenant among the scopes: nearly always one."""
+        answers = []
+        for tenant, namespaces in scopes_by_tenant(scopes).items():
+            answers.append(await self._read(tenant, partial(_with_namespaces, work, namespaces)))
+        return answers
+
+    # RecordStore
+
+    async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
+        """See `RecordStore`."""
+        found: dict[Scope, int] = {}
+        for tenant, namespaces in scopes_by_tenant(scopes).items():
+            known = await self._read(tenant, partial(reads.revisions, namespaces=namespaces))
+            found.update({Scope(tenant, namespace): revision for namespace, revision in known.items()})
+        return tuple(found.get(scope, 0) for scope in scopes)
+
+    async def scopes(self, tenant: str) -> list[Scope]:
+        """See `RecordStore`."""
+        return await self._read(tenant, reads.scopes)
+
+    async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
+        """See `RecordStore`."""
+        words = await writes.words_of(draft.content, labels_of(draft.tags, draft.key, draft.metadata))
+        add = partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within, words=words)
+        return await self._write(draft.scope.tenant, add)
+
+    async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        revise = partial(writes.revise, derived=self._derived, scopes=scopes, memory_id=memory_id, changes=changes, actor=actor, now=now)
+        return await self._write(_tenant(scopes, [memory_id]), revise)
+
+    async def forget(self, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        forget = partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now)
+        return await self._write(_tenant(scopes, ids), forget)
+
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now)
+        return await self._write(scope.tenant, undo)
+
+    async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
+        """See `RecordStore`."""
+        if not ids:
+            return []
+        answers = await self._each(scopes, partial(reads.get_many, ids=ids))
+        found = {memory.id: memory for memories in answers for memory in memories}
+        return [found[memory_id] for memory_id in dict.fromkeys(ids) if memory_id in found]
+
+    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+        """See `RecordStore`."""
+        answers = await self._each(scopes, partial(reads.newest, where=where, limit=limit + offset))
+        return reads.newest_first([memory for memories in answers for memory in memories])[offset : offset + limit]
+
+    async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._read(_tenant(scopes, [memory_id]), partial(reads.history, namespaces=_namespaces(scopes), memory_id=memory_id))
+
+    async def as_of(
+        self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
+    ) -> list[tuple[Memory, float]]:
+        """See `RecordStore`."""
+        answers = await self._each(scopes, partial(reads.as_of, where=where, at=moment, vector=vector, text=words, limit=limit))
+        return reads.closest_first([pair for pairs in answers for pair in pairs])[:limit]
+
+    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+        """See `RecordStore`."""
+        await self._write(tenant, partial(writes.count_uses, ids=ids, now=now))
+
+    async def counts(self, tenant: str) -> StoreCounts:
+        """See `RecordStore`."""
+        return await self._read(tenant, reads.counts)
+
+    async def check(self) -> list[str]:
+        """See `RecordStore`; of the server's own files the server's own tools tell."""
+        refusal = (await look(self._settings)).refusal
+        broken = await self.verify_chain()
+        return [
+            sentence for sentence in (refusal, f"The log was changed from outside at operation {broken}." if broken else "") if sentence
+        ]
+
+    # TextIndex, VectorSource and the search that needs no other tier
+
+    async def search_text(self, scopes: Sequence[Scope], text: str, where: Filter, *, limit: int) -> list[Hit]:
+        """See `TextIndex`."""
+        answers = await self._each(scopes, partial(search.search_text, text=text, where=where, limit=limit))
+        return sorted((hit for hits in answers for hit in hits), key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
+
+    async def vector_changes(self, scope: Scope, since: int, epoch: str, *, limit: int | None = None) -> Delta:
+        """See `VectorSource`."""
+        return await self._read(scope.tenant, partial(search.vector_changes, scope=scope, since=since, epoch=epoch, limit=limit))
+
+    async def changed(self, scope: Scope, since: int) -> Changed:
+        """See `VectorSource`."""
+        return await self._read(scope.tenant, partial(reads.changed, scope=scope, since=since))
+
+    async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
+        """See `VectorSource`."""
+        return await self._read(scope.tenant, partial(search.compare, scope=scope, vectors=vectors, ids=ids, epoch=epoch))
+
+    async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
+        """See `VectorIndex`: exact, but for scopes of more than `exact_rows` where the approximate index is switched on."""
+        exact_rows = self._settings.exact_rows if self._settings.hnsw else None
+        find = partial(search.search, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch, exact_rows=exact_rows)
+        return await self._read(scope.tenant, find)
+
+    async def adopt_epoch(self, epoch: str) -> int:
+        """See `VectorSource`."""
+        return await self._write(NOBODY, partial(outbox.adopt_epoch, epoch=epoch))
+
+    async def settle_embeddings(self, notes: Sequence[Note], embeddings: Sequence[Embedding | None]) -> None:
+        """See `VectorSource`."""
+        of_tenant: dict[str, list[tuple[Note, Embedding | None]]] = {}
+        for note, embedding in zip(notes, embeddings, strict=True):
+            of_tenant.setdefault(note.scope.tenant, []).append((note, embedding))
+        for tenant, own in of_tenant.items():
+            await self._write(tenant, partial(outbox.settle_embeddings, derived=self._derived, own=own))
+
+    async def contents(self, notes: Sequence[Note]) -> list[str | None]:
+        """See `VectorSource`."""
+        found: dict[int, str] = {}
+        for tenant in dict.fromkeys(note.scope.tenant for note in notes):
+            own = [note for note in notes if note.scope.tenant == tenant]
+            found.update(await self._read(tenant, partial(outbox.contents, own=own)))
+        return [found.get(note.number) for note in notes]
+
+    # Outbox
+
+    async def claim(self, tier: str, *, limit: int, lease_seconds: float) -> list[Note]:
+        """See `Outbox`."""
+        claimed = await self._write(NOBODY, partial(outbox.claim, tier=tier, limit=limit, lease_seconds=lease_seconds))
+        homes: dict[tuple[str, UUID], str] = {}
+        for tenant in dict.fromkeys(note[1] for note in claimed):
+            own = [note[2] for note in claimed if note[1] == tenant]
+            known = await self._read(tenant, partial(outbox.namespaces, ids=own))
+            homes.update({(tenant, memory): namespace for memory, namespace in known.items()})
+        return outbox.notes(tier, claimed, homes)
+
+    async def settle(self, notes: Sequence[Note]) -> None:
+        """See `Outbox`."""
+        await self._write(NOBODY, partial(outbox.settle, settled=notes))
+
+    async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
+        """See `Outbox`."""
+        await self._write(NOBODY, partial(outbox.postpone, late=notes, delay_seconds=delay_seconds))
+
+    async def waiting(self, tier: str) -> int:
+        """How many notes there are for a tier, of all tenants."""
+        count = "SELECT count(*) FROM outbox WHERE tier = %(tier)s"
+        return int(await self._read(NOBODY, lambda tx: tx.value(count, {"tier": tier})))
+
+    async def has_index(self) -> bool:
+        """Whether the approximate index is there for the vectors that are made now, or there are none."""
+        epoch = await self._read(NOBODY, lambda tx: tx.value("SELECT number FROM epochs WHERE active AND dimension IS NOT NULL"))
+        return epoch is None or await self._read(NOBODY, partial(search.has_index, epoch=epoch))
+
+    async def keep_tiers(self, tiers: Collection[str]) -> None:
+        """See `Outbox`."""
+        await self._write(NOBODY, partial(outbox.keep_tiers, tiers=tiers))
+
+    # Origin
+
+    async def identity(self) -> str:
+        """See `Origin`."""
+        return await self._read(NOBODY, reads.identity)
+
+    async def active_epoch(self) -> str | None:
+        """See `Origin`."""
+        return await self._read(NOBODY, reads.active_epoch)
+
+    async def tenants(self) -> list[str]:
+        """See `Origin`."""
+        return await self._read(NOBODY, reads.tenants)
+
+    # OperationLog
+
+    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
+        """See `OperationLog`."""
+        return await self._read(tenant, partial(log.operations, limit=limit, before=before))
+
+    async def verify_chain(self) -> int | None:
+        """See `OperationLog`; each tenant has a chain of its own."""
+        for (tenant,) in await self._read(NOBODY, _tenants):
+            broken = await self._read(tenant, log.verify)
+            if broken is not None:
+                return broken
+        return None
+
+
+async def look(settings: PostgresSettings) -> schema.Standing:
+    """How the role that serves stands to the schema.
+
+    Raises:
+        TierUnavailableError, TierError: The database cannot be looked at.
+    """
+    async with schema.connected(settings.dsn.get_secret_value()) as connection:
+        return await schema.standing(connection)
+
+
+async def _configure(connection: AsyncConnection[Any], answer_seconds: float) -> None:
+    """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
+    await connection.set_autocommit(True)
+    await schema.prepare(connection)
+    # the server is to give up first; and compiling a plan takes longer than any of ours
+    await connection.execute(
+        "SELECT set_config('statement_timeout', %s, false), set_config('jit', 'off', false)", (str(int(answer_seconds * 900)),)
+    )
+    info = await TypeInfo.fetch(connection, "halfvec")
+    assert info is not None
+    info.register(connection)
+    connection.adapters.register_dumper(HalfVector, type("HalfVectorDumper", (HalfVectorBinaryDumper,), {"oid": info.oid}))
+    await connection.set_autocommit(False)
+
+
+def _tenant(scopes: Sequence[Scope], ids: Sequence[UUID]) -> str:
+    """The one tenant of the scopes of a call.
+
+    Raises:
+        MemoryNotFoundError: There is no scope, so that nothing is visible.
+    """
+    if not scopes:
+        raise MemoryNotFoundError(list(ids))
+    (tenant,) = {scope.tenant for scope in scopes}
+    return tenant
+
+
+def _namespaces(scopes: Sequence[Scope]) -> list[str]:
+    return [scope.namespace for scope in scopes]
+
+
+async def _with_namespaces(work: Callable[[Transaction, list[str]], Awaitable[T]], namespaces: list[str], tx: Transaction) -> T:
+    return await work(tx, namespaces)
+
+
+async def _tenants(tx: Transaction) -> list[Any]:
+    return await tx.rows("SELECT name FROM tenants ORDER BY name")

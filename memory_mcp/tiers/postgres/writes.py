@@ -1,0 +1,273 @@
+"""The writes: each carried out in one transaction of one tenant, alone with it."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import anyio
+from psycopg.errors import UniqueViolation
+
+from memory_mcp.clock import to_micros
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
+from memory_mcp.tiers.postgres import journal, log
+from memory_mcp.tiers.postgres.journal import Derived, Words
+from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
+from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, to_json
+from memory_mcp.tiers.postgres.session import Transaction
+from memory_mcp.tiers.postgres.text import text_vector
+
+UNDOABLE = ("remember", "update", "forget")
+RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
+
+_LONG_TEXT = 20_000
+"""Characters; the words of a longer one are looked for beside the event loop."""
+
+_FOUND = f"""
+    SELECT m.id, m.key, m.expires, m.content, m.salt, {journal.HAS_VECTOR}, s.namespace
+    FROM memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope WHERE {LIVE} AND s.namespace = ANY(%(namespaces)s)"""
+_ID, _KEY, _EXPIRES, _CONTENT, _SALT, _EMBEDDED, _NAMESPACE = range(7)
+
+_COLUMNS = (
+    "content kind domain tags metadata key session_id importance confidence short_term created updated occurred valid_from expires "
+    "fingerprint salt actor operation"
+).split()
+
+
+async def words_of(content: str, labels: str) -> Words:
+    """The words of a text about to be stored."""
+    if len(content) + len(labels) > _LONG_TEXT:
+        return await anyio.to_thread.run_sync(text_vector, content, labels)
+    return text_vector(content, labels)
+
+
+async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope], words: Words) -> Added:
+    """`RecordStore.add`."""
+    head = await log.lock_tenant(tx)
+    earlier = await earlier_receipt(tx, draft)
+    if earlier is not None:
+        return earlier
+    home = {"namespaces": [draft.scope.namespace], "fingerprint": draft.fingerprint, "key": draft.key}
+    twin = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
+    if twin and not draft.supersedes and draft.key in ("", twin[0][_KEY]) and not _expired(twin[0], draft.now):
+        known = Added(twin[0][_ID], "already_known", None, embedded=twin[0][_EMBEDDED])
+        return await keep_receipt(tx, draft, known)
+    holders = await tx.rows(f"{_FOUND} AND m.key = %(key)s", home) if draft.key else []
+    replaced = {row[_ID]: row for row in [*twin, *holders, *await _superseded(tx, draft, within)]}
+    epoch = None if embedding is None else await journal.epoch_of(tx, embedding.epoch, embedding.vectors.shape[1])
+    salt = os.urandom(8)
+    ended = tuple(memory_id for memory_id, row in replaced.items() if not _expired(row, draft.now))
+    status: AddStatus = "superseded" if ended else "stored"
+    added = Added(draft.id, status, head.number, ended, embedded=epoch is not None and epoch.active)
+    subjects = draft.id.bytes + log.digest(draft.content, salt)
+    subjects += b"".join(memory_id.bytes + log.digest(row[_CONTENT], row[_SALT]) for memory_id, row in replaced.items())
+    try:
+        async with tx.together():
+            if replaced:
+                await _end(tx, list(replaced), draft.id, draft.valid_from or draft.occurred_at or draft.now, head.number, draft.now)
+            await _insert(tx, draft, salt, head.number)
+            if embedding is not None and epoch is not None:
+                await journal.put_vectors(tx, draft.id, embedding, epoch, fresh=True)
+            await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
+            await log.append(tx, head, draft.scope, "remember", subjects, draft.provenance, draft.now)
+            await keep_receipt(tx, draft, added)
+    except UniqueViolation as error:
+        raise ConflictError("A memory of this id was stored before: use a new id.") from error
+    return added
+
+
+def _expired(row: Sequence[Any], now: datetime) -> bool:
+    return row[_EXPIRES] is not None and row[_EXPIRES] <= to_micros(now)
+
+
+async def _end(tx: Transaction, ids: list[UUID], successor: UUID, since: datetime, operation: int, now: datetime) -> None:
+    await journal.keep_forms(tx, ids, operation, now)
+    await tx.run(
+        """UPDATE memories SET superseded_by = %(successor)s, valid_to = coalesce(valid_to, greatest(valid_from, %(since)s)),
+                  operation = %(operation)s WHERE id = ANY(%(ids)s)""",
+        {"ids": ids, "successor": successor, "since": to_micros(since), "operation": operation},
+    )
+    await journal.mark_changed(tx, ids)
+
+
+async def _superseded(tx: Transaction, draft: Draft, within: Sequence[Scope]) -> list[Any]:
+    if not draft.supersedes:
+        return []
+    namespaces = {draft.scope.namespace, *(scope.namespace for scope in within if scope.tenant == draft.scope.tenant)}
+    rows = await tx.rows(f"{_FOUND} AND m.id = ANY(%(ids)s)", {"namespaces": list(namespaces), "ids": list(draft.supersedes)})
+    found = {row[_ID]: row for row in rows}
+    for memory_id in draft.supersedes:
+        if memory_id not in found:
+            raise MemoryNotFoundError([memory_id])
+    return [found[memory_id] for memory_id in draft.supersedes]
+
+
+async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int) -> None:
+    now = to_micros(draft.now)
+    row: dict[str, Any] = {
+        "content": draft.content,
+        "kind": draft.kind,
+        "domain": draft.domain,
+        "tags": list(draft.tags),
+        "metadata": to_json(draft.metadata),
+        "key": draft.key,
+        "session_id": draft.session_id,
+        "importance": draft.importance,
+        "confidence": draft.confidence,
+        "short_term": draft.retention == "short_term",
+        "created": now,
+        "updated": now,
+        "occurred": micros(draft.occurred_at),
+        "valid_from": to_micros(draft.valid_from or draft.occurred_at or draft.now),
+        "expires": micros(draft.expires_at),
+        "fingerprint": draft.fingerprint,
+        "salt": salt,
+        "actor": actor_row(draft.provenance),
+        "operation": operation,
+    }
+    await tx.run(
+        f"""WITH home AS (INSERT INTO scopes (tenant, namespace, revision) VALUES (%(tenant)s, %(namespace)s, {journal.STRIDE})
+                          ON CONFLICT (tenant, namespace) DO UPDATE SET revision = scopes.revision + {journal.STRIDE}
+                          RETURNING number, revision)
+            INSERT INTO memories (tenant, id, scope, change, {", ".join(_COLUMNS)})
+            SELECT %(tenant)s, %(id)s, number, revision, {", ".join(f"%({name})s" for name in _COLUMNS)} FROM home""",
+        {**row, "tenant": draft.scope.tenant, "namespace": draft.scope.namespace, "id": draft.id},
+    )
+
+
+async def revise(
+    tx: Transaction, derived: Derived, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime
+) -> Operation:
+    """`RecordStore.revise`."""
+    head = await log.lock_tenant(tx)
+    rows = await tx.rows(f"{_FOUND} AND m.id = %(id)s", {"namespaces": _namespaces(scopes), "id": memory_id})
+    if not rows:
+        raise MemoryNotFoundError([memory_id])
+    namespace = rows[0][_NAMESPACE]
+    twins = []
+    if changes.fingerprint:
+        twins = await tx.rows(f"{_FOUND} AND m.fingerprint = %(twin)s", {"namespaces": [namespace], "twin": changes.fingerprint})
+    expired = [twin[_ID] for twin in twins if twin[_ID] != memory_id and _expired(twin, now)]
+    if expired:
+        await _end(tx, expired, memory_id, now, head.number, now)
+    await journal.keep_forms(tx, [memory_id], head.number, now, contents=[] if changes.content is None else [memory_id])
+    given = {
+        "content": changes.content,
+        "fingerprint": changes.fingerprint,
+        "tags": None if changes.tags is None else list(changes.tags),
+        "metadata": None if changes.metadata is None else to_json(changes.metadata),
+        "importance": changes.importance,
+        "expires": micros(changes.expires_at),
+    }
+    new = {"updated": to_micros(now), "operation": head.number, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})
+    except UniqueViolation as error:
+        raise ConflictError("A live memory has exactly this text already: forget one of the two instead.") from error
+    await journal.mark_changed(tx, [memory_id])
+    if changes.content is not None:
+        await tx.run("DELETE FROM vectors WHERE memory = %(id)s", {"id": memory_id})
+    if changes.embedding is not None:
+        epoch = await journal.epoch_of(tx, changes.embedding.epoch, changes.embedding.vectors.shape[1])
+        await journal.put_vectors(tx, memory_id, changes.embedding, epoch)
+    await derived.touch(tx, [memory_id, *expired])
+    subjects = await log.subjects_of(tx, [memory_id, *expired])
+    return await log.append(tx, head, Scope(tx.tenant, namespace), "update", subjects, actor, now)
+
+
+def _namespaces(scopes: Sequence[Scope]) -> list[str]:
+    return [scope.namespace for scope in scopes]
+
+
+async def forget(
+    tx: Transaction, derived: Derived, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime
+) -> Operation:
+    """`RecordStore.forget`; superseded memories may be forgotten too."""
+    head = await log.lock_tenant(tx)
+    rows = await tx.rows(
+        f"""SELECT m.id, s.namespace FROM memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope
+            WHERE m.id = ANY(%(ids)s) AND m.scope {IN_SCOPES} AND m.forgotten IS NULL""",
+        {"ids": list(ids), "namespaces": _namespaces(scopes)},
+    )
+    homes: dict[UUID, str] = dict(rows)
+    missing = [memory_id for memory_id in ids if memory_id not in homes]
+    if missing or not homes:
+        raise MemoryNotFoundError(missing)
+    found = [memory_id for memory_id in dict.fromkeys(ids) if memory_id in homes]
+    await journal.keep_forms(tx, found, head.number, now)
+    await _mark_forgotten(tx, found, head.number, now)
+    await journal.mark_changed(tx, found)
+    await derived.touch(tx, found)
+    subjects = await log.subjects_of(tx, found)
+    return await log.append(tx, head, Scope(tx.tenant, homes[found[0]]), "forget", subjects, actor, now)
+
+
+async def _mark_forgotten(tx: Transaction, ids: list[UUID], operation: int, now: datetime) -> None:
+    await tx.run(
+        "UPDATE memories SET forgotten = %(now)s, operation = %(operation)s WHERE id = ANY(%(ids)s)",
+        {"ids": ids, "now": to_micros(now), "operation": operation},
+    )
+
+
+async def undo(tx: Transaction, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime) -> Operation:
+    """`RecordStore.undo`: what the operation made is forgotten, what it replaced gets its former form back."""
+    head = await log.lock_tenant(tx)
+    target = await _undoable(tx, scope, number, actor)
+    past = "EXISTS (SELECT FROM versions v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.operation = %(number)s"
+    rows = await tx.rows(
+        f"SELECT m.id, m.operation, {past}), {past} AND v.content IS NOT NULL) FROM memories m WHERE m.id = ANY(%(ids)s)",
+        {"ids": list(target.subjects), "number": target.number},
+    )
+    forms = {row[0]: row[1:] for row in rows}
+    for last, _, _ in (forms[memory_id] for memory_id in target.subjects):
+        if last != target.number:
+            raise ConflictError(
+                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
+            )
+    changed = [memory_id for memory_id in target.subjects if forms[memory_id][1]]
+    rewritten = [memory_id for memory_id in changed if forms[memory_id][2]]
+    everything = [*(memory_id for memory_id in target.subjects if not forms[memory_id][1]), *changed]
+    await journal.keep_forms(tx, everything, head.number, now, contents=rewritten)
+    await _mark_forgotten(tx, everything, head.number, now)  # all of them at first, so that none is in another's way
+    try:
+        await journal.restore_forms(tx, changed, target.number)
+    except UniqueViolation as error:
+        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
+    await journal.mark_changed(tx, everything)
+    await derived.touch(tx, everything)
+    subjects = await log.subjects_of(tx, everything)
+    return await log.append(tx, head, target.scope, "undo", subjects, actor, now, undoes=target.number)
+
+
+async def _undoable(tx: Transaction, scope: Scope, number: int | None, actor: Provenance) -> Operation:
+    if number is None:
+        number = await tx.value(
+            f"""SELECT o.number FROM {log.TABLES} WHERE s.namespace = %(namespace)s AND o.actor[1] = %(client)s
+                  AND o.action = ANY(%(actions)s)
+                  AND NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)
+                ORDER BY o.number DESC LIMIT 1""",
+            {"namespace": scope.namespace, "client": actor.client, "actions": list(UNDOABLE)},
+        )
+        if number is None:
+            raise RequestError("There is nothing to undo in this namespace.")
+    target = await log.read(tx, number)
+    if target is None or target.scope != scope:
+        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
+    if target.undone_by is not None:
+        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
+    if target.action not in UNDOABLE:
+        raise RequestError(f"Operation {number} is an undo; repeat the change itself instead.")
+    return target
+
+
+async def count_uses(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+    """`RecordStore.count_uses`."""
+    await tx.run(
+        """INSERT INTO uses (tenant, memory, recalled, last)
+           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s) i (id) JOIN memories m ON m.id = i.id
+           GROUP BY m.tenant, m.id ORDER BY m.id
+           ON CONFLICT (tenant, memory) DO UPDATE SET recalled = uses.recalled + excluded.recalled, last = excluded.last""",
+        {"ids": list(ids), "now": to_micros(now)},
+    )
