@@ -1,18 +1,48 @@
 """`memory-mcp migrate`: the tables in PostgreSQL made or brought up to date, and memories carried from one store to another."""
 
-import anyio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
 
+import anyio
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.progress import Progress
+
+from memory_mcp.cli.carrying import carry
 from memory_mcp.cli.options import DataDir
-from memory_mcp.config import load_settings
+from memory_mcp.config import Settings, load_settings
 from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
+from memory_mcp.portable import Carrier
 from memory_mcp.tiers.postgres.settings import PostgresSettings
+from memory_mcp.tiers.sqlite.carry import SqliteCarrier
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.tiers.sqlite.store import SqliteStore
+
+_PLACES = "sqlite:///folder or postgresql://...; left out: what is configured"
+_TENANT = "local"
 
 
-def migrate(data_dir: DataDir = None) -> None:
-    """Make the tables in PostgreSQL, or bring them up to date, as their owner (owner_dsn of [records])."""
+def migrate(
+    source: Annotated[str, typer.Option("--from", help=f"Copy all memories from another store: {_PLACES}.")] = "",
+    target: Annotated[str, typer.Option("--to", help=f"Where the copy goes, which is to be empty: {_PLACES}.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Make the tables in PostgreSQL or bring them up to date, as their owner; or copy all memories from one store to another.
+
+    A copy that was broken off goes on where it was. Stop the engine first (`memory-mcp engine stop`), so that nothing is stored meanwhile.
+    """
     settings = load_settings(data_dir=data_dir)
     configure_log("error")
+    if source or target:
+        if source == target:
+            raise RequestError("--from and --to name the same store.")
+        count = anyio.run(_copy, settings, source, target)
+        print(f"Copied and checked {count:,} {'memory' if count == 1 else 'memories'}; the source is as it was.")  # noqa: T201
+        return
     if not isinstance(settings.records, PostgresSettings):
         raise RequestError("The memories are in SQLite, which is brought up to date by itself. For PostgreSQL set [records] first.")
     print(anyio.run(_migrate, settings.records))  # noqa: T201
@@ -36,3 +66,37 @@ async def _migrate(records: PostgresSettings) -> str:
     if records.hnsw:
         done += " The approximate index is built." if indexed else " The approximate index can be built when there are vectors."
     return f"{done} {standing.role} may serve from them."
+
+
+async def _copy(settings: Settings, source: str, target: str) -> int:
+    console = Console(stderr=True)
+    async with _opened(settings, source, must_exist=True) as one, _opened(settings, target) as other:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+            bar = bars.add_task("looking", total=None)
+            return await carry(one, other, lambda what, done, total: bars.update(bar, description=what, completed=done, total=total))
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -> AsyncIterator[Carrier]:
+    records = settings.records
+    if place.startswith(("postgresql://", "postgres://")):
+        records = PostgresSettings(dsn=SecretStr(place))
+    elif place and not place.startswith("sqlite:///"):
+        raise RequestError("A store is named like sqlite:///home/me/.memory-mcp or postgresql://memory_app@host/memory.")
+    if isinstance(records, PostgresSettings) and not place.startswith("sqlite:"):
+        from memory_mcp.tiers.postgres.carry import PostgresCarrier  # noqa: PLC0415 - the driver is for those who use it
+        from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
+
+        async with PostgresStore.open(records) as store:
+            yield PostgresCarrier(store, _TENANT)
+        return
+    folder = _folder(place) if place else settings.data_dir
+    if must_exist and not (folder / FILE_NAME).exists():
+        raise RequestError(f"There is no memory store in {folder}.")
+    async with SqliteStore.open(folder) as file:
+        yield SqliteCarrier(file, _TENANT)
+
+
+def _folder(place: str) -> Path:
+    path = Path(place.removeprefix("sqlite://")).expanduser()
+    return path.parent if path.name == FILE_NAME else path

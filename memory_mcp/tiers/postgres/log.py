@@ -59,7 +59,6 @@ async def append(
 ) -> Operation:
     """Add the entry; its hash runs over its fields and over the hash before it."""
     row = actor_row(actor)
-    entry = [head.number, scope.namespace, to_micros(now), action, subjects.hex(), *row, undoes]
     values = {
         "tenant": scope.tenant,
         "namespace": scope.namespace,
@@ -69,7 +68,7 @@ async def append(
         "subjects": subjects,
         "actor": row,
         "undoes": undoes,
-        "hash": entry_hash(entry, head.previous),
+        "hash": after(head, scope, action, subjects, actor, now, undoes).previous,
     }
     await tx.run(
         """INSERT INTO operations (tenant, number, scope, at, action, subjects, actor, undoes, hash)
@@ -79,6 +78,12 @@ async def append(
     )
     await tx.run("UPDATE tenants SET operations = %(number)s, hash = %(hash)s WHERE name = %(tenant)s", values)
     return Operation(head.number, scope, now, action, _ids(subjects), actor, undoes)
+
+
+def after(head: Head, scope: Scope, action: str, subjects: bytes, actor: Provenance, now: datetime, undoes: int | None) -> Head:
+    """The place of the entry that follows this one."""
+    entry = [head.number, scope.namespace, to_micros(now), action, subjects.hex(), *actor_row(actor), undoes]
+    return Head(head.number + 1, entry_hash(entry, head.previous))
 
 
 def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:

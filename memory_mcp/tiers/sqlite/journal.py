@@ -132,7 +132,21 @@ def log_operation(
     for memory in memories:
         memory_id, content, salt = only(db, "SELECT id, content, salt FROM memories WHERE number = ?", (memory,))
         subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
-    entry = (number, scope, to_micros(now), action, bytes(subjects), actor.client, actor.user, actor.agent, actor.source, undoes)
+    append(db, number, scope, action, bytes(subjects), actor, now, undoes)
+
+
+def append(
+    db: apsw.Connection,
+    number: int,
+    scope: int,
+    action: str,
+    subjects: bytes,
+    actor: Provenance,
+    now: datetime,
+    undoes: int | None = None,
+) -> None:
+    """Append an entry whose subjects are known."""
+    entry = (number, scope, to_micros(now), action, subjects, actor.client, actor.user, actor.agent, actor.source, undoes)
     previous = first(db, "SELECT hash FROM operations WHERE number = ?", (number - 1,))
     db.execute(
         "INSERT INTO operations (number, scope, at, action, subjects, actor, undoes, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,0 +1,139 @@
+"""Memories carried from one record store to another and back: everything, once, checked."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from postgres_server import APP, Databases, server
+from record_stores import ACTOR, ANYTHING, DAY, EPOCH, GLOBAL, HOME, NOW, Store, add, draft, embedding, found, picture, rewritten, vectors
+from test_commands import command, refused
+
+from memory_mcp.cli.carrying import carry
+from memory_mcp.errors import RequestError
+from memory_mcp.models import Changes, Embedding, Memory, Operation, Version
+from memory_mcp.portable import CarriedMemory
+from memory_mcp.tiers.postgres.carry import PostgresCarrier
+from memory_mcp.tiers.sqlite.carry import SqliteCarrier
+from memory_mcp.tiers.sqlite.store import SqliteStore
+
+WORDS = ("vim", "emacs", "dog", "tool", "ada")
+
+
+@pytest.fixture
+def databases(tmp_path: Path) -> Iterator[Databases]:
+    made = Databases(tmp_path)
+    yield made
+    made.drop()
+
+
+async def a_life(store: Store) -> None:
+    """Everything that can happen to memories, in two namespaces."""
+    await add(
+        store, "uses vim", key="editor", tags=("tool", "ä"), importance=0.1 + 0.2, metadata={"speaker": "Ada", "n": 1e22, "deep": [None]}
+    )
+    await add(store, "uses emacs", key="editor", now=NOW + DAY)
+    dog = await add(store, "dog Rex", GLOBAL, expires_at=NOW + 9 * DAY, occurred_at=NOW - DAY, retention="short_term")
+    await store.revise([GLOBAL], dog, rewritten("dog Max"), ACTOR, NOW + DAY)
+    await store.revise([GLOBAL], dog, Changes(tags=("x",)), ACTOR, NOW + DAY)
+    two_passages = Embedding(embedding("a").vectors.repeat(2, 0), EPOCH)
+    await store.add(draft("a long text", kind="rule"), two_passages, within=[HOME])
+    gone = await add(store, "cat Tom", embedded=False)
+    await store.forget([HOME], [gone], ACTOR, NOW + DAY)
+    await add(store, "not embedded yet", embedded=False)
+    await store.count_uses("local", [dog, dog], NOW)
+    for n in range(450):
+        await add(store, f"filler {n}")
+
+
+async def story(store: Store) -> tuple[list[Memory], dict[object, list[Version]], list[Operation]]:
+    memories = await store.newest([HOME, GLOBAL], ANYTHING, limit=9_999)
+    versions = {memory.id: await store.history([memory.scope], memory.id) for memory in memories if memory.kind != "filler"}
+    return memories, versions, await store.operations("local", limit=9_999)
+
+
+def silent(_what: str, _done: int, _total: int) -> None: ...
+
+
+async def test_there_and_back_everything_is_the_same(databases: Databases, tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "one") as file, databases.open() as database, SqliteStore.open(tmp_path / "two") as again:
+        await a_life(file)
+        stores: list[Store] = [file, database, again]
+        assert await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent) == 456
+        assert await carry(PostgresCarrier(database, "local"), SqliteCarrier(again, "local"), silent) == 456
+        tales = [await story(store) for store in stores]
+        pictures = [await picture(store, scope, WORDS) for scope in (HOME, GLOBAL) for store in stores]
+        both = [await vectors(store, HOME) for store in stores]
+
+        assert tales[0] == tales[1] == tales[2]
+        assert pictures[0] == pictures[1] == pictures[2]
+        assert pictures[3] == pictures[4] == pictures[5]
+        assert both[0] == both[1] == both[2]
+        for store in stores:
+            assert await store.verify_chain() is None
+            assert await store.check() == []
+            counts = await store.counts("local")
+            assert (counts.unembedded, counts.operations) == (1, 459)
+            last = (await store.operations("local", limit=1))[0]
+            await store.undo(HOME, last.number, ACTOR, NOW + DAY)  # life goes on
+            assert await found(store, "vim") == []
+
+
+class Stopping(PostgresCarrier):
+    """Breaks off in the middle."""
+
+    async def put(self, memories: list[CarriedMemory]) -> None:  # type: ignore[override]
+        if len(memories) < 200:
+            raise KeyboardInterrupt
+        await super().put(memories)
+
+
+async def test_a_copy_that_was_broken_off_goes_on(databases: Databases, tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "one") as file, databases.open() as database:
+        await a_life(file)
+        source = SqliteCarrier(file, "local")
+        with pytest.raises(KeyboardInterrupt):
+            await carry(source, Stopping(database, "local"), silent)
+        half = (await PostgresCarrier(database, "local").inventory()).memories
+
+        assert half == 400
+        assert await carry(source, PostgresCarrier(database, "local"), silent) == 456
+        assert await story(database) == await story(file)
+        with pytest.raises(RequestError, match="finished copy"):
+            await carry(source, PostgresCarrier(database, "local"), silent)
+
+
+class Lying(PostgresCarrier):
+    """Loses a letter on the way."""
+
+    async def put(self, memories: list[CarriedMemory]) -> None:  # type: ignore[override]
+        memories[0] = replace(memories[0], columns={**memories[0].columns, "content": "?"})
+        await super().put(memories)
+
+
+async def test_a_copy_that_differs_is_found_out(databases: Databases, tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "one") as file, databases.open() as database:
+        await add(file, "one")
+        with pytest.raises(RequestError, match="differ"):
+            await carry(SqliteCarrier(file, "local"), Lying(database, "local"), silent)
+
+
+async def test_other_memories_are_in_the_way(databases: Databases, tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "one") as file, databases.open() as database:
+        await add(file, "one")
+        await add(database, "two")
+        with pytest.raises(RequestError, match="other memories"):
+            await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent)
+
+
+async def test_on_the_command_line(databases: Databases, tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "one") as file:
+        await add(file, "one")
+    there = server().dsn(databases.make(), APP)
+    done = command("migrate", "--from", f"sqlite://{tmp_path / 'one'}", "--to", there, home=tmp_path)
+    back = command("migrate", "--from", there, "--to", f"sqlite://{tmp_path / 'two' / 'memories.db'}", home=tmp_path)
+
+    assert "Copied and checked 1 memory" in done.stdout, done.stderr
+    assert "Copied and checked 1 memory" in back.stdout, back.stderr
+    assert "no memory store" in refused(command("migrate", "--from", "sqlite:///nowhere", "--to", there, home=tmp_path))
+    assert "named like" in refused(command("migrate", "--from", "mysql://x", home=tmp_path))
