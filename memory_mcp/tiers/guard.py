@@ -47,6 +47,11 @@ class Breaker:
         self._probing = False
         self._turn = 0
 
+    @property
+    def can_open(self) -> bool:
+        """Whether failures count."""
+        return self._limit is not None
+
     def state(self, now: float) -> BreakerState:
         """As of a moment of a monotonic clock, in seconds."""
         if self._until is None:
@@ -213,8 +218,9 @@ class Guard:
     def figures(self) -> dict[str, Any]:
         """For `stats`, flat.
 
-        Keys: health, calls (those made), errors (timeouts included), timeouts, refused (not made, since the breaker was
-        open), p50_ms, p95_ms, p99_ms (of recent thousands, failed ones included), breaker; hit_rate where it was told.
+        Keys: health, calls (those made), errors (timeouts included), p50_ms, p95_ms, p99_ms (of recent thousands, failed
+        ones included); where the breaker can open breaker, timeouts, and refused (calls not made, since it was open);
+        hit_rate where it was told.
         """
         state = self.state
         asked = self._hits + self._misses
@@ -222,10 +228,8 @@ class Guard:
             "health": "ok" if state == "closed" else "away",
             "calls": self._calls,
             "errors": self._errors,
-            "timeouts": self._timeouts,
-            "refused": self._refused,
             **self._latency.percentiles(),
-            "breaker": state,
+            **({"breaker": state, "timeouts": self._timeouts, "refused": self._refused} if self._breaker.can_open else {}),
             **({"hit_rate": round(self._hits / asked, 3)} if asked else {}),
         }
 

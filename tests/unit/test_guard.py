@@ -279,6 +279,7 @@ async def test_a_guard_that_only_times_never_opens() -> None:
     await let_fail(guard, 50)
 
     assert (guard.state, guard.figures()["errors"]) == ("closed", 50)
+    assert "breaker" not in guard.figures()
 
 
 async def test_figures_are_flat_and_tell_how_the_tier_is_doing() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from memory_mcp.config import load_settings
 from memory_mcp.contracts import Candidates, Circumstances
-from memory_mcp.errors import TierUnavailableError
+from memory_mcp.errors import ConfigError, TierUnavailableError
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.redis.address import Address, parse
 from memory_mcp.tiers.redis.behind import WriteBehind
@@ -85,6 +87,14 @@ def test_contradictions_are_refused_and_secrets_not_told(given_settings: dict[st
 
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(RedisSettings(url="redis://:hunter2@cache"))
+
+
+def test_a_configuration_that_names_no_redis_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[redis]\nurl = "redis:/:hunter2@cache"\n', "utf-8")
+    with pytest.raises(ConfigError, match="redis: a Redis is named by a URL that begins with redis://") as caught:
+        load_settings(data_dir=tmp_path, environment={})
+
+    assert "hunter2" not in str(caught.value)
 
 
 # keys
