@@ -100,8 +100,10 @@ async def _open_qdrant(
         log.warning("tier_not_opened", tier=QDRANT, error=type(error).__name__)
         return
     reads = Guard(QDRANT, call_seconds=settings.qdrant.timeout_seconds)
-    guarded = GuardedCarriedIndex(index, reads, Guard(QDRANT, call_seconds=CARRY_SECONDS))
-    carrier = Carrier(QDRANT, guarded, store, epoch)
+    writes = Guard(QDRANT, call_seconds=CARRY_SECONDS)
+    guarded = GuardedCarriedIndex(index, reads, writes)
+    # the carrier waits long in everything: it is who connects, and a search would give that up too soon
+    carrier = Carrier(QDRANT, GuardedCarriedIndex(index, writes, writes), store, epoch)
     beside = Beside(QDRANT, guarded, store, Block, carrier.want)
 
     def figures() -> Mapping[str, Any]:

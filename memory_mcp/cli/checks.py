@@ -64,7 +64,7 @@ class Doctor:
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
         redis, records = self._settings.redis, self._settings.records
-        secrets = (self._settings.embedding.api_key, redis.password, redis.url)
+        secrets = (self._settings.embedding.api_key, redis.password, redis.url, self._settings.qdrant.api_key)
         secret = any(secret.get_secret_value() for secret in secrets) or isinstance(records, PostgresSettings)
         if secret and _mode(path) & _OTHERS:
             return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")

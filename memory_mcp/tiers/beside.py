@@ -65,6 +65,7 @@ class Recent:
         upto: The revision up to which this has followed.
         touched: Memories that changed or went: what the index says of them does not count.
         passages: About how many were read, at the most `MOST_PASSAGES`.
+        told: The revision at which it was last told that the index lags: once is enough.
     """
 
     epoch: str
@@ -73,6 +74,7 @@ class Recent:
     block: ExactBlock
     touched: set[UUID] = field(default_factory=set)
     passages: int = 0
+    told: int = 0
 
 
 class Beside:
@@ -160,7 +162,8 @@ class Beside:
         if recent is None or not _serves(recent, epoch, mark) or recent.upto < revision:
             async with self._locks.setdefault(scope, anyio.Lock()):
                 recent = await self._follow(scope, epoch, mark, revision)
-        if mark < revision:
+        if mark < revision and recent.told != revision:
+            recent.told = revision
             self._lagging(scope)
         return recent
 

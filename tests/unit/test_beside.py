@@ -154,6 +154,18 @@ async def test_of_many_scopes_the_least_used_are_let_go(monkeypatch: pytest.Monk
     assert world.beside.figures() == {"scopes_beside": 3, "passages_beside": 9}
 
 
+async def test_that_it_lags_is_told_once_for_each_revision() -> None:
+    world = World()
+    world.write([1])
+    await world.carry()
+    for _ in range(3):
+        world.write([2])
+        for _ in range(4):
+            assert await world.check()
+
+    assert len(world.wanted) == 3
+
+
 async def test_searches_at_once_read_what_is_new_once() -> None:
     world = World()
     world.write([1])
