@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from memory_mcp.clock import from_micros, to_micros
-from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.models import Added, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres.rows import actor_row, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
@@ -139,3 +139,16 @@ async def verify(tx: Transaction) -> int | None:
         {"tenant": tx.tenant},
     )
     return expected if last is not None and last >= expected else None
+
+
+async def landed(tx: Transaction, result: object) -> bool:
+    """Whether the log holds what a write answered; of one that logs nothing, nobody can tell."""
+    if isinstance(result, Added):
+        if result.operation is None:
+            return True  # it only found what was there
+        entry = await read(tx, result.operation)
+        return entry is not None and result.id in entry.subjects
+    if isinstance(result, Operation):
+        entry = await read(tx, result.number)
+        return entry is not None and (entry.at, entry.action, entry.subjects) == (result.at, result.action, result.subjects)
+    return False

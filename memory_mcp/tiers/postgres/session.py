@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -172,6 +173,8 @@ def cut(connection: Connection) -> None:
 
 
 Work = Callable[[Transaction], Awaitable[T]]
+Landed = Callable[..., Awaitable[bool]]
+"""Given a transaction and the `result` of a write: whether that write stands in the database."""
 
 
 class Sessions:
@@ -197,16 +200,19 @@ class Sessions:
         Raises:
             TierUnavailableError: No connection was free in time, or the server is away or does not answer.
         """
-        return await self._repeated(tenant, work, write=False)
+        return await self._repeated(tenant, work, None)
 
-    async def write(self, tenant: str, work: Work[T]) -> T:
+    async def write(self, tenant: str, work: Work[T], landed: Landed) -> T:
         """Carry out a write; it is durable on return. Once begun it is carried to its end, also when cancelled.
+
+        Args:
+            landed: Whether a write that gave this answer stands in the database.
 
         Raises:
             TierUnavailableError: As in `read`; nothing was written unless it says that this is uncertain.
             StoreReadOnlyError: The server takes no writes.
         """
-        return await self._repeated(tenant, work, write=True)
+        return await self._repeated(tenant, work, landed)
 
     async def close(self) -> None:
         """Wait a moment for what is at work; then nothing is left of it."""
@@ -217,10 +223,10 @@ class Sessions:
         with suppress(psycopg.Error):
             await self._pool.close(timeout=_CLOSE_SECONDS)
 
-    async def _repeated(self, tenant: str, work: Work[T], *, write: bool) -> T:
+    async def _repeated(self, tenant: str, work: Work[T], landed: Landed | None) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = await self._once(tenant, work, write=write)
+                answer = await self._once(tenant, work, landed)
                 self.trouble = ""
                 return answer
             except TierError as error:
@@ -229,16 +235,16 @@ class Sessions:
                     raise
         raise AssertionError
 
-    async def _once(self, tenant: str, work: Work[T], *, write: bool) -> T:
+    async def _once(self, tenant: str, work: Work[T], landed: Landed | None) -> T:
         with postgres_errors():
             connection = await self._pool.getconn()
-        task = asyncio.create_task(self._carry_out(connection, tenant, work, write=write))
+        task = asyncio.create_task(self._carry_out(connection, tenant, work, landed))
         self._at_work.add(task)
         task.add_done_callback(self._ended)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if write and not task.done():
+            if landed and not task.done():
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([task])
             raise
@@ -248,13 +254,13 @@ class Sessions:
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when nobody waits any more
 
-    async def _carry_out(self, connection: Connection, tenant: str, work: Work[T], *, write: bool) -> T:
+    async def _carry_out(self, connection: Connection, tenant: str, work: Work[T], landed: Landed | None) -> T:
         transaction = Transaction(connection, tenant, self._seconds)
         try:
             with postgres_errors():
                 # a write inherits the server's own default: one that is read-only is to say so
-                await connection.set_read_only(None if write else True)
-                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED if write else IsolationLevel.REPEATABLE_READ)
+                await connection.set_read_only(None if landed else True)
+                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED if landed else IsolationLevel.REPEATABLE_READ)
                 try:
                     result = await work(transaction)
                     await transaction.commit()
@@ -265,14 +271,17 @@ class Sessions:
                     raise
         except OutcomeUnknownError as unknown:
             await connection.close()
-            if write and not await self._was_committed(unknown):
+            if landed and not await self._was_committed(unknown, tenant, partial(landed, result=result)):
                 raise TierUnavailableError(TIER, SLOW) from unknown
         finally:
             await self._pool.putconn(connection)
         return result
 
-    async def _was_committed(self, unknown: OutcomeUnknownError) -> bool:
+    async def _was_committed(self, unknown: OutcomeUnknownError, tenant: str, landed: Work[bool]) -> bool:
         """Ask for the fate of a transaction whose commit was not answered.
+
+        A server that crashed gives the number of a transaction that it lost to another one. So a number that was
+        committed proves nothing alone: what the transaction wrote has to be there.
 
         Raises:
             TierUnavailableError: Nobody can tell; the message says so.
@@ -281,11 +290,14 @@ class Sessions:
             while unknown.number is not None:
                 with suppress(psycopg.Error):
                     async with self._pool.connection() as connection:
-                        transaction = Transaction(connection, NOBODY, self._seconds)
+                        transaction = Transaction(connection, tenant, self._seconds)
                         status = await transaction.value("SELECT pg_xact_status(%(number)s::xid8)", {"number": unknown.number})
+                        there = status == "committed" and await landed(transaction)
                         await transaction.rollback()
-                    if status in ("committed", "aborted"):
-                        return bool(status == "committed")
+                    if status == "aborted" or there:
+                        return there
+                    if status == "committed":
+                        break
                 await anyio.sleep(_POLL_SECONDS)
         raise TierUnavailableError(TIER, UNCERTAIN) from unknown
 

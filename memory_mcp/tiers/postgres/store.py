@@ -109,7 +109,7 @@ class PostgresStore:
 
     async def _write(self, tenant: str, work: Work[T]) -> T:
         self.writes += 1
-        return await self._sessions.write(tenant, work)
+        return await self._sessions.write(tenant, work, log.landed)
 
     async def _each(self, scopes: Sequence[Scope], work: Callable[[Transaction, list[str]], Awaitable[T]]) -> list[T]:
         """What a read gives for each tenant among the scopes: nearly always one."""
