@@ -17,7 +17,7 @@ import apsw
 from memory_mcp.assembly import open_records
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError
+from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError, TierUnavailableError
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
 from memory_mcp.upkeep.carrier import every_scope
@@ -196,6 +196,8 @@ class Doctor:
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
+            if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
+                return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
             return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
 
     async def _model(self) -> Check:
