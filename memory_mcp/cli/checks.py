@@ -16,7 +16,7 @@ from memory_mcp.assembly import open_records
 from memory_mcp.cli.verdicts import Check
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError
+from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError, TierUnavailableError
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import database, presence, reads
 from memory_mcp.tiers.sqlite.query import value
@@ -166,7 +166,7 @@ class Doctor:
         return Check("redis", "ok", f"Redis {version}: written and read in {took:.1f} ms".replace("  ", " "))
 
     async def _qdrant(self) -> Check:
-        if not (self._folder / database.FILE_NAME).exists():
+        if self._settings.records.backend == "sqlite" and not (self._folder / database.FILE_NAME).exists():
             return Check("qdrant", "note", "nothing is stored yet that it could hold")
         self._say("Comparing Qdrant with the store ...")
         try:
@@ -182,6 +182,8 @@ class Doctor:
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
+            if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
+                return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
             return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
 
     async def _model(self) -> Check:

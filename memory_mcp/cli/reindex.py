@@ -35,7 +35,7 @@ def reindex(
     configure_log("error")
     if not settings.qdrant.on:
         raise RequestError("There is no Qdrant to fill: set url or path of [qdrant] in config.toml.")
-    if not (settings.data_dir / FILE_NAME).exists():
+    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {settings.data_dir}.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=as_json or not sys.stdout.isatty())
