@@ -18,12 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.tiers.resident import gpu
-from memory_mcp.tiers.resident.gpu import DeviceFullError, DeviceLostError
+from memory_mcp.tiers.resident import driver
+from memory_mcp.tiers.resident.driver import DeviceFullError
 
-KERNELS = Path(gpu.__file__).with_name("kernels.cu")
+KERNELS = Path(driver.__file__).with_name("kernels.cu")
 HERE = Path(__file__).parent
-NAMES = ("clear", "scatter", "threshold", "choose", "sift", "sample_product", *(f"{kind}_{n}" for kind in ("sample", "scan") for n in (1, 2, 3, 4)))
+NAMES = (
+    "clear",
+    "scatter",
+    "threshold",
+    "choose",
+    "sift",
+    "sample_product",
+    *(f"{kind}_{n}" for kind in ("sample", "scan") for n in (1, 2, 3, 4)),
+)
 PROCESSORS = 1
 
 compiler = shutil.which("g++")
@@ -90,16 +98,13 @@ class EmulatedDriver:
     def download(self, source: NDArray[Any]) -> NDArray[Any]:
         return source.copy()
 
-    def wait(self) -> None:
-        pass
-
     def launch(self, kernel: str, grid: tuple[int, int], shared_bytes: int, *arguments: Any) -> None:
         self.launched.append(kernel)
         if self.fault is not None:
             raise self.fault
         given = [ctypes.c_uint32(one) if isinstance(one, int) else ctypes.c_void_p(_address(one)) for one in arguments]
         pointers = (ctypes.c_void_p * len(given))(*(ctypes.addressof(one) for one in given))
-        getattr(compiled(), f"launch_{kernel}")(*grid, gpu.THREADS, shared_bytes, pointers)
+        getattr(compiled(), f"launch_{kernel}")(*grid, driver.THREADS, shared_bytes, pointers)
 
     def product(self, rows: NDArray[Any], step: int, count: int, queries: NDArray[Any], width: int, scores: NDArray[Any]) -> None:
         self.launched.append("product")
@@ -116,6 +121,3 @@ def _address(buffer: NDArray[Any] | None) -> int | None:
         return None
     assert buffer.flags.c_contiguous
     return buffer.ctypes.data
-
-
-__all__ = ["DeviceFullError", "DeviceLostError", "EmulatedDriver", "compiled", "compiler", "declared_kernels"]

@@ -70,6 +70,11 @@ class Block:
         return int(self._matrix.shape[1])
 
     @property
+    def capacity(self) -> int:
+        """Rows that there is room for."""
+        return len(self._alive)
+
+    @property
     def nbytes(self) -> int:
         """About how much memory the block takes, room for growth included."""
         return EMPTY_BYTES + self._matrix.nbytes + self._columns.nbytes + len(self._alive) * (ROW_BYTES - 32)

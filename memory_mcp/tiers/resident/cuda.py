@@ -1,4 +1,4 @@
-"""The `gpu.Driver` that is a GPU, through CuPy: the only file that imports it, and nothing here decides anything."""
+"""The `driver.Driver` that is a GPU, through CuPy: the only file that imports it, and nothing here decides anything."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ import numpy as np
 from cupy.cuda import runtime
 from numpy.typing import NDArray
 
-from memory_mcp.tiers.resident.gpu import THREADS, Buffer, DeviceFullError, DeviceLostError
+from memory_mcp.tiers.resident.driver import THREADS, Buffer, DeviceFullError, DeviceLostError
 
 KERNELS = Path(__file__).with_name("kernels.cu")
 STAGING_BYTES = 8 << 20
-"""Pinned memory that copies go through; larger ones go in parts, each waited for."""
+"""Pinned memory that copies to the device go through, and as much for those from it; larger ones go in parts."""
 
 
 class Cuda:
@@ -33,8 +33,9 @@ class Cuda:
             self.processors = int(properties["multiProcessorCount"])
             with self._device:
                 self._stream = cupy.cuda.Stream(non_blocking=True)
-                pinned = cupy.cuda.alloc_pinned_memory(STAGING_BYTES)
-                self._staging = np.frombuffer(pinned, np.uint8, STAGING_BYTES)
+                self._staging, self._landing = (
+                    np.frombuffer(cupy.cuda.alloc_pinned_memory(STAGING_BYTES), np.uint8, STAGING_BYTES) for _ in range(2)
+                )
                 self._staged = 0
                 module = cupy.RawModule(code=KERNELS.read_text("utf-8"), options=("-std=c++17",))
                 module.compile()
@@ -46,7 +47,7 @@ class Cuda:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         with _faults("failed"), self._device, self._stream:
             try:
                 yield
@@ -55,45 +56,39 @@ class Cuda:
                 raise
 
     def free_bytes(self) -> int:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         return int(runtime.memGetInfo()[0])
 
     def empty(self, items: int, dtype: type[np.generic]) -> Buffer:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         return cupy.empty(items, dtype)
 
     def upload(self, values: NDArray[Any], into: Buffer) -> None:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         source, at = values.reshape(-1).view(np.uint8), into.data.ptr
         for start in range(0, len(source), STAGING_BYTES):
             part = source[start : start + STAGING_BYTES]
             if self._staged + len(part) > STAGING_BYTES:
-                self.wait()
+                self._wait()
             staged = self._staging[self._staged : self._staged + len(part)]
             staged[:] = part
             runtime.memcpyAsync(at + start, staged.ctypes.data, len(part), runtime.memcpyHostToDevice, self._stream.ptr)
             self._staged += -(-len(part) // 256) * 256
 
     def download(self, source: Buffer) -> NDArray[Any]:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         values = np.empty(len(source), source.dtype)
         into = values.view(np.uint8)
-        self.wait()  # then all of the pinned memory is free
         for start in range(0, len(into), STAGING_BYTES):
             part = into[start : start + STAGING_BYTES]
             at = source.data.ptr + start
-            runtime.memcpyAsync(self._staging.ctypes.data, at, len(part), runtime.memcpyDeviceToHost, self._stream.ptr)
-            self.wait()
-            part[:] = self._staging[: len(part)]
+            runtime.memcpyAsync(self._landing.ctypes.data, at, len(part), runtime.memcpyDeviceToHost, self._stream.ptr)
+            self._wait()
+            part[:] = self._landing[: len(part)]
         return values
 
-    def wait(self) -> None:
-        """See `gpu.Driver`."""
-        self._stream.synchronize()
-        self._staged = 0
-
     def launch(self, kernel: str, grid: tuple[int, int], shared_bytes: int, *arguments: Buffer | int | None) -> None:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         function = self._kernels.get(kernel)
         if function is None:
             function = self._kernels[kernel] = self._module.get_function(kernel)
@@ -101,7 +96,7 @@ class Cuda:
         function(grid, (THREADS, 1, 1), given, shared_mem=shared_bytes)
 
     def product(self, rows: Buffer, step: int, count: int, queries: Buffer, width: int, scores: Buffer) -> None:
-        """See `gpu.Driver`; to cuBLAS, which counts by columns, rows and queries are matrices of `width` rows."""
+        """See `driver.Driver`; to cuBLAS, which counts by columns, rows and queries are matrices of `width` rows."""
         blas, one, zero = self._cublas, self._one.ctypes.data, self._zero.ctypes.data
         blas.gemmEx(
             self._handle, blas.CUBLAS_OP_T, blas.CUBLAS_OP_N, count, len(scores) // count, width,
@@ -109,8 +104,13 @@ class Cuda:
             zero, scores.data.ptr, runtime.CUDA_R_32F, count, blas.CUBLAS_COMPUTE_32F, blas.CUBLAS_GEMM_DEFAULT,
         )  # fmt: skip
 
+    def _wait(self) -> None:
+        """Until all is done that was asked for; then all pinned memory is free."""
+        self._stream.synchronize()
+        self._staged = 0
+
     def give_back(self) -> None:
-        """See `gpu.Driver`."""
+        """See `driver.Driver`."""
         cupy.get_default_memory_pool().free_all_blocks()
 
 

@@ -1,145 +1,24 @@
-"""Rows in half precision on a GPU, and the search that proposes the closest of them.
+"""The rows of a block in half precision on a GPU.
 
-Needs NumPy only: what touches the device is a `Driver`. The steps are told in `kernels.cu`. Up to four queries are compared by a
-kernel that lists candidates while it reads the rows; more by matrix products whose scores stay in the device's cache. All is
-done on one stream, by whoever holds the lock; searches that queue meanwhile are joined before (`turns`).
+Needs NumPy only: what touches the device is a `Driver`. All is done on one stream, by whoever holds the lock; searches that
+queue meanwhile have been joined before (`turns`).
 """
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.models import Matrix
+from memory_mcp.tiers.resident.driver import CHUNK_NUMBERS, THREADS, Buffer, DeviceFullError, DeviceLostError, Gpu
 from memory_mcp.tiers.resident.mirror import Proposed
+from memory_mcp.tiers.resident.proposing import MOST_LIMIT, MOST_QUERIES, QUERY_BYTES, SCAN_QUERIES, Asked, Search, Segment, summing
 
-CHUNK_NUMBERS = 8
-"""Halves that a lane reads at once, 16 bytes; rows are filled up with zeros to a multiple of them."""
-GROUPS, THREADS, ROWS_PER_BLOCK = 2048, 256, 64
-"""As in `kernels.cu`; the last is what a block of a scan takes at a time."""
-SCAN_QUERIES = 4
-QUERY_BYTES = 48 << 10
-"""Shared memory that holds the queries of a scan: what a block gets without asking."""
-MOST_LIMIT, MOST_QUERIES = 1024, 256
-LISTED = 1 << 15
-"""Places in the list of a query. Where each s-th row is looked at first, about limit * s rows reach the bound that this gives;
-`STEPS` are chosen so that these are a quarter of the places."""
-STEPS = (61, 31, 13, 7, 3)
-"""Prime, so that rows that alternate in a pattern do not hide between the steps."""
-LEAST_SAMPLES = 2048
-SCORE_BYTES = 24 << 20
-"""Scores of one matrix product: they are read again at once, and should still be in the device's cache."""
 PUT_ROWS = 8192
 GROWTH_SHARE, LEAST_ROWS = 4, 1024
 """A further segment has a quarter of the rows there are, and so many at least: a scope that doubles gets about three."""
-ATTEMPTS = 2
-"""Scans: a second one starts from the bound that the overfull list of the first has proven."""
-TOO_MANY = 0xFFFFFFFF
-
-Buffer = Any
-"""An array on the device; what is done with it here is slicing, and asking for its `nbytes` and length."""
-
-
-class DeviceFullError(Exception):
-    """The device has no memory left for this."""
-
-
-class DeviceLostError(Exception):
-    """The device, its driver or a library of theirs failed; the message is for people."""
-
-
-class Driver(Protocol):
-    """A device with one stream; every call but `at_work` is made inside it, by one thread at a time."""
-
-    processors: int
-    multiplies: bool
-    """Whether `product` can be called."""
-
-    def at_work(self) -> AbstractContextManager[None]:
-        """Make device and stream current.
-
-        Raises:
-            DeviceFullError: Something inside found no memory.
-            DeviceLostError: Something inside failed otherwise.
-        """
-
-    def free_bytes(self) -> int:
-        """Memory that nobody has taken."""
-
-    def empty(self, items: int, dtype: type[np.generic]) -> Buffer:
-        """Memory for so many items."""
-
-    def upload(self, values: NDArray[Any], into: Buffer) -> None:
-        """Copy an array to the beginning of a buffer; the array may be changed afterwards."""
-
-    def download(self, source: Buffer) -> NDArray[Any]:
-        """Wait for all that was asked for, and copy a buffer to the host."""
-
-    def wait(self) -> None:
-        """Wait for all that was asked for."""
-
-    def launch(self, kernel: str, grid: tuple[int, int], shared_bytes: int, *arguments: Buffer | int | None) -> None:
-        """Start a kernel of `kernels.cu`; integers are 32-bit, None is null."""
-
-    def product(self, rows: Buffer, step: int, count: int, queries: Buffer, width: int, scores: Buffer) -> None:
-        """scores[q * count + i] = row i * step times query q: halves in, summed and given as float32."""
-
-    def give_back(self) -> None:
-        """Return memory that is no longer used to other programs."""
-
-
-@dataclass
-class Segment:
-    """Slots from `first` on, in one piece of memory."""
-
-    first: int
-    rows: int
-    halves: Buffer
-
-
-@dataclass
-class Gpu:
-    """A device and what all searches on it share.
-
-    Attributes:
-        on_full: Called with a mirror for which there was no memory; it is closed by then.
-        on_lost: Called with a sentence when the device is lost, once.
-    """
-
-    driver: Driver
-    on_full: Callable[["GpuRows"], object] = lambda rows: None
-    on_lost: Callable[[str], object] = lambda reason: None
-    lost: str = ""
-    lock: Lock = field(default_factory=Lock)
-    _buffers: dict[str, Buffer] = field(default_factory=dict)
-
-    def buffer(self, name: str, items: int, dtype: type[np.generic]) -> Buffer:
-        """Working memory under a name, of at least so many items; what was in it may be gone."""
-        held = self._buffers.get(name)
-        if held is None or len(held) < items:
-            self._buffers.pop(name, None)
-            held = self._buffers[name] = self.driver.empty(items, dtype)
-        return held
-
-    def maxima(self, queries: int) -> Buffer:
-        """(queries, GROUPS) float32, all -inf, as every search leaves them."""
-        held = self._buffers.get("maxima")
-        if held is None or len(held) < queries * GROUPS:
-            held = self.buffer("maxima", queries * GROUPS, np.float32)
-            self.driver.launch("clear", (128, 1), 0, held, queries * GROUPS)
-        return held
-
-    def lose(self, reason: str) -> None:
-        """Use the device no more in this process."""
-        if not self.lost:
-            self.lost = reason
-            self._buffers.clear()
-            self.on_lost(reason)
 
 
 class GpuRows:
@@ -165,6 +44,10 @@ class GpuRows:
     def nbytes(self) -> int:
         """Memory on the device, room for growth included."""
         return sum(int(segment.halves.nbytes) for segment in self._segments)
+
+    def bytes_for(self, rows: int) -> int:
+        """What so many rows will take."""
+        return 2 * self._width * rows
 
     @property
     def slots(self) -> int:
@@ -285,125 +168,6 @@ class GpuRows:
             self.gpu.driver.upload(bits, buffer)
             self._mask = passing, buffer
         return self._mask[1]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Queries as the device gets them.
-
-    Attributes:
-        floats: (q, width) float32, filled up with zeros.
-        halves: The same rounded to float16.
-        lengths: (q,) of the queries.
-        rounded_lengths: (q,) of what rounding changed.
-    """
-
-    floats: Matrix
-    halves: NDArray[np.float16]
-    lengths: NDArray[np.float64]
-    rounded_lengths: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, queries: Matrix, width: int) -> "Asked":
-        floats = np.zeros((len(queries), width), np.float32)
-        floats[:, : queries.shape[1]] = queries
-        with np.errstate(over="ignore", invalid="ignore"):
-            halves = floats.astype(np.float16)
-            rounded = np.linalg.norm((floats - halves).astype(np.float64), axis=1)
-        return cls(floats, halves, np.linalg.norm(floats.astype(np.float64), axis=1), rounded)
-
-    @property
-    def rounded(self) -> float:
-        """The most that rounding changed in one of them; infinite or no number where halves cannot hold it."""
-        return float(self.rounded_lengths.max())
-
-
-@dataclass
-class Search:
-    """One search for up to MOST_QUERIES queries over the first `used` slots."""
-
-    gpu: Gpu
-    segments: list[Segment]
-    used: int
-    width: int
-    mask: Buffer | None
-    limit: int
-    queries: int
-
-    def run(self, asked: Asked, slack: Matrix, as_product: bool) -> list[NDArray[np.intp] | None]:
-        """Candidates for each query; None for one that has too many."""
-        driver, gpu, q = self.gpu.driver, self.gpu, self.queries
-        room = 4 * self.limit + 87
-        self._step = step_for(self.used, self.limit)
-        self._maxima = gpu.maxima(q)
-        self._lists, self._listed = gpu.buffer("lists", q * LISTED, np.uint64), gpu.buffer("listed", q, np.uint32)
-        self._floors, self._found = gpu.buffer("floors", q, np.float32), gpu.buffer("found", q * (room + 1), np.uint32)
-        self._slack = gpu.buffer("slack", q, np.float32)
-        driver.upload(slack, self._slack)
-        kind, values = ("halves", asked.halves.view(np.uint16)) if as_product else ("floats", asked.floats)
-        self._asked = gpu.buffer(kind, q * self.width, values.dtype.type)
-        driver.upload(values.reshape(-1), self._asked)
-        look = self._look_by_product if as_product else self._look_by_scan
-        look(sampling=True)
-        driver.launch("threshold", (q, 1), 0, self._maxima, self.limit, self._slack, self._floors, self._listed)
-        for _ in range(ATTEMPTS):
-            look(sampling=False)
-            lists = (self._lists, self._listed, LISTED, self.limit, self._slack, self._floors, self._found, room)
-            driver.launch("choose", (q, 1), 0, *lists)
-            found = driver.download(self._found[: q * (room + 1)]).reshape(q, room + 1)
-            if (found[:, 0] != TOO_MANY).all():
-                break
-        return [row[1 : row[0] + 1].astype(np.intp) if row[0] <= room else None for row in found]
-
-    def _look_by_scan(self, *, sampling: bool) -> None:
-        chunks, together = self.width // CHUNK_NUMBERS, min(SCAN_QUERIES, QUERY_BYTES // (4 * self.width))
-        for first in range(0, self.queries, together):
-            n = min(together, self.queries - first)
-            asked, shared = self._asked[first * self.width :], n * self.width * 4
-            for segment, count in self._parts():
-                if sampling:
-                    grid, maxima = GROUPS * 16 // THREADS, self._maxima[first * GROUPS :]
-                    rows = (segment.halves, count, segment.first, self._step, chunks, self.mask, asked)
-                    self.gpu.driver.launch(f"sample_{n}", (grid, 1), shared, *rows, maxima)
-                else:
-                    grid = min(-(-count // ROWS_PER_BLOCK), self.gpu.driver.processors * 8)
-                    lists = (self._floors[first:], self._lists[first * LISTED :], self._listed[first:], LISTED)
-                    rows = (segment.halves, count, segment.first, chunks, self.mask, asked)
-                    self.gpu.driver.launch(f"scan_{n}", (grid, 1), shared, *rows, *lists)
-
-    def _look_by_product(self, *, sampling: bool) -> None:
-        driver, q, step = self.gpu.driver, self.queries, self._step if sampling else 1
-        most = max(SCORE_BYTES // (4 * q), 1)
-        scores = self.gpu.buffer("scores", most * q, np.float32)
-        for segment, count in self._parts():
-            samples = -(-count // step)
-            for start in range(0, samples, most):
-                n = min(most, samples - start)
-                driver.product(segment.halves[start * step * self.width :], step, n, self._asked, self.width, scores[: n * q])
-                first = segment.first + start * step
-                if sampling:
-                    driver.launch("sample_product", (GROUPS // THREADS, q), 0, scores, n, first, step, self.mask, self._maxima)
-                else:
-                    lists = (self._floors, self._lists, self._listed, LISTED)
-                    driver.launch("sift", (-(-n // (4 * THREADS)), q), 0, scores, n, first, self.mask, *lists)
-
-    def _parts(self) -> list[tuple[Segment, int]]:
-        """Each segment with how many of its rows are used."""
-        return [(segment, min(segment.rows, self.used - segment.first)) for segment in self.segments if segment.first < self.used]
-
-
-def step_for(rows: int, limit: int) -> int:
-    """Of which so-manieth row the best are looked at first."""
-    return next((step for step in STEPS if step * limit <= LISTED // 4 and rows >= step * LEAST_SAMPLES), 1)
-
-
-def summing(dimension: int, as_product: bool) -> float:
-    """How far sums of the products of unit rows can be from each other, here and on the device.
-
-    Source:
-        Higham, as in `scan.rounding`; matrix units may cut off where others round.
-    """
-    return dimension * (2.0**-21 if as_product else 2.0**-23)
 
 
 def longest(rows: Matrix) -> float:
