@@ -160,8 +160,8 @@ class Block:
         try:
             mirror.reserve(capacity)
             for start in range(0, used, MIRRORED_ROWS):
-                slots = np.arange(start, min(start + MIRRORED_ROWS, used))
-                mirror.put(slots, matrix[start : start + MIRRORED_ROWS])
+                end = min(start + MIRRORED_ROWS, used)
+                mirror.put(np.arange(start, end), matrix[start:end])
             complete = True
         finally:
             with self._lock:
