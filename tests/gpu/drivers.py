@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 from emulation import EmulatedDriver, compiler
 
+from memory_mcp.tiers.resident.device import open_cuda
 from memory_mcp.tiers.resident.driver import DeviceLostError, Driver
 
 DRIVERS = ("emulated", "cuda")
@@ -24,6 +25,6 @@ def driver_of(kind: str) -> Driver:
 def cuda() -> tuple[Driver | None, str]:
     """The GPU, or why there is none; one for all tests of a process: what it gave to some is free again for others."""
     try:
-        return opencuda(), ""
+        return open_cuda(), ""
     except DeviceLostError as error:
         return None, f"no GPU: {error}"

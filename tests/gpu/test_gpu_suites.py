@@ -8,9 +8,8 @@ import pytest
 from check import ROOT, environment, suites
 from drivers import DRIVERS, driver_of
 
-BARE = [
-    f"memory_mcp.tiers.resident.{name}" for name in ("block", "scan", "topk", "columns", "mirror", "driver", "proposing", "gpu", "device")
-]
+PARTS = ("block", "scan", "topk", "columns", "mirror", "driver", "proposing", "gpu", "device")
+BARE = ["memory_mcp.models", "memory_mcp.contracts", "memory_mcp.errors", *(f"memory_mcp.tiers.resident.{part}" for part in PARTS)]
 ABSENT = ("anyio", "apsw", "mcp", "pydantic", "structlog", "redis", "qdrant_client", "psycopg", "cupy", "threadpoolctl", "Stemmer")
 
 
@@ -24,9 +23,7 @@ def test_a_mirrored_block_passes_the_tests_of_blocks_and_indexes(kind: str) -> N
     assert int(proposed) > 50, "the suites went around the device"
 
 
-@pytest.mark.parametrize(
-    "module", [*(f"memory_mcp.tiers.resident.{part}" for part in PARTS), "memory_mcp.models", "memory_mcp.contracts", "memory_mcp.errors"]
-)
+@pytest.mark.parametrize("module", BARE)
 def test_it_needs_numpy_and_nothing_else(module: str) -> None:
     """So that it can be tested and measured on a machine that has a GPU and little more; CuPy is imported when a GPU is opened."""
     code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import {module}"
