@@ -49,11 +49,7 @@ class Cuda:
     def at_work(self) -> Iterator[None]:
         """See `driver.Driver`."""
         with _faults("failed"), self._device, self._stream:
-            try:
-                yield
-            except BaseException:
-                self._staged = 0
-                raise
+            yield
 
     def free_bytes(self) -> int:
         """See `driver.Driver`."""
@@ -133,5 +129,6 @@ def _faults(happened: str) -> Iterator[None]:
         cupy.get_default_memory_pool().free_all_blocks()
         raise DeviceFullError from error
     except (RuntimeError, ImportError, cupy.cuda.compiler.CompileException) as error:
-        said = str(error).partition("\n")[0].partition(":")[0]
-        raise DeviceLostError(f"The GPU {happened} ({type(error).__name__}: {said}).") from error
+        said = str(error).partition(":")[0]  # a code; what follows may hold paths, and is the cause's to tell
+        named = type(error).__name__ if "\n" in said or "/" in said else f"{type(error).__name__}: {said}"
+        raise DeviceLostError(f"The GPU {happened} ({named}).") from error

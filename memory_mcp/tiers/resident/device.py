@@ -71,6 +71,7 @@ class Device:
     note: str = ""
     _gpu: Gpu | None = None
     _lock: Lock = field(default_factory=Lock)
+    _table: Lock = field(default_factory=Lock)  # around changes of _mirrors and looks at all of them, nothing else
     _mirrors: "WeakKeyDictionary[Block, GpuRows]" = field(default_factory=WeakKeyDictionary)
     _used_at: "WeakKeyDictionary[Block, float]" = field(default_factory=WeakKeyDictionary)
     _refused_until: "WeakKeyDictionary[Block, float]" = field(default_factory=WeakKeyDictionary)
@@ -100,7 +101,8 @@ class Device:
             if not self._make_room(rows.bytes_for(block.capacity)):
                 self._refused_until[block] = self.clock() + KEPT_SECONDS
                 return
-            self._mirrors[block] = rows
+            with self._table:
+                self._mirrors[block] = rows
             try:
                 block.attach(rows)
             except MemoryError:  # here, for what a copy needs on the way
@@ -109,9 +111,8 @@ class Device:
 
     def figures(self) -> dict[str, int | str]:
         """For people: what is on the device, or why nothing is."""
-        mirrors = list(self._mirrors.values())
         state = "cpu" if self._off or self.choice == "cpu" else "not asked for yet" if self._gpu is None else "gpu"
-        counts = {"device_bytes": self._bytes(), "device_budget_bytes": self.budget_bytes, "device_scopes": len(mirrors)}
+        counts = {"device_bytes": self._bytes(), "device_budget_bytes": self.budget_bytes, "device_scopes": len(self._held())}
         known = {} if self.least_rows is None else {"device_least_rows": self.least_rows}
         said: dict[str, int | str] = {"device": state, **({"device_note": self.note} if self.note else {})}
         return said if self._gpu is None else {**said, **counts, **known, "device_evictions": self._evictions}
@@ -160,7 +161,7 @@ class Device:
         if more > self.budget_bytes:
             return False
         now = self.clock()
-        by_use = sorted(self._mirrors.items(), key=lambda item: self._used_at.get(item[0], 0.0))
+        by_use = sorted(self._held(), key=lambda item: self._used_at.get(item[0], 0.0))
         for block, mirror in by_use:
             if self._bytes() + more <= self.budget_bytes:
                 break
@@ -172,26 +173,34 @@ class Device:
     def _drop(self, block: Block, mirror: GpuRows) -> None:
         block.detach()
         mirror.close()
-        self._mirrors.pop(block, None)
+        self._forget(block)
+
+    def _held(self) -> list[tuple[Block, GpuRows]]:
+        with self._table:
+            return list(self._mirrors.items())
+
+    def _forget(self, block: Block) -> None:
+        with self._table:
+            self._mirrors.pop(block, None)
 
     def _bytes(self) -> int:
-        return sum(mirror.nbytes for mirror in list(self._mirrors.values()))
+        return sum(mirror.nbytes for _, mirror in self._held())
 
     def _on_full(self, rows: GpuRows) -> None:
         """Somebody else has taken the memory: be content with what is held, and leave this block alone."""
         self.budget_bytes = min(self.budget_bytes, self._bytes())
         self.note = "The GPU's memory ran out; its budget is now what was held then."
-        for block in [block for block, mirror in list(self._mirrors.items()) if mirror is rows]:
-            self._mirrors.pop(block, None)
+        for block in [block for block, mirror in self._held() if mirror is rows]:
+            self._forget(block)
             self._refused_until[block] = float("inf")
             block.detach()
 
     def _on_lost(self, reason: str) -> None:
         self._off = True
         self.note = reason
-        for block in list(self._mirrors):
+        for block, _ in self._held():
             block.detach()
-        self._mirrors.clear()
+            self._forget(block)
         self.say(f"Vectors are searched in this machine's memory from now on. {reason}")
 
 
