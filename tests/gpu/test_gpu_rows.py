@@ -226,3 +226,36 @@ def test_a_fault_is_no_error_but_the_end_of_the_mirror(rng: np.random.Generator,
     else:
         assert driver.launched.count("choose") == 1, "the other block keeps its mirror"
         assert said == ["full"]
+
+
+@pytest.mark.parametrize("queries", [1, 6])
+def test_the_bound_comes_from_rows_that_pass(driver: Driver, rng: np.random.Generator, queries: int) -> None:
+    """Those that do not are closer than any that does, in a segment that begins anywhere, and rows are looked at in steps first."""
+    vectors, asked = unit_rows(rng, 30_000, 8), unit_rows(rng, queries, 8)
+    rows = rows_of(driver, vectors[:11_000])
+    rows.note(np.arange(11_000, 30_000), vectors[11_000:])
+    passing = (vectors @ asked.T).max(axis=1) < 0.6
+
+    assert missing(rows, vectors, passing, asked, 30) == 0
+
+
+def test_the_rounding_of_queries_is_allowed_for(driver: Driver, rng: np.random.Generator) -> None:
+    """Rows that halves hold exactly, and so many queries that rounding them moves some row out of the closest."""
+    vectors = unit_rows(rng, 5000, 16).astype(np.float16).astype(np.float32)
+
+    assert missing(rows_of(driver, vectors), vectors, np.ones(5000, np.bool_), unit_rows(rng, 250, 16), 10) == 0
+
+
+def test_what_is_written_while_rows_are_copied_reaches_the_mirror(driver: Driver, rng: np.random.Generator) -> None:
+    vectors = unit_rows(rng, 300, 16)
+    block = Block(as_points([Point(UUID(int=i), row) for i, row in enumerate(vectors)]))
+
+    class Slow(GpuRows):
+        def put(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
+            super().put(slots, vectors)
+            block.apply(as_points([Point(UUID(int=i), -row) for i, row in enumerate(vectors[:50])]), [UUID(int=60)])
+
+    block.attach(Slow(Gpu(driver), 16))
+    expected = Block(as_points([Point(UUID(int=i), -row if i < 50 else row) for i, row in enumerate(vectors) if i != 60]))
+
+    assert block.search(-vectors[:3], ANYTHING, 9) == expected.search(-vectors[:3], ANYTHING, 9)
