@@ -25,6 +25,7 @@ from memory_mcp.service import MemoryService, Tuning
 from memory_mcp.tiers.memory import LayeredCache, ProcessCache
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
+from memory_mcp.tiers.resident.device import Device
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
@@ -68,7 +69,9 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
         embedder.start()
-        resident = ResidentIndex(store, anyio.CapacityLimiter(_SEARCH_THREADS), budget_bytes=settings.resident.max_megabytes << 20)
+        device = Device(settings.resident.device, settings.resident.gpu_megabytes << 20, say=_warn_of_gpu)
+        limiter = anyio.CapacityLimiter(_SEARCH_THREADS)
+        resident = ResidentIndex(store, limiter, budget_bytes=settings.resident.max_megabytes << 20, device=device)
         texts = ResidentTexts(store, budget_bytes=settings.resident.max_text_megabytes << 20)
         cache = ProcessCache(settings.cache.max_entries)
         redis = await _open_redis(settings.redis, stack)
@@ -161,6 +164,10 @@ def _tuning(settings: Settings) -> Tuning:
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
     )
+
+
+def _warn_of_gpu(reason: str) -> None:
+    log.warning("gpu_not_used", reason=reason)
 
 
 async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:

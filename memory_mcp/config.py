@@ -74,6 +74,11 @@ class ResidentSettings(Section):
         default=512, ge=0, le=1_000_000, description="for vectors in memory; whole namespaces are let go when it is full"
     )
     max_text_megabytes: int = Field(default=256, ge=0, le=1_000_000, description="likewise for texts")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="auto: large namespaces are searched on a GPU if there is one; gpu: its absence is said; cpu: never",
+    )
+    gpu_megabytes: int = Field(default=0, ge=0, le=1_000_000, description="for copies of vectors on the GPU; 0: half of what is free there")
 
 
 class CacheSettings(Section):

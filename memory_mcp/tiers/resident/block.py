@@ -12,6 +12,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import TierError
 from memory_mcp.models import Filter, Hit, Matrix, Points
 from memory_mcp.tiers.resident.columns import Columns, grown
+from memory_mcp.tiers.resident.mirror import Mirror
 from memory_mcp.tiers.resident.scan import View, closest, dots
 
 HEADROOM = 1.25
@@ -21,6 +22,8 @@ ROW_BYTES = 180
 """About what a row takes beside its vector: columns, id, and its entry in the map from id to slot."""
 EMPTY_BYTES = 4096
 """About what a block takes without a row."""
+MIRRORED_ROWS = 1 << 16
+"""Rows copied to a mirror at a time: between two such copies other searches have their turn on its device."""
 
 
 def bytes_needed(rows: int, dimension: int) -> int:
@@ -34,6 +37,8 @@ class Block:
     A memory has a row for each of its passages. Safe in several threads: a search sees one moment, since it
     picks its rows under the lock and reads them without; meanwhile nothing it reads is written to, as growth
     makes new arrays, a changed row moves to another slot, and a freed slot rests until no search is running.
+
+    With a mirror (`attach`) candidates come from there; what is returned is compared here all the same, in float32.
     """
 
     def __init__(self, points: Points | None = None) -> None:
@@ -50,6 +55,9 @@ class Block:
         self._resting: list[int] = []
         self._running = self._changes = 0
         self._sampled: tuple[tuple[int, int], Matrix] | None = None
+        self._narrowed: tuple[tuple[int, Filter], NDArray[np.bool_], int] | None = None
+        self._mirror: Mirror | None = None
+        self._unmirrored: list[tuple[NDArray[np.intp], Matrix]] | None = None
         if points is not None:
             self.upsert(points)
 
@@ -60,6 +68,11 @@ class Block:
     def dimension(self) -> int:
         """d, set by the first vectors; 0 before."""
         return int(self._matrix.shape[1])
+
+    @property
+    def capacity(self) -> int:
+        """Rows that there is room for."""
+        return len(self._alive)
 
     @property
     def nbytes(self) -> int:
@@ -137,6 +150,33 @@ class Block:
             sample = dots(self._sample(view, sampled), queries)
         return Comparison(np.clip(similarity, -1.0, 1.0), passage, sample)
 
+    def attach(self, mirror: Mirror) -> None:
+        """Copy all rows to a mirror, and let it propose candidates from then on; searches and writes go on meanwhile."""
+        with self._lock:
+            self._running += 1  # so that no row that is being copied is written to
+            self._unmirrored = []
+            matrix, used, capacity = self._matrix, self._used, len(self._alive)
+        complete = False
+        try:
+            mirror.reserve(capacity)
+            for start in range(0, used, MIRRORED_ROWS):
+                end = min(start + MIRRORED_ROWS, used)
+                mirror.put(np.arange(start, end), matrix[start:end])
+            complete = True
+        finally:
+            with self._lock:
+                if complete:
+                    for written in self._unmirrored:
+                        mirror.note(*written)
+                    self._mirror = mirror
+                self._unmirrored = None
+                self._rest()
+
+    def detach(self) -> None:
+        """Search without a mirror again."""
+        with self._lock:
+            self._mirror = None
+
     def _sample(self, view: View, most: int) -> Matrix:
         """Rows evenly taken; copied once for all who compare before the next change."""
         if self._sampled is None or self._sampled[0] != (self._changes, most):
@@ -148,19 +188,31 @@ class Block:
     def _reading(self, where: Filter, queries: Matrix) -> Iterator[View]:
         with self._lock:
             self._check_dimension(queries)
-            passing = self._alive[: self._used].copy()
-            self._columns.narrow(passing, where)
+            passing, survivors = self._passing(where)
             passages = self._passages[: self._used] if self._further else None
-            view = View(self._matrix[: self._used], self._ids[: self._used], passing, passages)
+            view = View(self._matrix[: self._used], self._ids[: self._used], passing, passages, survivors, self._mirror)
             self._running += 1
         try:
             yield view
         finally:
             with self._lock:
-                self._running -= 1
-                if not self._running:
-                    self._free += self._resting
-                    self._resting.clear()
+                self._rest()
+
+    def _passing(self, where: Filter) -> tuple[NDArray[np.bool_], int]:
+        """Which rows pass the filter, and how many; the same array as before while nothing has changed, which nobody writes to."""
+        key = self._changes, self._columns.plain(where)
+        if self._narrowed is None or self._narrowed[0] != key:
+            passing = self._alive[: self._used].copy()
+            self._columns.narrow(passing, key[1])
+            self._narrowed = key, passing, int(np.count_nonzero(passing))
+        return self._narrowed[1:]
+
+    def _rest(self) -> None:
+        """A reader is done; after the last of them freed slots may be used again."""
+        self._running -= 1
+        if not self._running:
+            self._free += self._resting
+            self._resting.clear()
 
     def _reserve(self, more: int, dimension: int) -> None:
         """Make room for `more` rows; a failure for want of memory leaves the block as it is."""
@@ -189,6 +241,10 @@ class Block:
         self._columns.put(slots, points)
         self._alive[slots] = True
         self._passages[slots] = 0
+        if self._unmirrored is not None:
+            self._unmirrored.append((slots, points.vectors))
+        elif self._mirror is not None:
+            self._mirror.note(slots, points.vectors)
         before = len(self._slots)
         self._slots.update(zip(reversed(keys), reversed(slots.tolist()), strict=True))  # the first of each counts
         if len(self._slots) - before < len(keys):

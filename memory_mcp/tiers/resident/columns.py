@@ -1,13 +1,14 @@
 """What filters ask about, by columns, one entry a slot."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.models import Filter, Points
+from memory_mcp.models import NEVER, Filter, Points
 
 TAG_BYTES = 64
 """About what one tag of one row costs here: a set's entry, and its part of the tuple that remembers it."""
@@ -37,6 +38,7 @@ class Columns:
         self._tags: list[tuple[str, ...]] = []
         self._tagged: dict[str, set[int]] = {}
         self._tag_count = 0
+        self._soonest = NEVER
 
     @property
     def nbytes(self) -> int:
@@ -56,6 +58,7 @@ class Columns:
         self._kinds[slots] = [self._code(kind) for kind in points.kinds]
         self._domains[slots] = [self._code(domain) for domain in points.domains]
         self._when[slots], self._expires[slots] = points.when, points.expires
+        self._soonest = min(self._soonest, int(points.expires.min(initial=NEVER)))
         for slot, tags in zip(slots.tolist(), points.tags, strict=True):
             self._tags[slot] = tags
             for tag in tags:
@@ -71,6 +74,12 @@ class Columns:
                 if not self._tagged[tag]:
                     del self._tagged[tag]
             self._tag_count -= len(tags)
+
+    def plain(self, where: Filter) -> Filter:
+        """The same filter for these slots, without the time of asking as long as nothing has expired."""
+        if where.now is not None and microseconds(where.now) < self._soonest:
+            return replace(where, now=None)
+        return where
 
     def narrow(self, passing: NDArray[np.bool_], where: Filter) -> None:
         """Clear the flag of every slot that the filter keeps out; flags of the first n slots, changed in place."""

@@ -1,5 +1,6 @@
 """Blocks for whole scopes, kept level with the record store and within a budget of memory."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
 from memory_mcp.models import Delta, Filter, Hit, Matrix, Points, Scope
 from memory_mcp.tiers.resident.block import Block, bytes_needed
+from memory_mcp.tiers.resident.device import Device
 from memory_mcp.tiers.resident.turns import Turns
 
 DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
@@ -60,12 +62,23 @@ class ResidentIndex:
     Every search first asks the source for the scope's revision and, if it moved, for what changed since;
     a scope is loaded when it is first asked for. So nobody has to tell the index of a write, and an answer
     is never older than the call. What fails on the way leaves the former state.
+
+    Large blocks are copied to a GPU behind the searches, where there is one (`device`); it changes no answer.
     """
 
-    def __init__(self, source: ChangeSource, limiter: anyio.CapacityLimiter, *, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+    def __init__(
+        self,
+        source: ChangeSource,
+        limiter: anyio.CapacityLimiter,
+        *,
+        budget_bytes: int = DEFAULT_BUDGET_BYTES,
+        device: Device | None = None,
+    ) -> None:
         self._source = source
         self._limiter = limiter
         self._budget_bytes = budget_bytes
+        self._device = device or Device("cpu")
+        self._mirroring: asyncio.Task[None] | None = None
         self._held: OrderedDict[Scope, Held] = OrderedDict()  # least recently used first
         self._turns: dict[tuple[Scope, str, Filter, int], Turns] = {}
         self._loading: WeakValueDictionary[Scope, anyio.Lock] = WeakValueDictionary()
@@ -101,6 +114,8 @@ class ResidentIndex:
 
     async def _search(self, scope: Scope, where: Filter, limit: int, epoch: str, vectors: Matrix, at: int | None) -> list[list[Hit]]:
         block = await self._block(scope, epoch, at)
+        if self._mirroring is None and self._device.wants(block):
+            self._mirroring = asyncio.create_task(self._mirror(block))
         return await self._run(len(block) * len(vectors), lambda: block.search(vectors, where, limit))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
@@ -118,7 +133,7 @@ class ResidentIndex:
         """Remove from a scope that is held; see `upsert`."""
         await self._write(scope, epoch, lambda block: block.delete(ids))
 
-    def figures(self) -> dict[str, int]:
+    def figures(self) -> dict[str, int | str]:
         """For people: what is held, and what happened since the start."""
         blocks = [held.block for held in self._held.values() if held.block is not None]
         return {
@@ -129,7 +144,14 @@ class ResidentIndex:
             "rows": sum(map(len, blocks)),
             "evictions": self._evictions,
             "searches": self._searches,
+            **self._device.figures(),
         }
+
+    async def _mirror(self, block: Block) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._device.hold, block, abandon_on_cancel=True)
+        finally:
+            self._mirroring = None
 
     async def _block(self, scope: Scope, epoch: str, at: int | None) -> Block:
         block = (await self._level(scope, epoch, at)).block

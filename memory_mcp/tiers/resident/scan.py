@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.models import Hit, Matrix
+from memory_mcp.tiers.resident.mirror import Mirror
 from memory_mcp.tiers.resident.topk import largest
 
 CHUNK_ROWS = 2048
@@ -29,12 +30,20 @@ class View:
         ids: (n, 2) uint64, upper and lower half of each row's UUID.
         passing: (n,) bool, which rows may be found.
         passages: (n,) the number of the passage a row holds; None where each memory has one row.
+        survivors: How many rows pass; counted here where it is not known.
+        mirror: What may propose candidates in place of a scan.
     """
 
     matrix: Matrix
     ids: NDArray[np.uint64]
     passing: NDArray[np.bool_]
     passages: NDArray[np.int32] | None = None
+    survivors: int = -1
+    mirror: Mirror | None = None
+
+    def __post_init__(self) -> None:
+        if self.survivors < 0:
+            object.__setattr__(self, "survivors", int(np.count_nonzero(self.passing)))
 
 
 def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
@@ -43,27 +52,35 @@ def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
     Exact: a product only proposes candidates, with room for its rounding; what is returned and ordered
     are dot products taken row by row, so a score does not depend on the number of queries.
     """
-    survivors = int(np.count_nonzero(view.passing))
-    if min(limit, survivors, len(queries)) < 1:
+    if min(limit, view.survivors, len(queries)) < 1:
         return [[] for _ in queries]
-    found = _closest_rows(view, queries, limit, survivors)
+    found = _closest_rows(view, queries, limit)
     if view.passages is None:
         return found
     asked = limit
     while True:
         once = [_once(hits)[:limit] for hits in found]
-        if asked >= survivors or all(len(hits) == limit for hits in once):
+        if asked >= view.survivors or all(len(hits) == limit for hits in once):
             return once
         asked *= 4  # so many passages of few memories are among the closest that others are missing
-        found = _closest_rows(view, queries, asked, survivors)
+        found = _closest_rows(view, queries, asked)
 
 
-def _closest_rows(view: View, queries: Matrix, limit: int, survivors: int) -> list[list[Hit]]:
-    if survivors < GATHERED_SHARE * len(view.passing):
-        proposed = _among(view, np.flatnonzero(view.passing), queries, limit)
-    else:
-        proposed = _among_all(view, queries, limit)
+def _closest_rows(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
+    mirrored = None if view.mirror is None else view.mirror.propose(view.passing, view.survivors, queries, limit)
+    if mirrored is None:
+        mirrored = [None] * len(queries)
+    left = [i for i, rows in enumerate(mirrored) if rows is None]
+    scanned = iter(_scanned(view, queries if len(left) == len(queries) else queries[left], limit) if left else ())
+    proposed = (next(scanned) if rows is None else rows for rows in mirrored)
     return [_ranked(view, query, rows, limit) for query, rows in zip(queries, proposed, strict=True)]
+
+
+def _scanned(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
+    """Candidates for each query, by reading the rows here."""
+    if view.survivors < GATHERED_SHARE * len(view.passing):
+        return _among(view, np.flatnonzero(view.passing), queries, limit)
+    return _among_all(view, queries, limit)
 
 
 def _once(hits: Sequence[Hit]) -> list[Hit]:
@@ -102,7 +119,7 @@ def _among(view: View, rows: NDArray[np.intp], queries: Matrix, limit: int) -> l
 
 def _among_all(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
     """Candidates for each query, reading every row and barring those that do not pass."""
-    barred = None if view.passing.all() else ~view.passing
+    barred = None if view.survivors == len(view.passing) else ~view.passing
     proposed = []
     for part in _parts(len(view.matrix), len(queries)):
         scores = _products(queries, view.matrix[part])
