@@ -17,6 +17,7 @@ from tests.engines import (
     PATIENCE,
     Hand,
     by_hand,
+    command,
     data_directory,
     end_engine,
     front,
@@ -198,6 +199,7 @@ async def test_a_front_ends_within_a_second_and_the_engine_goes_on(folder: Path,
 
 
 async def test_answers_still_to_come_are_passed_on_after_the_end_of_the_input(folder: Path) -> None:
+    assert command("remember", "The engine is there, and so is its model", folder=folder).returncode == 0
     async with by_hand(front(folder)) as hand:
         assert hand.process.stdin
         assert hand.process.stdout

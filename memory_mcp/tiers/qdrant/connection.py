@@ -86,7 +86,7 @@ class Connection:
             return await _open_folder(self._settings.path)
         if self._settings.prefer_grpc:
             try:
-                with qdrant_errors(), anyio.fail_after(_LOOK_SECONDS):
+                with qdrant_errors(), anyio.fail_after(max(_LOOK_SECONDS, self._settings.timeout_seconds)):
                     client = await self._proven(grpc=True)
                     self.transport = "grpc"
                     return client
