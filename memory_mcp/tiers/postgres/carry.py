@@ -12,12 +12,13 @@ from memory_mcp.clock import from_micros
 from memory_mcp.models import Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
 from memory_mcp.tiers.postgres import log
-from memory_mcp.tiers.postgres.journal import HAS_VECTOR
+from memory_mcp.tiers.postgres.journal import HAS_VECTOR, batched
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 from memory_mcp.tiers.postgres.store import PostgresStore
 from memory_mcp.tiers.postgres.text import labels_of, text_vector
 
+_BATCH = 500
 _BYTES = ("fingerprint", "salt")
 
 
@@ -200,9 +201,9 @@ def _rows(vectors: bytes, dimension: int) -> list[HalfVector]:
 
 async def _finish(tx: Transaction, operations: Sequence[CarriedOperation]) -> None:
     head = await log.lock_tenant(tx)
-    for start in range(0, len(operations), 500):
+    for batch in batched(operations, _BATCH):
         async with tx.together():
-            for carried in operations[start : start + 500]:
+            for carried in batch:
                 scope, actor = Scope(tx.tenant, carried.namespace), Provenance(*carried.actor)
                 now = from_micros(carried.at)
                 await log.append(tx, head, scope, carried.action, carried.subjects, actor, now, carried.undoes)

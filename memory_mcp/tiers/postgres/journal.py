@@ -1,16 +1,19 @@
 """What every write leaves behind in its transaction: revision, past forms, words, notes; each for many memories at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
+
+import anyio
 
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import TierError
 from memory_mcp.models import Embedding, Scope
 from memory_mcp.tiers.postgres.faults import TIER
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, halves
-from memory_mcp.tiers.postgres.session import Transaction
+from memory_mcp.tiers.postgres.session import Row, Transaction
 from memory_mcp.tiers.postgres.text import labels_of, text_vector
 
 FORM = (
@@ -21,6 +24,12 @@ FORM = (
 _FORM = ", ".join(f"m.{name}" for name in FORM)
 
 CHANNEL = "memory_mcp"
+"""Where a commit is told of, as tenant/scope/revision."""
+
+_BATCH = 500
+"""Texts whose words are written in one round trip."""
+
+Item = TypeVar("Item")
 
 STRIDE = "(1 + floor(random() * 8388608)::bigint)"
 """By which a revision grows; see `RecordStore.revisions`."""
@@ -150,7 +159,9 @@ class Derived:
     async def touch(self, tx: Transaction, ids: Sequence[UUID]) -> None:
         """Bring text index and vectors level with the rows, and note the change for every tier that needs to hear of it."""
         live = await _words(tx, ids)
-        await self._set_words(tx, live)
+        for batch in batched(list(live.items()), _BATCH):
+            async with tx.together():
+                await self._set_words(tx, dict(batch))
         await self._clear(tx, [memory_id for memory_id in ids if memory_id not in live], ids)
         await self.owe(tx, ids)
         await self._tell(tx, ids)
@@ -217,4 +228,13 @@ class Derived:
 async def _words(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Words]:
     """Of those that are live."""
     query = f"SELECT m.id, m.content, m.tags, m.key, m.metadata FROM memories m WHERE m.id = ANY(%(ids)s) AND {LIVE}"
-    return {row[0]: text_vector(row[1], labels_of(*row[2:])) for row in await tx.rows(query, {"ids": list(ids)})}
+    return await anyio.to_thread.run_sync(_words_of_rows, await tx.rows(query, {"ids": list(ids)}))
+
+
+def _words_of_rows(rows: Sequence[Row]) -> dict[UUID, Words]:
+    return {row[0]: text_vector(row[1], labels_of(*row[2:])) for row in rows}
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """In order, so many at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -5,6 +5,7 @@ from math import log
 from typing import Any
 from uuid import UUID
 
+import anyio
 import numpy as np
 from pgvector import HalfVector
 
@@ -115,7 +116,7 @@ async def vector_changes(tx: Transaction, scope: Scope, since: int, epoch: str, 
                     AND NOT EXISTS (
                         SELECT FROM vectors v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.epoch = %(epoch)s AND v.live)"""
         removed = [row[0] for row in await tx.rows(query, values)]
-    return Delta(_points(found, known[1]), removed, now, whole)
+    return Delta(await anyio.to_thread.run_sync(_points, found, known[1]), removed, now, whole)
 
 
 def _points(rows: Sequence[Sequence[Any]], dimension: int | None) -> Points:
