@@ -5,6 +5,7 @@ known to be absent there may be: another skip fails the run, even if every test 
 """
 
 import re
+import signal
 from collections import Counter
 
 import pytest
@@ -23,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell; what tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("no_unexpected_skips"):
         config.pluginmanager.register(SkipCount(), "skip-count")
 

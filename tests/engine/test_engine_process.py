@@ -155,7 +155,10 @@ def test_the_log_can_be_followed(folder: Path) -> None:
             file.write("three\n")
         second = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        ended = process.wait(PATIENCE)
+        try:
+            ended = process.wait(PATIENCE)
+        finally:
+            process.kill()
 
     assert (first, second, ended) == ("two\n", "three\n", 0)
 
