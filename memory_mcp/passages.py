@@ -15,6 +15,8 @@ PASSAGE_TOKENS = 160.0
 
 _ASCII, _OTHER_BYTE = 1 / 4, 1 / 3
 """Tokens a character, and a byte of any other character."""
+_LEAST = _ASCII
+"""No character weighs less."""
 _BREAK = re.compile(r"(\n\s*\n\s*)|(\n\s*)|(?<=[.!?])[\"')\]]*(\s+)|(?<=[。！？])()|\s+()")
 """The groups: after a paragraph, a line, a sentence, a sentence without spaces, a word."""
 _WORTH = (0, 4, 3, 2, 2, 1)
@@ -31,6 +33,12 @@ def weight(text: str) -> float:
 
 def _weight_of(character: str) -> float:
     return _ASCII if character.isascii() else len(character.encode(errors="replace")) * _OTHER_BYTE
+
+
+def beginning(text: str, most: float) -> str:
+    """The text, or as much of its beginning as weighs at most so much."""
+    text = text[: int(most / _LEAST)]
+    return text if weight(text) <= most else text[: bisect_right(list(accumulate(map(_weight_of, text))), most)]
 
 
 def passages(text: str, most: float = PASSAGE_TOKENS) -> list[tuple[int, int]]:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.to_thread
 
 from memory_mcp import __version__
 from memory_mcp.answers import Answer, Forgotten, RecallRequest, Receipt, Selection, Statistics
@@ -31,10 +33,10 @@ from memory_mcp.models import (
     Verdict,
     Version,
 )
-from memory_mcp.passages import passages
+from memory_mcp.passages import PASSAGE_TOKENS, beginning, weight
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import Budgets, Sources, gather
-from memory_mcp.recall.ranking import JUDGED, SPARE, distinct, judged, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
@@ -46,8 +48,10 @@ from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.timing import Stages, memory_used
 
-PROMPT_PASSAGES = 16
+PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
+INLINE_CHARACTERS = 100_000
+"""Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
 EVERY_NAMESPACE = "*"
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
@@ -114,7 +118,7 @@ class MemoryService:
 
     async def _embed(self, text: str) -> Embedding | None:
         """None where there is no vector to be had at once."""
-        if len(passages(text)) > PROMPT_PASSAGES:
+        if weight(text) > PROMPT_TOKENS:
             return None  # others would wait for it; the indexer lets them go first
         try:
             with self.stages.measure("embed"), anyio.fail_after(self.tuning.budgets.embed_seconds):
@@ -193,8 +197,10 @@ class MemoryService:
         with self.stages.measure("rank"):
             now = self.clock()
             valid = [memory for memory in memories if still_valid(memory, where, now)]
-            ranked = judged(valid[: max(wanted + 1, JUDGED)], best, candidates, query, self.scale.model)
-            ranked = distinct(ranked)
+            looked_at = valid[: max(wanted + 1, JUDGED)]
+            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model)
+            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
+            ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
 
     async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
@@ -258,7 +264,7 @@ class MemoryService:
                 raise MemoryNotFoundError([memory_id])
             text = found[0].content
         door.text(text, "text", max_characters=door.MAX_CONTENT_BYTES)
-        text = text[: passages(text)[:PROMPT_PASSAGES][-1][1]]
+        text = beginning(text, PROMPT_TOKENS)
         embedding = await self._embed(text)
         if embedding is None:
             raise EmbedderNotReadyError(

@@ -80,6 +80,13 @@ def judged(
     ]
 
 
+def ranked_anew(
+    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
+) -> list[Recalled]:
+    """The memories, in their order, each thing said once, with how likely it is the answer."""
+    return distinct(judged(memories, parts, candidates, query, model))
+
+
 def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:
     """(start, end) of the passage to show: the closest by meaning, unless another holds two more of the question's words.
 

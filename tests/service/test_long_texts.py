@@ -1,14 +1,20 @@
 """Texts longer than the model reads: found by any of their passages, shown by the best one, returned once."""
 
+import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
+import pytest
 
+from memory_mcp import service as service_module
 from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
+from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server.render import recalled
-from memory_mcp.service import PROMPT_PASSAGES, MemoryService
+from memory_mcp.service import INLINE_CHARACTERS, PROMPT_TOKENS, MemoryService
 from tests.memories import CALLER, open_service, settings_for
 
 SUBJECTS = {
@@ -52,7 +58,8 @@ async def test_words_decide_on_the_passage_where_they_say_more(tmp_path: Path) -
 async def test_a_text_of_many_passages_is_stored_at_once_and_embedded_behind(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         chapters = [
-            f"Chapter {number}. " + "Nothing of note happened on this day at the lighthouse. " * 12 for number in range(PROMPT_PASSAGES)
+            f"Chapter {number}. " + "Nothing of note happened on this day at the lighthouse. " * 12
+            for number in range(int(PROMPT_TOKENS // PASSAGE_TOKENS))
         ]
         long = "\n\n".join([*chapters, HANDBOOK])
         receipt = await service.remember(RememberRequest(long), CALLER)
@@ -113,3 +120,20 @@ async def test_a_least_score_leaves_the_rest_out(tmp_path: Path) -> None:
 
     assert len(every.hits) > 1
     assert [hit.score for hit in few.hits] == [best]
+
+
+async def test_very_long_texts_are_ranked_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def watched(rank: Any, *arguments: Any) -> Any:
+        seen.append(threading.get_ident())
+        return rank(*arguments)
+
+    monkeypatch.setattr(service_module, "ranked_anew", partial(watched, service_module.ranked_anew))
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "The ferry leaves at nine")
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+        await remember(service, "ferry " + "and water, nothing but water. " * (INLINE_CHARACTERS // 30))
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+
+    assert [where == threading.get_ident() for where in seen] == [True, False]

@@ -33,3 +33,10 @@ def test_texts_without_words_are_one_line_only_if_equal():
 
 def test_nothing_is_no_group():
     assert collapse([]) == []
+
+
+def test_long_texts_are_one_line_only_if_equal():
+    long = "The same words over and over. " * 40_000
+
+    assert collapse([long, long + "And more.", long]) == [[0, 2], [1]]
+    assert collapse(["x" * 900_000, "x" * 900_001]) == [[0], [1]]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.passages import PASSAGE_TOKENS, passages, weight
+from memory_mcp.passages import PASSAGE_TOKENS, beginning, passages, weight
 
 
 def cut(text: str, most: float = PASSAGE_TOKENS) -> list[str]:
@@ -46,3 +46,12 @@ def test_they_are_about_equally_long() -> None:
 
 def test_a_megabyte_is_cut_in_a_moment() -> None:
     assert len(passages("a b. " * 200_000)) > 1_000
+
+
+@given(st.text(max_size=200), st.floats(0, 60))
+def test_a_beginning_is_as_much_as_may_be(text: str, most: float) -> None:
+    begun = beginning(text, most)
+
+    assert text.startswith(begun)
+    assert weight(begun) <= most + 1e-9
+    assert begun == text or weight(text[: len(begun) + 1]) > most - 1e-9
