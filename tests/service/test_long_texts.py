@@ -8,13 +8,14 @@ from typing import Any
 import anyio
 import pytest
 
-from memory_mcp import service as service_module
 from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
 from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server.render import recalled
-from memory_mcp.service import INLINE_CHARACTERS, PROMPT_TOKENS, MemoryService
+from memory_mcp.service import MemoryService, recalling
+from memory_mcp.service.parts import PROMPT_TOKENS
+from memory_mcp.service.recalling import INLINE_CHARACTERS
 from tests.memories import CALLER, open_service, settings_for
 
 SUBJECTS = {
@@ -129,7 +130,7 @@ async def test_very_long_texts_are_ranked_off_the_event_loop(tmp_path: Path, mon
         seen.append(threading.get_ident())
         return rank(*arguments)
 
-    monkeypatch.setattr(service_module, "ranked_anew", partial(watched, service_module.ranked_anew))
+    monkeypatch.setattr(recalling, "ranked_anew", partial(watched, recalling.ranked_anew))
     async with open_service(settings_for(tmp_path)) as service:
         await remember(service, "The ferry leaves at nine")
         await service.recall(RecallRequest("When does the ferry leave?"), CALLER)

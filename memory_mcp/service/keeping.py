@@ -1,0 +1,129 @@
+"""What is known of single memories, and how it changes."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memory_mcp import __version__
+from memory_mcp.answers import Forgotten, Selection, Statistics
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.models import (
+    Caller,
+    Changes,
+    Filter,
+    Memory,
+    Operation,
+    Version,
+)
+from memory_mcp.remember import door
+from memory_mcp.remember.confirmation import confirmation
+from memory_mcp.remember.drafts import fingerprint
+from memory_mcp.service.parts import Parts
+from memory_mcp.timing import memory_used
+
+
+class Keeping(Parts):
+    """The use cases `get`, `update`, `forget`, `undo` and `stats`."""
+
+    __slots__ = ()
+
+    async def get(self, ids: Sequence[str], caller: Caller, *, history: bool = False) -> list[tuple[Memory, list[Version]]]:
+        """Whole memories, superseded ones too, with their past forms if asked for.
+
+        Raises:
+            MemoryNotFoundError: One of them is not visible to the caller.
+        """
+        wanted = door.memory_ids(ids)
+        scopes = await self.records.scopes(caller.tenant)
+        memories = await self.records.get_many(scopes, wanted)
+        if missing := set(wanted) - {memory.id for memory in memories}:
+            raise MemoryNotFoundError(sorted(missing))
+        return [(memory, await self.records.history(scopes, memory.id) if history else []) for memory in memories]
+
+    async def update(
+        self,
+        memory_id: str,
+        caller: Caller,
+        *,
+        content: str = "",
+        tags: Sequence[str] | None = None,
+        importance: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        expires_in: str = "",
+    ) -> Operation:
+        """Change a memory in place; what is not given stays.
+
+        Raises:
+            RequestError: Nothing to change is given, or a value is not allowed.
+            MemoryNotFoundError, ConflictError: See `RecordStore.revise`.
+        """
+        target, scopes, now = door.memory_id(memory_id), await self.records.scopes(caller.tenant), self.clock()
+        memories = await self.records.get_many(scopes, [target])
+        if not memories:
+            raise MemoryNotFoundError([target])
+        (memory,) = memories
+        changes = Changes(
+            content=door.content(content) if content else None,
+            fingerprint=fingerprint(content, memory.kind, memory.session_id, memory.occurred_at) if content else None,
+            tags=None if tags is None else door.tags(tags),
+            metadata=None if metadata is None else door.metadata(metadata),
+            importance=None if importance is None else door.fraction(importance, "importance"),
+            expires_at=door.lifetime(expires_in, "expires_in", now),
+            embedding=await self._embed(content) if content else None,
+        )
+        if changes == Changes():
+            raise RequestError("Nothing to change: give content, tags, importance, metadata or expires_in.")
+        operation = await self.records.revise(scopes, target, changes, caller.provenance, now)
+        if content and changes.embedding is None:
+            self.indexer.wake()
+        return operation
+
+    async def forget(self, ids: Sequence[str], caller: Caller) -> Forgotten:
+        """Take single memories out of every answer; `undo` brings them back."""
+        wanted, scopes = door.memory_ids(ids), await self.records.scopes(caller.tenant)
+        memories = await self.records.get_many(scopes, wanted)
+        operation = await self.records.forget(scopes, wanted, caller.provenance, self.clock())
+        return Forgotten(operation.scope.namespace, memories, operation)
+
+    async def forget_selected(self, selection: Selection, caller: Caller, namespace: str, token: str) -> Forgotten:
+        """Forget all memories of a namespace that the selection means; without the token of a dry run, only tell which.
+
+        Raises:
+            ConflictError: The memories are no longer those of the dry run.
+        """
+        scope = self._scopes(caller, namespace)[0]
+        where = Filter(
+            kinds=door.kinds(selection.kinds), tags=frozenset(door.tags(selection.tags)), until=door.moment(selection.before, "before")
+        )
+        memories = await self.records.newest([scope], where, limit=100_000)
+        expected = confirmation(scope, [memory.id for memory in memories])
+        if not token or not memories:
+            return Forgotten(scope.namespace, memories, token=expected if memories else "")
+        if token.strip() != expected:
+            raise ConflictError("The memories meant are not those of the dry run any more. Call forget without confirm to see them again.")
+        operation = await self.records.forget([scope], [memory.id for memory in memories], caller.provenance, self.clock())
+        return Forgotten(scope.namespace, memories, operation)
+
+    async def undo(self, which: str, caller: Caller, namespace: str = "") -> Operation:
+        """Reverse an operation by its number, or the `last` one of this client in the namespace."""
+        number = None if which.strip() == "last" else door.operation_number(which)
+        return await self.records.undo(self._scopes(caller, namespace)[0], number, caller.provenance, self.clock())
+
+    async def stats(self, caller: Caller) -> Statistics:
+        """How much there is, and how each part is doing."""
+        state = self.sources.embedder.state
+        return Statistics(
+            namespace=caller.namespace,
+            counts=await self.records.counts(caller.tenant),
+            tiers={name: tell() for name, tell in self.figures.items()},
+            latency=self.stages.summary(),
+            model={
+                "name": state.model,
+                "phase": state.phase,
+                "epoch": state.epoch or "",
+                **({"detail": state.detail} if state.detail else {}),
+                **(state.figures or {}),
+            },
+            engine={"version": __version__, "pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **memory_used()},
+        )

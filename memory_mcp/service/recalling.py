@@ -1,0 +1,222 @@
+"""Finding memories: by a question, by likeness, and what a session should start from."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+
+from memory_mcp import __version__
+from memory_mcp.answers import Answer, RecallRequest
+from memory_mcp.contracts import Candidates
+from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError
+from memory_mcp.models import (
+    Caller,
+    Filter,
+    Recalled,
+    Scope,
+    Verdict,
+)
+from memory_mcp.passages import beginning
+from memory_mcp.recall.calibration import nearly, verdict
+from memory_mcp.recall.gather import gather
+from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
+from memory_mcp.recall.similar import likely, nearest, null_of
+from memory_mcp.remember import door
+from memory_mcp.service.parts import PROMPT_TOKENS, Parts
+
+INLINE_CHARACTERS = 100_000
+"""Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
+SURE_THEN = 0.5
+"""Likeness from which on an answer about the past is called strong."""
+
+
+class Recalling(Parts):
+    """The use cases `recall`, `find_similar` and `context`."""
+
+    __slots__ = ()
+
+    async def recall(self, request: RecallRequest, caller: Caller) -> Answer:
+        """The memories that answer the query best, best first; being recalled strengthens them.
+
+        Raises:
+            RequestError: The request is at fault.
+        """
+        with self.stages.measure("recall"):
+            scopes = await self._readable(caller, request.namespace)
+            where = self._where(request)
+            door.fraction(request.min_score, "min_score")
+            limit = door.limit(request.limit)
+            query = door.query(request.query).strip()
+            moment = door.moment(request.as_of, "as_of")
+            if moment is not None:
+                answer = await self._recall_as_of(query, scopes, where, moment, limit, request.offset)
+            elif not query:
+                answer = await self._newest(scopes, where, limit, request.offset)
+            else:
+                answer = await self._recall_best(query, scopes, where, limit, request.offset, request.min_score)
+                self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
+            return answer
+
+    def _where(self, request: RecallRequest) -> Filter:
+        since, until = door.moment(request.since, "since"), door.moment(request.until, "until")
+        if since is not None and until is not None and since >= until:
+            raise RequestError("since must lie before until.")
+        return Filter(
+            kinds=door.kinds(request.kinds),
+            tags=frozenset(door.tags(request.tags)),
+            since=since,
+            until=until,
+            now=self._this_second(),
+        )
+
+    async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int, min_score: float) -> Answer:
+        revisions = await self.records.revisions(scopes)
+        written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
+        if not written:
+            return Answer([], "none", scopes[0].namespace)
+        candidates = await self._candidates(query, written, where)
+        wanted = offset + limit
+        best = shortlist(candidates, self.tuning.weights, query, self.clock(), max(wanted, JUDGED) + SPARE)
+        with self.stages.measure("hydrate"):
+            memories = await self.records.get_many(scopes, list(best))
+        with self.stages.measure("rank"):
+            now = self.clock()
+            valid = [memory for memory in memories if still_valid(memory, where, now)]
+            looked_at = valid[: max(wanted + 1, JUDGED)]
+            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model)
+            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
+            ranked = rank() if short else await anyio.to_thread.run_sync(rank)
+        return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+
+    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
+        scopes = list(revisions)
+        epoch = self.sources.embedder.state.epoch
+        key = _cache_key(query, scopes, where, self.tuning.candidates)
+        stamp = f"{list(revisions.values())} {epoch} {__version__}"
+        candidates = await self.cache.lookup(key, stamp)
+        if candidates is None:
+            with self.stages.measure("gather"):
+                candidates = await gather(
+                    self.sources, query, revisions, where, limit=self.tuning.candidates, budgets=self.tuning.budgets, stages=self.stages
+                )
+            if candidates.whole:
+                await self.cache.store(key, stamp, candidates)
+        return candidates
+
+    async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
+        memories = await self.records.newest(scopes, where, limit=limit + 1, offset=offset)
+        hits = [Recalled(memory, 1.0) for memory in memories[:limit]]
+        return Answer(hits, "strong" if hits else "none", scopes[0].namespace, offset, more=len(memories) > limit)
+
+    async def _recall_as_of(self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, offset: int) -> Answer:
+        embedding = await self._embed(query) if query else None
+        vector = None if embedding is None else embedding.vectors[0]
+        wanted = offset + limit
+        then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
+        found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
+        hits = [Recalled(memory, score) for memory, score in found]
+        best = max((hit.score for hit in hits), default=None)
+        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"
+        return Answer(hits[offset:wanted], word, scopes[0].namespace, offset, more=len(hits) > wanted)
+
+    async def find_similar(
+        self,
+        text: str,
+        memory_id: str,
+        caller: Caller,
+        *,
+        limit: int = 8,
+        kinds: Sequence[str] = (),
+        namespace: str = "",
+        min_score: float = 0.0,
+    ) -> Answer:
+        """The memories closest in meaning to a text or to a memory; a long text counts by its beginning.
+
+        Raises:
+            RequestError: Neither or both of text and id are given.
+            EmbedderNotReadyError: There is no vector to compare with.
+        """
+        if bool(text.strip()) == bool(memory_id):
+            raise RequestError("Give either text or id, one of the two.")
+        scopes = await self._readable(caller, namespace)
+        door.fraction(min_score, "min_score")
+        where = Filter(kinds=door.kinds(kinds), now=self.clock())
+        itself: set[UUID] = set()
+        if memory_id:
+            itself = {door.memory_id(memory_id)}
+            found = await self.records.get_many(await self.records.scopes(caller.tenant), list(itself))
+            if not found:
+                raise MemoryNotFoundError([memory_id])
+            text = found[0].content
+        door.text(text, "text", max_characters=door.MAX_CONTENT_BYTES)
+        text = beginning(text, PROMPT_TOKENS)
+        embedding = await self._embed(text)
+        if embedding is None:
+            raise EmbedderNotReadyError(
+                "The embedding model is not ready yet, so nothing can be compared by meaning. Use recall, or try again."
+            )
+        wanted = door.limit(limit)
+        with self.stages.measure("vector_search"):
+            hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
+            null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
+        ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
+        return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+
+    async def context(self, task: str, caller: Caller, namespace: str = "") -> Mapping[str, Sequence[Recalled]]:
+        """What a session should start from, by heading, each memory once: rules, what the task recalls, decisions, open errors."""
+        scopes = self._scopes(caller, namespace)
+        now = self.clock()
+        sections: dict[str, list[Recalled]] = {}
+        rules = await self.records.newest(scopes, Filter(kinds=frozenset({"rule"}), now=now), limit=30)
+        sections["rules"] = [Recalled(memory, 1.0) for memory in sorted(rules, key=lambda memory: -memory.importance)]
+        if task.strip():
+            answer = await self.recall(RecallRequest(query=task, limit=10, namespace=namespace), caller)
+            sections["relevant to the task"] = list(answer.hits) if answer.verdict != "none" else []
+        for heading, kind in (("recent decisions", "decision"), ("open errors", "error")):
+            newest = await self.records.newest(scopes, Filter(kinds=frozenset({kind}), now=now), limit=5)
+            sections[heading] = [Recalled(memory, 1.0) for memory in newest]
+        if not any(sections.values()):
+            newest = await self.records.newest(scopes, Filter(now=now), limit=5)
+            sections["newest"] = [Recalled(memory, 1.0) for memory in newest]
+        return _each_once(sections)
+
+
+def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
+    """Of ranked memories what to tell: nothing where none is likely enough, and of the others `limit` from `offset` on."""
+    word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
+    if word == "none":
+        return Answer([], word, namespace, below=sum(nearly(hit.score) for hit in ranked[:JUDGED]), degraded=degraded)
+    likely_enough = [hit for hit in ranked if hit.score >= min_score]
+    more = len(likely_enough) > offset + limit
+    return Answer(likely_enough[offset : offset + limit], word, namespace, offset, more, degraded=degraded)
+
+
+def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -> str:
+    """Equal for the same question of the same scopes; `now` is left out, since expiry is checked on the fresh record."""
+    parts = [
+        query,
+        [[scope.tenant, scope.namespace] for scope in scopes],
+        sorted(where.kinds),
+        sorted(where.domains),
+        sorted(where.tags),
+        str(where.since),
+        str(where.until),
+        limit,
+    ]
+    return f"{scopes[0].tenant}/{hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()}"
+
+
+def _each_once(sections: Mapping[str, Sequence[Recalled]]) -> dict[str, list[Recalled]]:
+    seen: set[UUID] = set()
+    once: dict[str, list[Recalled]] = {}
+    for heading, hits in sections.items():
+        fresh = [hit for hit in hits if hit.memory.id not in seen]
+        seen.update(hit.memory.id for hit in fresh)
+        if fresh:
+            once[heading] = fresh
+    return once
