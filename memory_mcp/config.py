@@ -114,7 +114,7 @@ class WeightSettings(Section):
 class RecallSettings(Section):
     """Finding."""
 
-    candidates: int = Field(default=100, ge=10, le=5_000, description="taken from each search before they are fused")
+    candidates: int = Field(default=50, ge=10, le=5_000, description="taken from each search before they are fused")
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")

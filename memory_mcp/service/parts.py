@@ -42,7 +42,7 @@ class Tuning:
 
     weights: SignalWeights = field(default_factory=SignalWeights)
     budgets: Budgets = field(default_factory=Budgets)
-    candidates: int = 100
+    candidates: int = 50
     similar_shown: int = 3
     similar_from: float = 0.6
 
