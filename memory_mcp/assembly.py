@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, TierError
+from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
@@ -80,6 +81,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         indexer = Indexer(store, embedder)
         scale = Scale(embedder)
         reinforcer = Reinforcer(store, utc_now)
+        questions = Questions(store, utc_now) if settings.recall.keep_questions else None
+        counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
 
@@ -116,10 +119,10 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         tasks.start_soon(scale.run)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
-        tasks.start_soon(_flush_now_and_then, reinforcer)
+        tasks.start_soon(_flush_now_and_then, counting)
         if isinstance(store, SqliteStore) and store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
-        stack.push_async_callback(_flush_last, reinforcer)
+        stack.push_async_callback(_flush_last, counting)
         stack.callback(tasks.cancel_scope.cancel)
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
@@ -127,6 +130,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             await embedder.wait_ready(_MODEL_SECONDS)
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
+            experience=store,
             sources=Sources(
                 embedder,
                 nearest,
@@ -140,6 +144,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             scale=scale,
             indexer=indexer,
             reinforcer=reinforcer,
+            questions=questions,
             clock=utc_now,
             tuning=_tuning(settings),
             figures=tiers,
@@ -180,15 +185,17 @@ async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:
     log.log(logging.ERROR if found else logging.INFO, "store_checked_after_unclean_end", faults=found)
 
 
-async def _flush_now_and_then(reinforcer: Reinforcer) -> None:
+async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> None:
     while True:
         await anyio.sleep(_FLUSH_SECONDS)
-        await reinforcer.flush()
+        for one in counting:
+            await one.flush()
 
 
-async def _flush_last(reinforcer: Reinforcer) -> None:
+async def _flush_last(counting: Sequence[Reinforcer | Questions]) -> None:
     with anyio.move_on_after(1.0, shield=True):
-        await reinforcer.flush()
+        for one in counting:
+            await one.flush()
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -118,7 +118,14 @@ class RecallSettings(Section):
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
+    keep_questions: bool = Field(default=True, description="count what is asked and not found, in the store, for insights")
     weights: WeightSettings = WeightSettings()
+
+
+class ToolSettings(Section):
+    """Which tools clients see."""
+
+    sets: list[Literal["learning"]] = Field(default=[], description="beside the core: learning (errors, solutions, outcomes, insights)")
 
 
 class EngineSettings(Section):
@@ -152,6 +159,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
+    tools: ToolSettings = ToolSettings()
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"memory_mcp.server"},
     {"memory_mcp.service"},
     {"memory_mcp.answers"},
-    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.upkeep"},
+    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge", "memory_mcp.upkeep"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},

@@ -77,7 +77,7 @@ class _Host:
         self._claim, self._settings, self._configuration = claimed, settings, configuration
         self._ending, self._keeps_log = ending, keeps_log
         self._opening = Opening(lambda: open_behind(settings))
-        self._mcp = make_server(Desk(self._opening, "local", ""))
+        self._mcp = make_server(Desk(self._opening, "local", ""), settings.tools.sets)
         self._connections = self._conversations = 0
         self._began = time.monotonic()
 

@@ -1,14 +1,13 @@
 """The use cases: each reads like the sentence it carries out, every step a seam or a pure function."""
 
 from memory_mcp.service.keeping import Keeping
+from memory_mcp.service.learning import Learning
 from memory_mcp.service.parts import Parts, Tuning
-from memory_mcp.service.recalling import Recalling
-from memory_mcp.service.remembering import Remembering
 
 __all__ = ["MemoryService", "Parts", "Tuning"]
 
 
-class MemoryService(Remembering, Recalling, Keeping):
+class MemoryService(Learning, Keeping):
     """One tenant-aware memory over whatever backends the composition root chose."""
 
     __slots__ = ()

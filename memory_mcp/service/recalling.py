@@ -58,8 +58,10 @@ class Recalling(Parts):
             elif not query:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
-                answer = await self._recall_best(query, scopes, where, limit, request.offset, request.min_score)
+                answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
+                if self.questions is not None and not request.offset:
+                    self.questions.note(scopes[0], query, answered=answer.verdict != "none")
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:
@@ -74,7 +76,9 @@ class Recalling(Parts):
             now=self._this_second(),
         )
 
-    async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int, min_score: float) -> Answer:
+    async def _recall_best(
+        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, offset: int = 0, min_score: float = 0.0
+    ) -> Answer:
         revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:

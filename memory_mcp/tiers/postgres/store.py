@@ -19,6 +19,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError, TierError
 from memory_mcp.models import (
     Added,
+    Asked,
     Changed,
     Changes,
     Delta,
@@ -33,9 +34,10 @@ from memory_mcp.models import (
     Provenance,
     Scope,
     StoreCounts,
+    Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
@@ -192,6 +194,28 @@ class PostgresStore:
         return [
             sentence for sentence in (refusal, f"The log was changed from outside at operation {broken}." if broken else "") if sentence
         ]
+
+    # Experience
+
+    async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
+        """See `Experience`."""
+        names = _namespaces(scopes)
+        report = partial(experience.report, namespaces=names, memory_id=memory_id, good=good, seconds=seconds, now=now)
+        return await self._write(_tenant(scopes, [memory_id]), report)
+
+    async def tallies(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> dict[UUID, Tally]:
+        """See `Experience`."""
+        answers = await self._each(scopes, partial(experience.tallies, ids=ids)) if ids else []
+        return {memory_id: tally for answer in answers for memory_id, tally in answer.items()}
+
+    async def count_questions(self, scope: Scope, asked: Sequence[Asked]) -> None:
+        """See `Experience`."""
+        await self._write(scope.tenant, partial(experience.count_questions, namespace=scope.namespace, asked=asked))
+
+    async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
+        """See `Experience`."""
+        answers = await self._each(scopes, partial(experience.questions, since=since))
+        return [asked for answer in answers for asked in answer]
 
     # TextIndex, VectorSource and the search that needs no other tier
 

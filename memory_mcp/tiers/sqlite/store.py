@@ -16,6 +16,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.models import (
     Added,
+    Asked,
     Changed,
     Changes,
     Delta,
@@ -30,9 +31,10 @@ from memory_mcp.models import (
     Provenance,
     Scope,
     StoreCounts,
+    Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, outbox, reads, writes
+from memory_mcp.tiers.sqlite import database, experience, outbox, reads, writes
 from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
@@ -194,6 +196,24 @@ class SqliteStore:
     async def check(self) -> list[str]:
         """See `RecordStore`."""
         return await self._read(database.faults)
+
+    # Experience
+
+    async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
+        """See `Experience`."""
+        return await self._write(partial(experience.report, scopes=scopes, memory_id=memory_id, good=good, seconds=seconds, now=now))
+
+    async def tallies(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> dict[UUID, Tally]:
+        """See `Experience`."""
+        return await self._read(partial(experience.tallies, scopes=scopes, ids=ids)) if ids else {}
+
+    async def count_questions(self, scope: Scope, asked: Sequence[Asked]) -> None:
+        """See `Experience`."""
+        await self._write(partial(experience.count_questions, scope=scope, asked=asked))
+
+    async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
+        """See `Experience`."""
+        return await self._read(partial(experience.questions, scopes=scopes, since=since))
 
     # TextIndex, VectorSource and the exact search that needs no index
 
