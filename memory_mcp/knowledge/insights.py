@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import fmean
 from uuid import UUID
 
-from memory_mcp.knowledge.solutions import error_mark
+from memory_mcp.knowledge.solutions import error_mark, solved_marks
 from memory_mcp.models import Asked, Memory, Tally
 
 CONFIDENCE = "confidence"
@@ -69,11 +69,11 @@ def insights(memories: Sequence[Memory], tallies: Mapping[UUID, Tally], asked: S
     errors = [memory for memory in memories if memory.kind == "error"]
     decisions = [memory for memory in memories if memory.kind == "decision"]
     again = [(memory, 1 + tallies[memory.id].bad) for memory in errors if memory.id in tallies and tallies[memory.id].bad]
-    helped = {error_mark(memory) for memory in memories if memory.kind == "procedure" and not _only_failed(tallies.get(memory.id))}
+    solved = solved_marks((memory for memory in memories if memory.kind == "procedure"), tallies)
     return Insights(
         grew=dict(Counter(memory.kind for memory in memories if memory.created_at >= since).most_common()),
         recurring=sorted(again, key=lambda pair: -pair[1]),
-        unsolved=[memory for memory in errors if error_mark(memory) and error_mark(memory) not in helped],
+        unsolved=[memory for memory in errors if error_mark(memory) and error_mark(memory) not in solved],
         undecided=[memory for memory in decisions if memory.id not in tallies],
         calibration=calibration(decisions, tallies),
         unused_rules=[memory for memory in memories if memory.kind == "rule" and not memory.recalled_count],
@@ -94,7 +94,3 @@ def calibration(decisions: Sequence[Memory], tallies: Mapping[UUID, Tally]) -> C
         return None
     stated, worked = [said for said, _ in pairs], [share for _, share in pairs]
     return Calibration(len(pairs), fmean(stated), fmean(worked), fmean((said - share) ** 2 for said, share in pairs))
-
-
-def _only_failed(tally: Tally | None) -> bool:
-    return tally is not None and tally.bad > 0 and tally.good == 0

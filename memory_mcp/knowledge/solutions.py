@@ -58,3 +58,9 @@ def _place(solution: Solution) -> tuple[float, float, float]:
 def error_mark(memory: Memory) -> str:
     """The tag that names the error a memory reports or solves; empty where there is none."""
     return next((tag for tag in memory.tags if tag.startswith(ERROR_MARK)), "")
+
+
+def solved_marks(told: Iterable[Memory], tallies: Mapping[UUID, Tally]) -> set[str]:
+    """The errors that something was told for which has not only failed."""
+    failed = {memory_id for memory_id, tally in tallies.items() if tally.bad and not tally.good}
+    return {error_mark(memory) for memory in told if memory.id not in failed} - {""}

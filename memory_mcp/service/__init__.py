@@ -3,11 +3,12 @@
 from memory_mcp.service.keeping import Keeping
 from memory_mcp.service.learning import Learning
 from memory_mcp.service.parts import Parts, Tuning
+from memory_mcp.service.starting import Starting
 
 __all__ = ["MemoryService", "Parts", "Tuning"]
 
 
-class MemoryService(Learning, Keeping):
+class MemoryService(Learning, Starting, Keeping):
     """One tenant-aware memory over whatever backends the composition root chose."""
 
     __slots__ = ()
