@@ -43,9 +43,11 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.redis.settings",
         "memory_mcp.tiers.qdrant.settings",
         "memory_mcp.tiers.postgres.settings",
+        "memory_mcp.tiers.sqlite.settings",
     ),
     "memory_mcp.vector_tiers": ("memory_mcp.tiers.",),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.encryption": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks": (
         "memory_mcp.tiers.sqlite",
         "memory_mcp.embedding.opening",
@@ -67,6 +69,7 @@ MAY_SEE_BACKENDS = {
 
 DRIVERS = {
     "apsw": "memory_mcp.tiers.sqlite",
+    "keyring": "memory_mcp.tiers.sqlite",
     "redis": "memory_mcp.tiers.redis",
     "qdrant_client": "memory_mcp.tiers.qdrant",
     "grpc": "memory_mcp.tiers.qdrant",

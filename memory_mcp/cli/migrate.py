@@ -93,7 +93,7 @@ async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -
     folder = _folder(place) if place else settings.data_dir
     if must_exist and not (folder / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {folder}.")
-    async with SqliteStore.open(folder) as file:
+    async with SqliteStore.open(folder, settings.encryption) as file:
         yield SqliteCarrier(file, _TENANT)
 
 

@@ -24,8 +24,10 @@ MAX_BYTES = 1 << 20
 """Of either line."""
 
 CONFIGURATION = "MEMORY_MCP_CONFIG"
+KEY = "MEMORY_MCP_ENCRYPTION__KEY"
+"""What opens the store is nobody's setting and is said to nobody; an engine has that of whoever starts it."""
 _PREFIX = "MEMORY_MCP_"
-_NOT_SETTINGS = {"MEMORY_MCP_DATA_DIR", "MEMORY_MCP_NAMESPACE"}
+_NOT_SETTINGS = {"MEMORY_MCP_DATA_DIR", "MEMORY_MCP_NAMESPACE", KEY}
 
 
 def hello(program: str, namespace: str, environment: Mapping[str, str]) -> dict[str, object]:
