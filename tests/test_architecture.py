@@ -28,12 +28,12 @@ FLOORS = [
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
     {"memory_mcp.models"},
     {"memory_mcp.errors", "memory_mcp.portable", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
-    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.front"},
+    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "portable", "errors", "clock", "words", "terms", "timewords", "timing"}
+BACKENDS_SEE = {"contracts", "models", "portable", "errors", "clock", "loopback", "words", "terms", "timewords", "timing"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {

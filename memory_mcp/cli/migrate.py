@@ -80,7 +80,8 @@ async def _copy(settings: Settings, source: str, target: str) -> int:
 async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -> AsyncIterator[Carrier]:
     records = settings.records
     if place.startswith(("postgresql://", "postgres://")):
-        records = PostgresSettings(dsn=SecretStr(place))
+        allowed = isinstance(records, PostgresSettings) and records.allow_plaintext
+        records = PostgresSettings(dsn=SecretStr(place), allow_plaintext=allowed)
     elif place and not place.startswith("sqlite:///"):
         raise RequestError("A store is named like sqlite:///home/me/.memory-mcp or postgresql://memory_app@host/memory.")
     if isinstance(records, PostgresSettings) and not place.startswith("sqlite:"):
