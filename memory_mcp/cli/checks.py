@@ -27,6 +27,7 @@ from memory_mcp.errors import (
 )
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import database, presence, reads
+from memory_mcp.tiers.sqlite.cipher import state_of
 from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import value
 from memory_mcp.tiers.sqlite.sealing import plain_files
@@ -127,6 +128,8 @@ class Doctor:
         except StoreKeyError as error:
             return [Check("encryption", "wrong", str(error), "Without its key the store cannot be opened.")]
         if not settings.on:
+            if state_of(self._folder / database.FILE_NAME) == "encrypted":
+                return []  # which the next row tells
             return [Check("encryption", "ok", "off: who has the files can read the memories")]
         left = [path for path in plain_files(self._folder) if path.name != database.FILE_NAME]
         if left:

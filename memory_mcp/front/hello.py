@@ -43,7 +43,7 @@ def hello(program: str, namespace: str, environment: Mapping[str, str]) -> dict[
 
 def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that would be settings of an engine of one's own; a file they name is named so that anybody finds it."""
-    found = {name: value for name, value in environment.items() if name.upper().startswith(_PREFIX) and name not in _NOT_SETTINGS}
+    found = {name: value for name, value in environment.items() if name.upper().startswith(_PREFIX) and name.upper() not in _NOT_SETTINGS}
     if named := found.get(CONFIGURATION):
         found[CONFIGURATION] = os.path.join(working_directory(), os.path.expanduser(named))
     return found

@@ -397,7 +397,7 @@ async def test_a_rekey_that_was_broken_off_is_finished_by_the_next(tmp_path: Pat
     settings = EncryptionSettings(key_file=str(key_file(tmp_path / "key")))
     folder = await some_store(tmp_path / "data", settings)
     slot = FileSlot(tmp_path / "key")
-    slot.propose(PASSPHRASE)
+    slot.propose(PASSPHRASE if swapped else "half")
     if swapped:
         sealing.rekey(folder, lambda: parse(KEY), None, PASSPHRASE, silent)
         with pytest.raises(StoreKeyError, match="rekey"):
@@ -406,6 +406,7 @@ async def test_a_rekey_that_was_broken_off_is_finished_by_the_next(tmp_path: Pat
 
     assert done == Sealed(None if swapped else 51)
     assert (find_key(settings, folder) == parse(PASSPHRASE)) is swapped
+    assert find_key(settings, folder) != parse(KEY)
     assert len(await opened(folder, settings)) == 51
 
 

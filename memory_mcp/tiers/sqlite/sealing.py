@@ -96,7 +96,7 @@ def rekey(folder: Path, find: Callable[[], Key | None], slot: Slot | None, given
     """
     store = folder / FILE_NAME
     with _of_a_store(store), errors_as_sentences(store), sole_use(folder, "try again"):
-        if slot is not None and (waiting := slot.pending()) is not None and _opens(store, parse(waiting)):
+        if slot is not None and (waiting := slot.pending()) is not None and _opens(store, waiting):
             slot.promote()  # an earlier one was broken off after the store had been swapped
             if given is None:
                 return Sealed(None, plain_files(folder))
@@ -123,8 +123,9 @@ def plain_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if state_of(path) == "plain"))
 
 
-def _opens(store: Path, key: Key | None) -> bool:
-    with suppress(StoreKeyError, apsw.NotADBError), opened(store, key):
+def _opens(store: Path, text: str) -> bool:
+    """Whether a text is the store's key; half of one, from a write that was broken off, is not."""
+    with suppress(StoreKeyError, apsw.NotADBError), opened(store, parse(text)):
         return True
     return False
 
