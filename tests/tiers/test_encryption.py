@@ -173,7 +173,10 @@ def test_looking_at_a_file_does_not_end_the_locks_on_it(tmp_path: Path) -> None:
     assert "BusyError" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["", "short", "a passphrase\nof two lines", "x" * 1001, "tab\tseparated words", "zero\0 in the middle"])
+NO_KEYS = ["", "short", "a passphrase\nof two lines", "x" * 1001, "tab\tseparated words", "zero\0 in the middle", "raw:" + "0" * 40]
+
+
+@pytest.mark.parametrize("text", NO_KEYS)
 def test_what_is_no_key_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(StoreKeyError) as caught:
         parse(text)
@@ -185,6 +188,21 @@ def test_a_key_shows_itself_nowhere() -> None:
 
     assert KEY not in f"{key!r} {key} {key!s}"
     assert parse(f"{KEY.upper()}\r\n") == key != parse("22" * 32)
+
+
+async def test_a_passphrase_is_derived_as_the_cipher_derives_it(tmp_path: Path) -> None:
+    """What is written with the derived key is read with the passphrase, and the other way round."""
+    await some_store(tmp_path, WITH_PASSPHRASE)
+    key = parse(PASSPHRASE)
+    derived = key.derived(tmp_path / FILE)
+    connection = database.connect(tmp_path / FILE, derived)
+    connection.execute("DELETE FROM uses")
+    connection.pragma("user_version", connection.pragma("user_version"))
+    connection.close()
+
+    assert derived not in (key, parse(PASSPHRASE + "x").derived(tmp_path / FILE))
+    assert parse(KEY).derived(tmp_path / FILE) == parse(KEY)
+    assert len(await opened(tmp_path, WITH_PASSPHRASE)) == 51
 
 
 async def test_a_copy_that_cannot_be_written_does_not_tell_the_key(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ Source:
     https://utelle.github.io/SQLite3MultipleCiphers/docs/ciphers/cipher_chacha20/
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ SHORTEST_PASSPHRASE, LONGEST_KEY = 12, 1_000
 State = Literal["absent", "empty", "plain", "encrypted", "unknown"]
 """What a file is, by its first bytes; unknown is no SQLite file of either kind."""
 
+_RAW = "raw:"
+_ROUNDS, _SALT_BYTES = 64_007, 16
 _PLAIN = b"SQLite format 3\0"
 _HEADER_BYTES = 24
 _FRACTIONS = bytes((64, 32, 32))  # https://www.sqlite.org/fileformat.html, offsets 21 to 23
@@ -50,6 +53,13 @@ class Key:
         connection.pragma("key", self._text)
         connection.pragma("temp_store", 2)  # in memory: SQLite writes what it sorts or may roll back as it is
 
+    def derived(self, path: Path) -> "Key":
+        """The same key for connections to this file, which are then spared the derivation; itself where there is nothing to spare."""
+        if self._text.startswith(_RAW) or state_of(path) != "encrypted":
+            return self
+        salt = _header(path)[:_SALT_BYTES]
+        return Key(_RAW + hashlib.pbkdf2_hmac("sha256", self._text.encode(), salt, _ROUNDS).hex())
+
     @property
     def parameters(self) -> str:
         """The key as a part of a URI."""
@@ -64,8 +74,8 @@ def parse(text: str) -> Key:
     """
     text = text.strip("\r\n")
     if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
-        return Key(f"raw:{text.lower()}")
-    if not SHORTEST_PASSPHRASE <= len(text) <= LONGEST_KEY or not text.isprintable():
+        return Key(_RAW + text.lower())
+    if not SHORTEST_PASSPHRASE <= len(text) <= LONGEST_KEY or not text.isprintable() or text.startswith((_RAW, "x'")):
         raise StoreKeyError(
             TIER,
             f"A key is 64 hexadecimal digits (`openssl rand -hex 32` makes one), or a passphrase on one line of {SHORTEST_PASSPHRASE} to "
@@ -78,10 +88,14 @@ def state_of(path: Path) -> State:
     """What a file is; read through SQLite, as closing it by other means would end the locks that this process has on it."""
     if not path.exists():
         return "absent"
+    return state_of_header(header) if (header := _header(path)) else "empty"
+
+
+def _header(path: Path) -> bytes:
     file = apsw.VFSFile("", str(path.absolute()), [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0])
     try:
-        size = file.xFileSize()
-        return state_of_header(bytes(file.xRead(min(size, _HEADER_BYTES), 0))) if size else "empty"
+        size = min(file.xFileSize(), _HEADER_BYTES)
+        return bytes(file.xRead(size, 0)) if size else b""
     finally:
         file.xClose()
 

@@ -88,18 +88,20 @@ class SqliteStore:
         with ExitStack() as held:
 
             def opened() -> tuple[Key | None, WriterLane | None]:
-                key = find_key(encryption, folder)
+                path, key = folder / database.FILE_NAME, find_key(encryption, folder)
                 with sqlite_errors():
                     if database.is_read_only(folder):
                         database.open_reader(folder, key).close()
-                        return key, None
+                        return key and key.derived(path), None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
                     unclean.append(database.has_wal(folder))
                     try:
+                        key = key and key.derived(path)
                         connection = database.open_writer(folder, key, lock, lock_wait_seconds)
-                        return key, WriterLane(connection, lock, lock_wait_seconds)
+                        # a new file has its salt by now
+                        return key and key.derived(path), WriterLane(connection, lock, lock_wait_seconds)
                     except BaseException:
                         lock.close()
                         raise
