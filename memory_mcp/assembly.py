@@ -51,7 +51,7 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
         from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
 
         return PostgresStore.open(settings.records, derived_tiers=carried_tiers(settings))
-    return SqliteStore.open(settings.data_dir, derived_tiers=carried_tiers(settings))
+    return SqliteStore.open(settings.data_dir, settings.encryption, derived_tiers=carried_tiers(settings))
 
 
 @asynccontextmanager
@@ -91,7 +91,8 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
                 return store.figures()
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
             calls = {"reads": store.reads, "writes": store.writes}
-            return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
+            about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": store.encrypted, "path": str(store.folder)}
+            return {"role": "records", "health": health, **calls, **about}
 
         def resident_figures() -> Mapping[str, Any]:
             asked = nearest.figures("resident") if "resident" in vectors.tiers else {"health": "off"}

@@ -43,6 +43,7 @@ from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.text import labels_of
+from memory_mcp.tiers.postgres.transport import refuse_plaintext
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
@@ -330,7 +331,9 @@ async def look(settings: PostgresSettings) -> schema.Standing:
 
     Raises:
         TierUnavailableError, TierError: The database cannot be looked at.
+        ConfigError: It would be spoken to without TLS.
     """
+    refuse_plaintext(settings)
     async with schema.connected(settings.dsn.get_secret_value()) as connection:
         return await schema.standing(connection)
 

@@ -35,11 +35,14 @@ from memory_mcp.models import (
     Version,
 )
 from memory_mcp.tiers.sqlite import database, experience, outbox, reads, writes
-from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.cipher import TIER, Key
+from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
+from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.presence import present
+from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
 
 T = TypeVar("T")
 
@@ -51,15 +54,16 @@ class SqliteStore:
 
     Attributes:
         reads, writes: How many there have been.
+        encrypted: Whether the file is.
         unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
     """
 
-    def __init__(self, folder: Path, lane: WriterLane | None, derived: Derived) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, key: Key | None, lane: WriterLane | None, derived: Derived) -> None:
+        self.folder, self.encrypted = folder, key is not None
         self.unclean = False
         self.reads = self.writes = 0
         self._closed = False
-        self._lane, self._derived = lane, derived
+        self._key, self._lane, self._derived = key, lane, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._limiter = anyio.CapacityLimiter(_READERS)
         self._opened: list[apsw.Connection] = []
@@ -67,35 +71,44 @@ class SqliteStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, *, derived_tiers: Sequence[str] = (), lock_wait_seconds: float = database.LOCK_WAIT_SECONDS
+        cls,
+        folder: Path,
+        encryption: EncryptionSettings = NOT_ENCRYPTED,
+        *,
+        derived_tiers: Sequence[str] = (),
+        lock_wait_seconds: float = database.LOCK_WAIT_SECONDS,
     ) -> AsyncIterator["SqliteStore"]:
         """Open the data directory's store, making it where there is none; close it on leaving.
 
         A store that this process may not write is opened all the same: every write then raises StoreReadOnlyError.
 
         Raises:
-            StoreBusyError, StoreDamagedError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
+            StoreBusyError, StoreDamagedError, StoreKeyError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
         """
         lock = StoreLock(folder / database.LOCK_NAME)
         unclean: list[bool] = []
         with ExitStack() as held:
 
-            def opened() -> WriterLane | None:
+            def opened() -> tuple[Key | None, WriterLane | None]:
+                path, key = folder / database.FILE_NAME, find_key(encryption, folder)
                 with sqlite_errors():
                     if database.is_read_only(folder):
-                        database.open_reader(folder).close()
-                        return None
+                        database.open_reader(folder, key).close()
+                        return key and key.derived(path), None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
                     unclean.append(database.has_wal(folder))
                     try:
-                        return WriterLane(database.open_writer(folder, lock, lock_wait_seconds), lock, lock_wait_seconds)
+                        key = key and key.derived(path)
+                        connection = database.open_writer(folder, key, lock, lock_wait_seconds)
+                        # a new file has its salt by now
+                        return key and key.derived(path), WriterLane(connection, lock, lock_wait_seconds)
                     except BaseException:
                         lock.close()
                         raise
 
-            store = cls(folder, await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
+            store = cls(folder, *await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
             store.unclean = any(unclean)
             try:
                 yield store
@@ -123,7 +136,7 @@ class SqliteStore:
             try:
                 connection = self._readers.get_nowait()
             except queue.Empty:
-                connection = database.connect(self.folder / database.FILE_NAME, read_only=self._lane is None)
+                connection = database.connect(self.folder / database.FILE_NAME, self._key, read_only=self._lane is None)
                 connection.pragma("query_only", True)
                 self._opened.append(connection)
             try:
