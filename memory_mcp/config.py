@@ -118,6 +118,9 @@ class RecallSettings(Section):
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
+    records_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="longest wait for the record store, without which there is no answer; twice in a recall"
+    )
     weights: WeightSettings = WeightSettings()
 
 
