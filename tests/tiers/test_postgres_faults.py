@@ -92,16 +92,6 @@ class TestSeveralStores:
             assert sorted(note.number for notes in claims for note in notes) == sorted({n.number for notes in claims for n in notes})
             assert sum(map(len, claims)) == 20
 
-    async def test_whoever_listens_hears_of_a_commit(self, databases: Databases) -> None:
-        async with databases.open(notify=True) as store:
-            with server().connect(databases.make(), APP) as listener:
-                listener.execute("LISTEN memory_mcp")
-                await add(store, "one")
-                (heard,) = await anyio.to_thread.run_sync(lambda: list(listener.notifies(timeout=5, stop_after=1)))
-
-            tenant, _, told = heard.payload.split("/")
-            assert (tenant, int(told)) == ("local", await revision(store))
-
 
 class TestSilence:
     async def test_a_server_that_hangs_is_waited_for_no_longer_than_set(self, databases: Databases) -> None:

@@ -29,7 +29,6 @@ class PostgresSettings(BaseModel):
     exact_rows: int = Field(
         default=50_000, ge=0, le=10_000_000, description="namespaces up to so many vectors are searched exactly, index or not"
     )
-    notify: bool = Field(default=False, description="tell other programs of every commit, on the channel memory_mcp")
 
     @model_validator(mode="after")
     def _with_an_address(self) -> Self:

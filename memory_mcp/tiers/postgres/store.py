@@ -93,7 +93,7 @@ class PostgresStore:
         with postgres_errors():
             await pool.open()
         try:
-            yield cls(sessions, settings, Derived(tuple(derived_tiers), settings.notify), standing.server)
+            yield cls(sessions, settings, Derived(tuple(derived_tiers)), standing.server)
         finally:
             with anyio.CancelScope(shield=True):
                 await sessions.close()
