@@ -165,7 +165,7 @@ def _tuning(settings: Settings) -> Tuning:
     recall = settings.recall
     return Tuning(
         weights=SignalWeights(**recall.weights.model_dump()),
-        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds),
+        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds, recall.records_seconds),
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,

@@ -121,6 +121,9 @@ class RecallSettings(Section):
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
     keep_questions: bool = Field(default=True, description="count what is asked and not found, in the store, for insights")
+    records_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="longest wait for the record store, without which there is no answer; twice in a recall"
+    )
     weights: WeightSettings = WeightSettings()
 
 

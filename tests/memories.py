@@ -19,7 +19,7 @@ from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.service import MemoryService
 from tests.models import compiled_model_dir
 
-PATIENT = RecallSettings(embed_seconds=30, vector_seconds=30, text_seconds=30)
+PATIENT = RecallSettings(embed_seconds=30, vector_seconds=30, text_seconds=30, records_seconds=30)
 """On a machine that is busy with something else an answer may come late, but not degraded."""
 
 CALLER = Caller("local", "project", Provenance(client="pytest"))

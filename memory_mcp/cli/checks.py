@@ -31,7 +31,7 @@ from memory_mcp.tiers.sqlite.cipher import state_of
 from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import value
 from memory_mcp.tiers.sqlite.sealing import plain_files
-from memory_mcp.upkeep.carrier import every_scope
+from memory_mcp.upkeep.carrier import Source, every_scope
 from memory_mcp.upkeep.comparison import Compared, compare_scope
 from memory_mcp.vector_tiers import open_qdrant_index
 
@@ -209,8 +209,12 @@ class Doctor:
                 if epoch is None:
                     return Check("qdrant", "note", "nothing is embedded yet that it could hold")
                 known = await index.find(epoch)
-                if known is not None and known.faults:
-                    return Check("qdrant", "wrong", f"Its collection cannot be used: {'; '.join(known.faults)}", _REINDEX)
+                faults = list(known.faults) if known is not None else []
+                dimension = await _dimension(store, epoch)
+                if known is not None and not faults and known.dimension != dimension:
+                    faults.append(f"its vectors have {known.dimension} numbers instead of {dimension}")
+                if faults:
+                    return Check("qdrant", "wrong", f"Its collection cannot be used: {'; '.join(faults)}", _REINDEX)
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
@@ -277,6 +281,15 @@ def _backlog(connection: apsw.Connection) -> Check:
     return Check(
         "backlog", "note", f"{waiting:,} memories are found by their words only", "A running server with a working model catches up."
     )
+
+
+async def _dimension(store: Source, epoch: str) -> int:
+    """Of the vectors that a derived tier is to hold; 0 where there are none."""
+    for scope in await every_scope(store):
+        dimension: int = (await store.vector_changes(scope, 0, epoch, limit=1)).points.vectors.shape[1]
+        if dimension:
+            return dimension
+    return 0
 
 
 def _level(compared: Sequence[Compared], transport: str) -> Check:

@@ -23,7 +23,7 @@ from memory_mcp.models import (
 )
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
-from memory_mcp.recall.gather import gather
+from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
@@ -79,14 +79,15 @@ class Recalling(Parts):
     async def _recall_best(
         self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, offset: int = 0, min_score: float = 0.0
     ) -> Answer:
-        revisions = await self.records.revisions(scopes)
+        with asking_records(self.tuning.budgets):
+            revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
         candidates = await self._candidates(query, written, where)
         wanted = offset + limit
         best = shortlist(candidates, self.tuning.weights, query, self.clock(), max(wanted, JUDGED) + SPARE)
-        with self.stages.measure("hydrate"):
+        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()

@@ -20,7 +20,10 @@ _NOTES = 1000
 _LEASE_SECONDS = 120.0
 _IDLE_SECONDS = 5.0
 """The longest that a change waits where nothing searches for it: until then it is searched beside the tier."""
-_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 30.0
+_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 5.0
+"""Where the tier or the store is away: so soon it is noticed that it is back."""
+_FAULTY_SECONDS = 30.0
+"""How long the notes of a scope are put off that cannot be carried."""
 
 
 class Source(Outbox, VectorSource, Origin, Protocol):
@@ -157,7 +160,7 @@ class Carrier:
             raise
         except TierError as error:  # of this scope alone; it must not hold up the others
             log.error("scope_not_carried", tier=self._tier, error=type(error).__name__)
-            await self._source.postpone(notes, _LONGEST_REST_SECONDS)
+            await self._source.postpone(notes, _FAULTY_SECONDS)
         else:
             await self._source.settle(notes)
 

@@ -31,7 +31,6 @@ class PostgresSettings(BaseModel):
     exact_rows: int = Field(
         default=50_000, ge=0, le=10_000_000, description="namespaces up to so many vectors are searched exactly, index or not"
     )
-    notify: bool = Field(default=False, description="tell other programs of every commit, on the channel memory_mcp")
     allow_plaintext: bool = Field(default=False, description=ALLOW_PLAINTEXT)
 
     @model_validator(mode="after")

@@ -40,7 +40,7 @@ from memory_mcp.models import (
 from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
-from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
+from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.text import labels_of
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
@@ -79,6 +79,7 @@ class PostgresStore:
             standing = await look(settings)
         if standing.refusal:
             raise TierError(TIER, standing.refusal)
+        pulse = Pulse()
         pool = AsyncConnectionPool(
             dsn,
             kwargs={"connect_timeout": schema.CONNECT_SECONDS, "prepare_threshold": 2},
@@ -86,16 +87,16 @@ class PostgresStore:
             max_size=settings.pool_size,
             timeout=settings.pool_seconds,
             max_waiting=settings.max_waiting,
-            configure=partial(_configure, answer_seconds=settings.answer_seconds),
-            check=ping,
+            configure=partial(_configure, answer_seconds=settings.answer_seconds, pulse=pulse),
+            check=pulse.check,
             reconnect_timeout=5.0,
             open=False,
         )
-        sessions = Sessions(pool, settings.answer_seconds)
+        sessions = Sessions(pool, pulse, settings.answer_seconds)
         with postgres_errors():
             await pool.open()
         try:
-            yield cls(sessions, settings, Derived(tuple(derived_tiers), settings.notify), standing.server)
+            yield cls(sessions, settings, Derived(tuple(derived_tiers)), standing.server)
         finally:
             with anyio.CancelScope(shield=True):
                 await sessions.close()
@@ -338,7 +339,7 @@ async def look(settings: PostgresSettings) -> schema.Standing:
         return await schema.standing(connection)
 
 
-async def _configure(connection: AsyncConnection[Any], answer_seconds: float) -> None:
+async def _configure(connection: AsyncConnection[Any], answer_seconds: float, pulse: Pulse) -> None:
     """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
     await connection.set_autocommit(True)
     await schema.prepare(connection)
@@ -350,7 +351,7 @@ async def _configure(connection: AsyncConnection[Any], answer_seconds: float) ->
     assert info is not None
     info.register(connection)
     connection.adapters.register_dumper(HalfVector, type("HalfVectorDumper", (HalfVectorBinaryDumper,), {"oid": info.oid}))
-    await connection.set_autocommit(False)
+    pulse.beat(connection)
 
 
 def _tenant(scopes: Sequence[Scope], ids: Sequence[UUID]) -> str:
