@@ -1,6 +1,7 @@
 """Finding: by words with BM25, and by vectors, exactly or through an index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import log
 from typing import Any
 from uuid import UUID
@@ -150,31 +151,44 @@ async def compare(tx: Transaction, scope: Scope, vectors: Matrix, ids: Sequence[
     return Comparison(similarity, closest, np.empty((0, q), np.float32))
 
 
-async def search(
-    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, exact_rows: int | None = None
-) -> list[list[Hit]]:
-    """`VectorIndex.search`.
+@dataclass(frozen=True, slots=True)
+class Approximate:
+    """When to search through the epoch's approximate index, if there is one.
 
-    Args:
-        exact_rows: Scopes of more vectors are searched through the epoch's approximate index, if there is one; None: none are.
+    Attributes:
+        exact_rows: In scopes of more vectors.
+        large: Scopes by tenant and number, with the epoch, that were found to be: they are not counted again, which takes
+            as long as a search. One that shrinks afterwards is searched through the index all the same.
     """
-    known = await tx.row("SELECT number, dimension FROM epochs WHERE name = %(epoch)s", {"epoch": epoch})
+
+    exact_rows: int
+    large: set[tuple[str, int, int]] = field(default_factory=set)
+
+
+async def search(
+    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, approximate: Approximate | None = None
+) -> list[list[Hit]]:
+    """`VectorIndex.search`; exact where nothing else is said."""
+    query = "SELECT e.number, e.dimension, s.number FROM epochs e, scopes s WHERE e.name = %(epoch)s AND s.namespace = %(namespace)s"
+    known = await tx.row(query, {"epoch": epoch, "namespace": scope.namespace})
     if known is None or known[1] != vectors.shape[1] or limit < 1:
         return [[] for _ in vectors]
+    number, dimension, home = known
     more, values = conditions(where, "v", "v.at")
-    values.update(namespace=scope.namespace, epoch=known[0])
-    passing = f"v.scope = {_SCOPE} AND v.live{more}"
-    by_index = exact_rows is not None and await _prepared(tx, scope, known[0], exact_rows)
+    values.update(scope=home, epoch=number)
+    by_index = approximate is not None and await _prepared(tx, home, number, approximate)
     answers: list[list[Hit]] = []
     for vector in vectors:
         asked = {**values, "vector": HalfVector(vector)}
         hits: list[Hit] = []
         if by_index:
-            # the epoch stands in the text, since the index is one of that epoch alone
-            cast = f"(v.vector::halfvec({known[1]})) <=> %(vector)b::halfvec({known[1]})"
-            hits = await _closest(tx, cast, f"{passing} AND v.epoch = {known[0]}", asked, limit, ties=False)
+            # the epoch stands in the text, since the index is one of that epoch alone; and the scope, since the server takes
+            # one that it does not know yet for one of many small ones, and the index for not worth while
+            cast = f"(v.vector::halfvec({dimension})) <=> %(vector)b::halfvec({dimension})"
+            hits = await _closest(tx, cast, f"v.scope = {home} AND v.live{more} AND v.epoch = {number}", asked, limit, ties=False)
         if len(hits) < limit:  # also where the index gave up on a filter that little passes
-            hits = await _closest(tx, "v.vector <=> %(vector)b", f"{passing} AND v.epoch = %(epoch)s", asked, limit, ties=True)
+            passing = f"v.scope = %(scope)s AND v.live{more} AND v.epoch = %(epoch)s"
+            hits = await _closest(tx, "v.vector <=> %(vector)b", passing, asked, limit, ties=True)
         answers.append(hits)
     return answers
 
@@ -197,13 +211,17 @@ async def _closest(tx: Transaction, distance: str, passing: str, values: dict[st
     return sorted(best.values(), key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
 
 
-async def _prepared(tx: Transaction, scope: Scope, epoch: int, exact_rows: int) -> bool:
+async def _prepared(tx: Transaction, home: int, epoch: int, approximate: Approximate) -> bool:
     """Whether the scope is large and the epoch's index there; if so, this transaction searches it until enough rows pass."""
     if not await has_index(tx, epoch):
         return False
-    query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) few"
-    if await tx.value(query, {"namespace": scope.namespace, "epoch": epoch, "most": exact_rows + 1}) <= exact_rows:
-        return False
+    known = (tx.tenant, home, epoch)
+    if known not in approximate.large:
+        query = "SELECT count(*) FROM (SELECT FROM vectors WHERE scope = %(scope)s AND epoch = %(epoch)s AND live LIMIT %(most)s) few"
+        most = approximate.exact_rows + 1
+        if await tx.value(query, {"scope": home, "epoch": epoch, "most": most}) < most:
+            return False
+        approximate.large.add(known)
     await tx.run(
         """SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '200', true),
                   set_config('hnsw.max_scan_tuples', '200000', true), set_config('hnsw.scan_mem_multiplier', '4', true)"""
