@@ -27,6 +27,7 @@ from tests.benchmarks import (
     bench_quality,
     bench_start,
     bench_text,
+    bench_tiers,
     bench_vectors,
 )
 from tests.benchmarks.figures import TARGET, Tables, as_text, say, transposed
@@ -46,6 +47,7 @@ PARTS: Mapping[str, Callable[[Sequence[EvalSet], Sequence[int]], Any]] = {
     "latency": lambda sets, sizes: bench_latency.run(sets, sizes or bench_latency.SIZES),
     "vectors": _vectors,
     "text": lambda sets, sizes: bench_text.run(sizes or bench_text.SIZES, sets),
+    "tiers": lambda sets, sizes: bench_tiers.run(sets, sizes or bench_tiers.SIZES),
     "cache": lambda sets, _: bench_cache.run(sets),
     "embedding": lambda sets, _: bench_embedding.run(sets),
     "start": lambda sets, sizes: bench_start.run(sets, *sizes[:1]),
