@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none is named")
-    parser.add_argument("--sizes", default="", help="numbers of memories for latency, vectors and start, like 1000,10000")
+    parser.add_argument("--sizes", default="", help="numbers of memories for latency, vectors, text, tiers and start, like 1000,10000")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go (default: %(default)s)")
     given = parser.parse_args()
     if unknown := set(given.parts) - PARTS.keys():

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from memory_mcp.config import RecallSettings
 from memory_mcp.models import Filter, Hit, Matrix
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
 from tests.benchmarks.filling import empty_store, questions_like, texts_like
@@ -23,8 +24,10 @@ from tests.benchmarks.tiers import NOW, Corpus, Opened, every_tier
 from tests.postgres_server import Server, server
 
 SIZES = (10_000,)
-QUESTIONS, LIMIT, CANDIDATES = 60, 10, 100
-AT_ONCE, BATCHES, WARM = 32, 4, 2
+QUESTIONS, LIMIT = 50, 10
+CANDIDATES = RecallSettings().candidates
+"""As many as a recall asks for."""
+AT_ONCE, BATCHES, WARM = 32, 3, 2
 EMBEDDED_AT_ONCE = 256
 LEAST_RECALL = 0.98
 FILTERS: Mapping[str, Filter] = {
