@@ -1,6 +1,7 @@
 """Finding: by words with BM25, and by vectors, exactly or through an index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import log
 from typing import Any
 from uuid import UUID
@@ -154,30 +155,42 @@ async def compare(tx: Transaction, scope: Scope, vectors: Matrix, ids: Sequence[
     return Comparison(similarity, closest, np.empty((0, q), np.float32))
 
 
-async def search(
-    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, exact_rows: int | None = None
-) -> list[list[Hit]]:
-    """`VectorIndex.search`.
+@dataclass(frozen=True, slots=True)
+class Approximate:
+    """When to search through the epoch's approximate index, if there is one.
 
-    Args:
-        exact_rows: Scopes of more vectors are searched through the epoch's approximate index, if there is one; None: none are.
+    Attributes:
+        exact_rows: In scopes of more vectors.
+        large: Scopes by tenant and number, with the epoch, that were found to be: they are not counted again, which takes
+            as long as a search. One that shrinks afterwards is searched through the index all the same.
     """
+
+    exact_rows: int
+    large: set[tuple[str, int, int]] = field(default_factory=set)
+
+
+async def search(
+    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, approximate: Approximate | None = None
+) -> list[list[Hit]]:
+    """`VectorIndex.search`; exact where nothing else is said."""
     more, values = conditions(where, "v", "v.at")
-    values.update(namespace=scope.namespace, epoch=epoch, dimension=vectors.shape[1])
-    passing = f"v.scope = {_SCOPE} AND v.live{more}"
-    index = None if exact_rows is None else await _prepared(tx, scope, epoch, vectors.shape[1], exact_rows)
+    d = vectors.shape[1]
+    values.update(namespace=scope.namespace, epoch=epoch, dimension=d)
     of_epoch = "(SELECT number FROM epochs WHERE name = %(epoch)s AND dimension = %(dimension)s)"
+    exactly = f"v.scope = {_SCOPE} AND v.live{more} AND v.epoch = {of_epoch}"
+    index = None if approximate is None else await _prepared(tx, scope, epoch, d, approximate)
     answers: list[list[Hit]] = []
     for vector in vectors:
         asked = {**values, "vector": HalfVector(vector)}
         hits: list[Hit] = []
         if index is not None:
-            # the epoch stands in the text, since the index is one of that epoch alone
-            d = vectors.shape[1]
+            # the epoch stands in the text, since the index is one of that epoch alone; and the scope, since the server takes
+            # one that it does not know yet for one of many small ones, and the index for not worth while
+            home, number = index
             cast = f"(v.vector::halfvec({d})) <=> %(vector)b::halfvec({d})"
-            hits = await _closest(tx, cast, f"{passing} AND v.epoch = {index}", asked, limit, ties=False)
+            hits = await _closest(tx, cast, f"v.scope = {home} AND v.live{more} AND v.epoch = {number}", asked, limit, ties=False)
         if len(hits) < limit:  # also where the index gave up on a filter that little passes
-            hits = await _closest(tx, "v.vector <=> %(vector)b", f"{passing} AND v.epoch = {of_epoch}", asked, limit, ties=True)
+            hits = await _closest(tx, "v.vector <=> %(vector)b", exactly, asked, limit, ties=True)
         answers.append(hits)
     return answers
 
@@ -200,20 +213,25 @@ async def _closest(tx: Transaction, distance: str, passing: str, values: dict[st
     return sorted(best.values(), key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
 
 
-async def _prepared(tx: Transaction, scope: Scope, epoch: str, dimension: int, exact_rows: int) -> int | None:
-    """The epoch's number, if the scope is large and the epoch's index there; this transaction then searches it until enough rows pass."""
-    query = "SELECT number FROM epochs WHERE name = %(epoch)s AND dimension = %(dimension)s"
-    number = await tx.value(query, {"epoch": epoch, "dimension": dimension})
-    if number is None or not await has_index(tx, number):
+async def _prepared(tx: Transaction, scope: Scope, epoch: str, dimension: int, approximate: Approximate) -> tuple[int, int] | None:
+    """The scope's number and the epoch's, if the scope is large and the epoch's index there; this transaction then searches through it."""
+    query = """SELECT s.number, e.number FROM epochs e, scopes s
+               WHERE e.name = %(epoch)s AND e.dimension = %(dimension)s AND s.namespace = %(namespace)s"""
+    known = await tx.row(query, {"epoch": epoch, "dimension": dimension, "namespace": scope.namespace})
+    if known is None or not await has_index(tx, known[1]):
         return None
-    query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) few"
-    if await tx.value(query, {"namespace": scope.namespace, "epoch": number, "most": exact_rows + 1}) <= exact_rows:
-        return None
+    home, number = known
+    if (tx.tenant, home, number) not in approximate.large:
+        query = "SELECT count(*) FROM (SELECT FROM vectors WHERE scope = %(scope)s AND epoch = %(epoch)s AND live LIMIT %(most)s) few"
+        most = approximate.exact_rows + 1
+        if await tx.value(query, {"scope": home, "epoch": number, "most": most}) < most:
+            return None
+        approximate.large.add((tx.tenant, home, number))
     await tx.run(
         """SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '200', true),
                   set_config('hnsw.max_scan_tuples', '200000', true), set_config('hnsw.scan_mem_multiplier', '4', true)"""
     )
-    return int(number)
+    return home, number
 
 
 async def has_index(tx: Transaction, epoch: int) -> bool:

@@ -61,6 +61,7 @@ class PostgresStore:
         self.reads = self.writes = 0
         self.server = server
         self._sessions, self._settings, self._derived = sessions, settings, derived
+        self._approximate = search.Approximate(settings.exact_rows)
 
     @classmethod
     @asynccontextmanager
@@ -240,8 +241,8 @@ class PostgresStore:
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
         """See `VectorIndex`: exact, but for scopes of more than `exact_rows` where the approximate index is switched on."""
-        exact_rows = self._settings.exact_rows if self._settings.hnsw else None
-        find = partial(search.search, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch, exact_rows=exact_rows)
+        approximate = self._approximate if self._settings.hnsw else None
+        find = partial(search.search, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch, approximate=approximate)
         return await self._read(scope.tenant, find)
 
     async def adopt_epoch(self, epoch: str) -> int:
