@@ -348,8 +348,6 @@ async def equal_again(service: MemoryService, town: Servers, crowd: Crowd) -> fl
     while True:
         try:
             faults = await differences(service, town, crowd)
-            waiting = [tier for caller in TENANTS for tier, count in (await service.records.counts(caller.tenant)).outbox.items() if count]
-            faults += [f"{tier}: there are notes" for tier in waiting]
             faults += [f"{tier}: {health}" for tier in ("redis", "qdrant") if (health := service.figures[tier]()["health"]) != "ok"]
         except TierError as error:
             faults = [str(error)]

@@ -94,6 +94,7 @@ class Carrier:
         self._tier, self._index, self._source, self._epoch = tier, index, source, epoch
         self._idle_seconds = idle_seconds
         self._lagging: dict[Scope, None] = {}
+        self._kept: list[Note] = []
         self._wake = anyio.Event()
         self._looked: str | None = None
         self._rest, self._carried = 0.0, 0
@@ -134,7 +135,8 @@ class Carrier:
         if epoch != self._looked:
             self._lagging.update(dict.fromkeys(await every_scope(self._source)))  # whatever happened while nobody was here
             self._looked = epoch
-        notes = await self._source.claim(self._tier, limit=_NOTES, lease_seconds=_LEASE_SECONDS)
+        notes = [*self._kept, *await self._source.claim(self._tier, limit=_NOTES, lease_seconds=_LEASE_SECONDS)]
+        self._kept = []
         scopes = list(dict.fromkeys([*(note.scope for note in notes), *self._lagging]))
         for number, scope in enumerate(scopes):
             own = [note for note in notes if note.scope == scope]
@@ -167,7 +169,8 @@ class Carrier:
     async def _give_back(self, notes: Sequence[Note]) -> None:
         try:
             await self._source.postpone(notes, 0.0)
-        except TierError as error:  # their lease ends
+        except TierError as error:  # the store is away, too: they are settled with what is carried next, or their lease ends
+            self._kept = list(notes)
             log.info("notes_not_given_back", tier=self._tier, error=type(error).__name__)
 
     def _count(self, memories: int) -> None:
