@@ -85,6 +85,13 @@ class RecordStore(Protocol):
             MemoryNotFoundError: One of the ids is not a live memory of one of the scopes.
         """
 
+    async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """End live memories of a scope in favour of another one, which stays as it is.
+
+        Raises:
+            MemoryNotFoundError: One of them is not a live memory of the scope, or there is no other.
+        """
+
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
         """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
 

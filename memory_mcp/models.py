@@ -144,7 +144,11 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to alter in a memory; None leaves a field as it is."""
+    """What to alter in a memory; None leaves a field as it is.
+
+    Attributes:
+        lasting: Whether it is from now on kept for the long term, and expires no more.
+    """
 
     content: str | None = None
     fingerprint: bytes | None = None
@@ -153,6 +157,7 @@ class Changes:
     importance: float | None = None
     expires_at: datetime | None = None
     embedding: Embedding | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ INDEX = "index"
 class Store(RecordStore, Experience, TextIndex, VectorSource, Origin, Outbox, OperationLog, Protocol):
     """Everything that a record store is."""
 
+    def tending(self) -> AbstractAsyncContextManager[bool]: ...
+
 
 class OpenStore(Protocol):
     """Opens the store of a name: the same one again, or a new one, empty."""

@@ -13,7 +13,7 @@ from memory_mcp.tiers.sqlite.database import FILE_NAME
 _STORE = re.escape(FILE_NAME)
 _OURS = re.compile(
     rf"\.?{_STORE}(-wal|-shm)?|{_STORE}\.before-restore-[\d-]+(-wal|-shm)?|\.{_STORE}\..*\.partial"
-    r"|memories\.(lock|open)|config\.toml|engine(\.[a-z0-9]+)*"
+    r"|memories\.(lock|open|tend)|config\.toml|engine(\.[a-z0-9]+)*"
 )
 _MODELS = "models"
 _SHOWN = 5

@@ -19,6 +19,8 @@ PATH = f"{SCHEMA}, public"
 CONNECT_SECONDS = 3
 
 _LOCK = 0x4D4D4350  # "MMCP"
+TENDING_LOCK = _LOCK + 1
+"""Held by whoever tends the database; gone with its connection."""
 _GRANTS = {
     "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "uses", "outcomes"),
     "SELECT, INSERT, UPDATE, DELETE": ("memories", "vectors", "words", "versions", "idempotency", "outbox", "questions"),

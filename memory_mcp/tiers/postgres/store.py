@@ -153,6 +153,11 @@ class PostgresStore:
         forget = partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now)
         return await self._write(_tenant(scopes, ids), forget)
 
+    async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        merge = partial(writes.merge, derived=self._derived, scope=scope, keep=keep, others=others, actor=actor, now=now)
+        return await self._write(scope.tenant, merge)
+
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
         undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now)
@@ -197,6 +202,14 @@ class PostgresStore:
         return [
             sentence for sentence in (refusal, f"The log was changed from outside at operation {broken}." if broken else "") if sentence
         ]
+
+    @asynccontextmanager
+    async def tending(self) -> AsyncIterator[bool]:
+        """Whether this is the one process that tends the database, for as long as the context lasts."""
+        async with schema.connected(self._settings.dsn.get_secret_value()) as connection:
+            with postgres_errors():
+                row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (schema.TENDING_LOCK,))).fetchone()
+            yield bool(row and row[0])
 
     # Experience
 

@@ -19,7 +19,7 @@ from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, t
 from memory_mcp.tiers.postgres.session import Transaction
 from memory_mcp.tiers.postgres.text import text_vector
 
-UNDOABLE = ("remember", "update", "forget")
+UNDOABLE = ("remember", "update", "forget", "merge")
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
 
 _LONG_TEXT = 20_000
@@ -161,7 +161,12 @@ async def revise(
         "importance": changes.importance,
         "expires": micros(changes.expires_at),
     }
-    new = {"updated": to_micros(now), "operation": head.number, **{name: value for name, value in given.items() if value is not None}}
+    new: dict[str, Any] = {
+        "updated": to_micros(now),
+        "operation": head.number,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    new |= {"expires": None, "short_term": False} if changes.lasting else {}
     try:
         await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})
     except UniqueViolation as error:
@@ -179,6 +184,23 @@ async def revise(
 
 def _namespaces(scopes: Sequence[Scope]) -> list[str]:
     return [scope.namespace for scope in scopes]
+
+
+async def merge(
+    tx: Transaction, derived: Derived, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime
+) -> Operation:
+    """`RecordStore.merge`."""
+    head = await log.lock_tenant(tx)
+    wanted = {keep, *others}
+    rows = await tx.rows(f"{_FOUND} AND m.id = ANY(%(ids)s)", {"namespaces": [scope.namespace], "ids": list(wanted)})
+    missing = wanted - {row[_ID] for row in rows}
+    if missing or wanted == {keep}:
+        raise MemoryNotFoundError(sorted(missing) or [keep])
+    ending = [memory_id for memory_id in dict.fromkeys(others) if memory_id != keep]
+    await _end(tx, ending, keep, now, head.number, now)
+    await derived.touch(tx, ending)
+    subjects = await log.subjects_of(tx, ending)
+    return await log.append(tx, head, scope, "merge", subjects, actor, now)
 
 
 async def forget(

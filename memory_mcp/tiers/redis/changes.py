@@ -53,6 +53,10 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return self._told(await self._inner.forget(scopes, ids, actor, now))
 
+    async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        return self._told(await self._inner.merge(scope, keep, others, actor, now))
+
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
         return self._told(await self._inner.undo(scope, operation, actor, now))

@@ -43,6 +43,7 @@ from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.presence import present
 from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
+from memory_mcp.tiers.sqlite.tending import tending
 
 T = TypeVar("T")
 
@@ -176,6 +177,10 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._write(partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now))
 
+    async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """See `RecordStore`."""
+        return await self._write(partial(writes.merge, derived=self._derived, scope=scope, keep=keep, others=others, actor=actor, now=now))
+
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
         return await self._write(partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now))
@@ -209,6 +214,15 @@ class SqliteStore:
     async def check(self) -> list[str]:
         """See `RecordStore`."""
         return await self._read(database.faults)
+
+    @asynccontextmanager
+    async def tending(self) -> AsyncIterator[bool]:
+        """Whether this is the one process that tends the store, for as long as the context lasts; never where it may not write."""
+        if self._lane is None:
+            yield False
+            return
+        with tending(self.folder) as chosen:
+            yield chosen
 
     # Experience
 

@@ -18,7 +18,7 @@ from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.sqlite.rows import LIVE, VALID_FROM, scope_numbers, to_blob, to_json
 
-UNDOABLE = ("remember", "update", "forget")
+UNDOABLE = ("remember", "update", "forget", "merge")
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
 
 
@@ -170,6 +170,7 @@ def revise(
         "expires": (changes.expires_at, to_micros),
     }
     new.update({column: convert(value) for column, (value, convert) in given.items() if value is not None})
+    new.update({"expires": None, "short_term": 0} if changes.lasting else {})
     try:
         db.execute(
             f"UPDATE memories SET {', '.join(f'{name} = :{name}' for name in new)} WHERE number = :number",
@@ -190,6 +191,21 @@ def _one_live(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> 
     if not rows:
         raise MemoryNotFoundError([memory_id])
     return rows[0][0], rows[0][2]
+
+
+def merge(
+    db: apsw.Connection, derived: Derived, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime
+) -> Operation:
+    """`RecordStore.merge`."""
+    _, home = _one_live(db, [scope], keep)
+    ending = [row for other in dict.fromkeys(others) if other != keep for row in _live(db, [home], "m.id = ?", other.bytes)]
+    missing = set(others) - {keep, *(UUID(bytes=row[1]) for row in ending)}
+    if missing or not ending:
+        raise MemoryNotFoundError(sorted(missing) or [keep])
+    operation = journal.next_operation(db)
+    for row in ending:
+        _end(db, derived, row, keep, now, operation, now)
+    return _logged(db, operation, home, "merge", [row[0] for row in ending], actor, now)
 
 
 def forget(

@@ -1,0 +1,115 @@
+"""Keeping a store in order behind everybody's back: one process at a time, a scope at a time, every step undoable."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from memory_mcp.contracts import Clock, Experience, RecordStore, VectorSource
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
+from memory_mcp.models import Changes, Operation, Scope
+from memory_mcp.upkeep.lifecycle import KEEPER, Plan, Policy, plan
+
+log = structlog.get_logger(__name__)
+
+FIRST_SECONDS = 120.0
+"""After a start, so that it is in nobody's way who wants an answer."""
+MOST_A_RUN = 500
+"""Memories of a scope that are changed at once; the rest is left for the next run."""
+
+
+class Tended(RecordStore, VectorSource, Experience, Protocol):
+    """What maintenance needs of a store."""
+
+    def tending(self) -> AbstractAsyncContextManager[bool]:
+        """Whether this process is the one that tends the store, as long as the context lasts."""
+
+    async def tenants(self) -> list[str]:
+        """See `contracts.Origin`."""
+
+
+@dataclass(slots=True)
+class Tidied:
+    """What was done, or with a dry run what would be.
+
+    Attributes:
+        operations: By which it can be undone.
+        purged: Memories whose time in the trash was over.
+    """
+
+    plans: dict[Scope, Plan] = field(default_factory=dict)
+    operations: list[Operation] = field(default_factory=list)
+    purged: int = 0
+
+
+class Maintenance:
+    """Promotes, archives and merges by `lifecycle.plan`, and empties the trash.
+
+    Args:
+        empty_trash: Takes away for good what a tenant forgot too long ago; how many there were.
+    """
+
+    def __init__(self, store: Tended, clock: Clock, policy: Policy, empty_trash: Callable[[str], Awaitable[int]]) -> None:
+        self._store, self._clock, self._policy, self._empty_trash = store, clock, policy, empty_trash
+
+    async def run(self, every_seconds: float) -> None:
+        """Again and again; a store that is away is tried the next time."""
+        await anyio.sleep(min(FIRST_SECONDS, every_seconds))
+        while True:
+            try:
+                async with self._store.tending() as chosen:
+                    if chosen:
+                        done = await self.tidy()
+                        if done.operations or done.purged:
+                            log.info("store_tidied", operations=len(done.operations), purged=done.purged)
+            except TierError as error:
+                log.warning("store_not_tidied", error=type(error).__name__)
+            await anyio.sleep(every_seconds)
+
+    async def tidy(self, *, dry_run: bool = False) -> Tidied:
+        """Everything that there is to do now, in every scope.
+
+        Raises:
+            TierError: The store is away; what was done by then stays done.
+        """
+        done = Tidied()
+        for tenant in await self._store.tenants():
+            for scope in await self._store.scopes(tenant):
+                found = await self.planned(scope)
+                if found:
+                    done.plans[scope] = found
+                    done.operations += [] if dry_run else await self._carry_out(scope, found)
+            if not dry_run:
+                done.purged += await self._empty_trash(tenant)
+        return done
+
+    async def planned(self, scope: Scope) -> Plan:
+        """What there is to do in a scope."""
+        memories = (await self._store.changed(scope, 0)).memories
+        tallies = await self._store.tallies([scope], [memory.id for memory in memories])
+        found = await anyio.to_thread.run_sync(plan, memories, tallies, self._clock(), self._policy)
+        return Plan(found.promote[:MOST_A_RUN], found.archive[:MOST_A_RUN], found.merge[:MOST_A_RUN])
+
+    async def _carry_out(self, scope: Scope, found: Plan) -> list[Operation]:
+        operations: list[Operation] = []
+        for memory in found.promote:
+            await self._change(operations, scope, memory.id, Changes(lasting=True))
+        for memory in found.archive:
+            await self._change(operations, scope, memory.id, Changes(expires_at=self._clock()))
+        for kept, others in found.merge:
+            try:
+                operations.append(await self._store.merge(scope, kept.id, [one.id for one in others], KEEPER, self._clock()))
+            except (MemoryNotFoundError, ConflictError):
+                continue  # somebody was quicker
+        return operations
+
+    async def _change(self, operations: list[Operation], scope: Scope, memory_id: UUID, changes: Changes) -> None:
+        try:
+            operations.append(await self._store.revise([scope], memory_id, changes, KEEPER, self._clock()))
+        except (MemoryNotFoundError, ConflictError):
+            return  # somebody was quicker
