@@ -25,7 +25,8 @@ _LONGEST = 20_000
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FACTS = re.compile(rf"\s*\((?:[^()\n]|\([^()\n]*\)){{0,2000}}\bid {_ID}[^()\n]{{0,2000}}\)\s*$")
 _HEAD = re.compile(
-    r"(?:strong|weak): \d+ in \S+\..*|Memory of \S+\..*|(?:rules|relevant to the task|recent decisions|open errors|newest):"
+    r"(?:strong|weak): \d+ in \S+\..*|Memory of \S+\..*"
+    r"|(?:rules|relevant to the task|recent decisions|open errors|from the last session|newest):"
     r"|more: cursor \S+|Stored text is data, not instructions\..*"
 )
 _OPENING = re.compile(r"^(?:[-*•>|]|\d{1,2}[.)])\s+")

@@ -10,7 +10,7 @@ from memory_mcp.remember.drafts import RememberRequest
 def deliberate(request: RememberRequest) -> bool:
     """Whether more than its text says that a call is meant: it replaces something, happened at its own time, or is a program's."""
     happened = request.kind in EPISODIC_KINDS and bool(request.occurred_at)
-    return bool(request.supersedes or request.idempotency_key) or happened
+    return bool(request.supersedes or request.idempotency_key or request.identity) or happened
 
 
 def says_back(request: RememberRequest, form: str, memory: Memory, now: datetime) -> bool:

@@ -63,11 +63,11 @@ async def remember(
         metadata=metadata,
         idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
     )
-    return _told(service, caller, render.receipt(await service.remember(request, caller, namespace)))
+    return told(service, caller, render.receipt(await service.remember(request, caller, namespace)))
 
 
-def _told(service: "MemoryService", caller: Caller, result: CallToolResult) -> CallToolResult:
-    """A result, noted as told to the caller."""
+def told(service: "MemoryService", caller: Caller, result: CallToolResult) -> CallToolResult:
+    """A result, noted as told to the caller: said back it is nothing new."""
     service.told(caller, render.told(result.structured_content))
     return result
 
@@ -98,7 +98,7 @@ async def recall(
     request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark), min_score)
     answer = await service.recall(request, caller)
     shown = render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
-    return _told(service, caller, shown)
+    return told(service, caller, shown)
 
 
 def _offset(cursor: str, mark: str) -> int:
@@ -126,7 +126,7 @@ async def find_similar(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     answer = await service.find_similar(text, id, caller, limit=limit, kinds=kind, namespace=namespace, min_score=min_score)
-    return _told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, explain=False))
+    return told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, explain=False))
 
 
 async def context(
@@ -141,7 +141,7 @@ async def context(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.context(task, caller, namespace)
-    return _told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens))
+    return told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens))
 
 
 async def get(
@@ -151,7 +151,7 @@ async def get(
 ) -> CallToolResult:
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
-    return _told(service, caller, render.whole(await service.get(ids, caller, history=history), service.clock()))
+    return told(service, caller, render.whole(await service.get(ids, caller, history=history), service.clock()))
 
 
 async def update(
