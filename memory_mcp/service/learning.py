@@ -43,7 +43,8 @@ class Learning(Remembering, Recalling):
         text = door.content(report.error)
         mark = _mark(text)
         solution = door.content(report.solution) if report.solution.strip() else ""
-        Inspection(self.tuning.secrets).text(solution, "solution")  # refused before anything is stored
+        look = Inspection(self.tuning.secrets)
+        await self._looked_through(lambda: look.text(solution, "solution"), len(solution))  # refused before anything is stored
         request = RememberRequest(text, "error", [*report.tags, mark], session_id=report.session_id, identity=mark)
         receipt = await self.remember(request, caller, namespace)
         scopes = self._scopes(caller, namespace)
