@@ -169,6 +169,7 @@ def _tuning(settings: Settings) -> Tuning:
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
+        secrets=settings.remember.secrets,
     )
 
 
