@@ -132,6 +132,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             experience=store,
+            gate=store,
             sources=Sources(
                 embedder,
                 nearest,

@@ -32,6 +32,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
+from memory_mcp.tokens import Token
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ class RecordStore(Protocol):
         """
 
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
-        """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
+        """Reverse an operation of the scope; None: the newest not undone one of the actor's client and user.
 
         Raises:
             RequestError: There is no such operation, or it is undone already.
@@ -110,8 +111,8 @@ class RecordStore(Protocol):
     async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
         """Note that these memories of the tenant were an answer; moves no revision."""
 
-    async def counts(self, tenant: str) -> StoreCounts:
-        """How much of what there is."""
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
+        """How much of what there is, in these namespaces; None: in all of the tenant's."""
 
     async def check(self) -> list[str]:
         """Every fault a full look at the store finds, in sentences; empty when it is healthy."""
@@ -235,6 +236,29 @@ class Experience(Protocol):
 
     async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
         """What was asked since then, the latest first, each text once."""
+
+
+class Gate(Protocol):
+    """What is asked before it is known on whose behalf: the bearer tokens, which lie outside of all tenants."""
+
+    async def ready(self) -> None:
+        """Return if memories can be read at this moment.
+
+        Raises:
+            TierError: The store cannot be reached, or its schema is not this program's any more.
+        """
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a new token; it is good when this returns."""
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """The token of that SHA-256, expired and revoked ones too; None where there never was one."""
+
+    async def tokens(self) -> list[Token]:
+        """Every token, of all tenants, oldest first."""
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """Let its bearer in no more; whether there was such a token that was not revoked."""
 
 
 class VectorIndex(Protocol):

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from memory_mcp.access import EVERYTHING, Access, Role
+
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ EPISODIC_KINDS = frozenset({"chat", "event"})
 """Kinds whose same words at another time are another memory."""
 
 GLOBAL_NAMESPACE = "global"
+Visibility = Literal["private", "shared"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -321,11 +324,21 @@ class StoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a call is made: tenant and default namespace, and who to stamp on what is written."""
+    """On whose behalf a call is made: tenant and default namespace, who to stamp on what is written, and what is allowed.
+
+    Attributes:
+        visibility: What memories are where nothing is said: `private` to who stored them, or `shared` with their namespace.
+        visibility_role: The least role that may say so with each memory.
+        most_memories: As many as the tenant may have; 0: as many as there is room for.
+    """
 
     tenant: str
     namespace: str
     provenance: Provenance = Provenance()
+    access: Access = EVERYTHING
+    visibility: Visibility = "shared"
+    visibility_role: Role = Role.WRITER
+    most_memories: int = 0
 
 
 Verdict = Literal["strong", "weak", "none"]

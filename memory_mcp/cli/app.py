@@ -12,7 +12,7 @@ from rich.console import Console
 from memory_mcp import __version__
 from memory_mcp.cli import engine as engines
 from memory_mcp.cli import serve as serving
-from memory_mcp.cli import tables
+from memory_mcp.cli import tables, tokens
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.encryption import decrypt, encrypt, rekey
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 
 app.add_typer(engines.commands, name="engine")
+app.add_typer(tokens.commands, name="token")
 
 
 @app.callback()
@@ -50,7 +51,7 @@ def _common() -> None:
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def serve(ctx: typer.Context) -> None:
-    """Serve MCP over stdin and stdout: what a client's configuration names."""
+    """Serve MCP over stdin and stdout: what a client's configuration names; with --http, over HTTP."""
     serving.serve(ctx.args)
 
 

@@ -311,6 +311,7 @@ def everything(memory: Memory, now: datetime) -> dict[str, Any]:
         "superseded_by": str(memory.superseded_by or ""),
         "source": memory.provenance.client,
         "source_class": memory.provenance.source,
+        "author": memory.provenance.user,
         "recalled": memory.recalled_count,
     }
     found = {name: value for name, value in entry.items() if value not in ("", [], {}, None, 0)}
@@ -394,7 +395,7 @@ def statistics_facts(found: Statistics) -> dict[str, Any]:
             "superseded": counts.superseded,
             "unembedded": counts.unembedded,
             "operations": counts.operations,
-            "bytes_on_disk": counts.bytes_on_disk,
+            **({"bytes_on_disk": counts.bytes_on_disk} if counts.bytes_on_disk else {}),
         },
         "tiers": {name: dict(tier) for name, tier in found.tiers.items()},
         "latency": {stage: dict(figures) for stage, figures in found.latency.items()},

@@ -37,20 +37,21 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, tokens, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.text import labels_of
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
+from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
 class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one database.
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Gate`).
 
     Attributes:
         reads, writes: How many there have been.
@@ -186,9 +187,9 @@ class PostgresStore:
         """See `RecordStore`."""
         await self._write(tenant, partial(writes.count_uses, ids=ids, now=now))
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._read(tenant, reads.counts)
+        return await self._read(tenant, partial(reads.counts, namespaces=namespaces))
 
     async def check(self) -> list[str]:
         """See `RecordStore`; of the server's own files the server's own tools tell."""
@@ -312,6 +313,28 @@ class PostgresStore:
     async def tenants(self) -> list[str]:
         """See `Origin`."""
         return await self._read(NOBODY, reads.tenants)
+
+    # Gate
+
+    async def ready(self) -> None:
+        """See `Gate`."""
+        await self._read(NOBODY, tokens.ready)
+
+    async def add_token(self, token: Token) -> None:
+        """See `Gate`."""
+        await self._write(NOBODY, partial(tokens.add, token=token))
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """See `Gate`."""
+        return await self._read(NOBODY, partial(tokens.find, digest=digest))
+
+    async def tokens(self) -> list[Token]:
+        """See `Gate`."""
+        return await self._read(NOBODY, tokens.everyone)
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """See `Gate`."""
+        return await self._write(NOBODY, partial(tokens.revoke, token_id=token_id, now=now))
 
     # OperationLog
 

@@ -245,10 +245,10 @@ async def _undoable(tx: Transaction, scope: Scope, number: int | None, actor: Pr
     if number is None:
         number = await tx.value(
             f"""SELECT o.number FROM {log.TABLES} WHERE s.namespace = %(namespace)s AND o.actor[1] = %(client)s
-                  AND o.action = ANY(%(actions)s)
+                  AND o.actor[2] = %(user)s AND o.action = ANY(%(actions)s)
                   AND NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)
                 ORDER BY o.number DESC LIMIT 1""",
-            {"namespace": scope.namespace, "client": actor.client, "actions": list(UNDOABLE)},
+            {"namespace": scope.namespace, "client": actor.client, "user": actor.user, "actions": list(UNDOABLE)},
         )
         if number is None:
             raise RequestError("There is nothing to undo in this namespace.")

@@ -1,6 +1,6 @@
 """The stream of changes: whoever else wants to know of them reads it; nothing here depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -87,9 +87,9 @@ class AnnouncedStore:
         """See `RecordStore`; moves no revision, so there is nothing to tell."""
         await self._inner.count_uses(tenant, ids, now)
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._inner.counts(tenant)
+        return await self._inner.counts(tenant, namespaces)
 
     async def check(self) -> list[str]:
         """See `RecordStore`."""

@@ -34,7 +34,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, experience, outbox, reads, writes
+from memory_mcp.tiers.sqlite import database, experience, outbox, reads, tokens, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
@@ -43,6 +43,7 @@ from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.presence import present
 from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
+from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one file.
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Gate`) over one file.
 
     Attributes:
         reads, writes: How many there have been.
@@ -202,9 +203,9 @@ class SqliteStore:
         """See `RecordStore`."""
         await self._write(partial(writes.count_uses, tenant=tenant, ids=ids, now=now))
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._read(partial(reads.counts, tenant=tenant))
+        return await self._read(partial(reads.counts, tenant=tenant, namespaces=namespaces))
 
     async def check(self) -> list[str]:
         """See `RecordStore`."""
@@ -294,6 +295,28 @@ class SqliteStore:
     async def tenants(self) -> list[str]:
         """See `Origin`."""
         return await self._read(reads.tenants)
+
+    # Gate
+
+    async def ready(self) -> None:
+        """See `Gate`."""
+        await self._read(database.refuse_other_schema)
+
+    async def add_token(self, token: Token) -> None:
+        """See `Gate`."""
+        await self._write(partial(tokens.add, token=token))
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """See `Gate`."""
+        return await self._read(partial(tokens.find, digest=digest))
+
+    async def tokens(self) -> list[Token]:
+        """See `Gate`."""
+        return await self._read(tokens.everyone)
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """See `Gate`."""
+        return await self._write(partial(tokens.revoke, token_id=token_id, now=now))
 
     # OperationLog
 

@@ -278,9 +278,9 @@ def _undoable(db: apsw.Connection, scope: Scope, number: int | None, actor: Prov
         row = first(
             db,
             f"""SELECT o.number FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND o.action IN {UNDOABLE}
+                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND a.user = ? AND o.action IN {UNDOABLE}
                   AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT 1""",
-            (scope.tenant, scope.namespace, actor.client),
+            (scope.tenant, scope.namespace, actor.client, actor.user),
         )
         if row is None:
             raise RequestError("There is nothing to undo in this namespace.")
