@@ -1,4 +1,4 @@
-"""The seams, on one page: what the use cases need of a backend, and no more.
+"""The seams, on one page: what the use cases need of a backend, and no more. (One more, `Gate`, stands with the tokens it is for.)
 
 Backends match these protocols by shape. Any method may raise `TierUnavailableError`, and may then be
 repeated; whatever a method is asked twice has the same effect as once. Every method stays inside the
@@ -32,7 +32,6 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tokens import Token
 
 if TYPE_CHECKING:
     import numpy as np
@@ -236,29 +235,6 @@ class Experience(Protocol):
 
     async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
         """What was asked since then, the latest first, each text once."""
-
-
-class Gate(Protocol):
-    """What is asked before it is known on whose behalf: the bearer tokens, which lie outside of all tenants."""
-
-    async def ready(self) -> None:
-        """Return if memories can be read at this moment.
-
-        Raises:
-            TierError: The store cannot be reached, or its schema is not this program's any more.
-        """
-
-    async def add_token(self, token: Token) -> None:
-        """Keep a new token; it is good when this returns."""
-
-    async def find_token(self, digest: bytes) -> Token | None:
-        """The token of that SHA-256, expired and revoked ones too; None where there never was one."""
-
-    async def tokens(self) -> list[Token]:
-        """Every token, of all tenants, oldest first."""
-
-    async def revoke_token(self, token_id: str, now: datetime) -> bool:
-        """Let its bearer in no more; whether there was such a token that was not revoked."""
 
 
 class VectorIndex(Protocol):

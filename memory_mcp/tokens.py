@@ -1,10 +1,11 @@
-"""Bearer tokens: what a client holds, and what is kept of it."""
+"""Bearer tokens: what a client holds, what is kept of it, and where."""
 
 import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from memory_mcp.access import Access, Role
 
@@ -47,3 +48,26 @@ def mint(
 def digest(text: str) -> bytes:
     """What a token is found by."""
     return hashlib.sha256(text.encode(errors="replace")).digest()
+
+
+class Gate(Protocol):
+    """What is asked before it is known on whose behalf: the bearer tokens, which lie outside of all tenants."""
+
+    async def ready(self) -> None:
+        """Return if memories can be read at this moment.
+
+        Raises:
+            TierError: The store cannot be reached, or its schema is not this program's any more.
+        """
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a new token; it is good when this returns."""
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """The token of that SHA-256, expired and revoked ones too; None where there never was one."""
+
+    async def tokens(self) -> list[Token]:
+        """Every token, of all tenants, oldest first."""
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """Let its bearer in no more; whether there was such a token that was not revoked."""

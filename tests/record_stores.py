@@ -13,9 +13,10 @@ from uuid import UUID
 import numpy as np
 from postgres_server import Databases
 
-from memory_mcp.contracts import Experience, Gate, OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
+from memory_mcp.contracts import Experience, OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.tokens import Gate
 
 HOME, GLOBAL, ELSEWHERE = Scope("local", "home"), Scope("local", "global"), Scope("stranger", "home")
 SCOPES = (HOME, GLOBAL, ELSEWHERE)

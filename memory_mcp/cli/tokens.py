@@ -16,11 +16,10 @@ from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import load_settings
-from memory_mcp.contracts import Gate
 from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.remember import door
-from memory_mcp.tokens import Token, mint
+from memory_mcp.tokens import Gate, Token, mint
 
 commands = typer.Typer(no_args_is_help=True, help="Who is let in over HTTP (memory-mcp serve --http).")
 

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from memory_mcp.access import PERSONAL, Access, Role
-from memory_mcp.contracts import Clock, Experience, Gate, RecallCache, RecordStore
+from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.hygiene.echoes import Echoes
 from memory_mcp.models import (
@@ -36,6 +36,7 @@ from memory_mcp.remember.hygiene import Policy
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.timing import Stages
+from memory_mcp.tokens import Gate
 
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""

@@ -21,7 +21,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from memory_mcp.access import ROLES, Role
 from memory_mcp.config import HttpSettings
-from memory_mcp.contracts import Gate
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.http import metadata as documents
@@ -37,6 +36,7 @@ from memory_mcp.server.http.metadata import Metadata
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.sse import MESSAGES, Events
+from memory_mcp.tokens import Gate
 
 MCP, SSE = "/mcp", "/sse"
 

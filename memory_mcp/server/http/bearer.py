@@ -11,7 +11,7 @@ from memory_mcp.tokens import PREFIX, Token, digest
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from memory_mcp.contracts import Gate
+    from memory_mcp.tokens import Gate
 
 _KNOWN = 1_000
 _BELIEVED_SECONDS = 2.0
