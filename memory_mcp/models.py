@@ -133,13 +133,18 @@ AddStatus = Literal["stored", "already_known", "superseded"]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a draft. `superseded` means stored, in place of `replaced`."""
+    """What became of a draft. `superseded` means stored, in place of `replaced`.
+
+    Attributes:
+        superseded_by: Where it was stored as a past value: the current one of its key, which is dated later.
+    """
 
     id: UUID
     status: AddStatus
     operation: int | None
     replaced: tuple[UUID, ...] = ()
     embedded: bool = False
+    superseded_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +245,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A past form of a memory; `replaced_at` is when it ceased to be the present one."""
+    """A past form of a memory; `replaced_at` is when it ceased to be the present one.
+
+    Or, with `n` 0, another memory that one took the place of; `replaced_at` is then until when it was true.
+    """
 
     n: int
     memory: Memory

@@ -186,6 +186,9 @@ def receipt(made: Receipt) -> CallToolResult:
     if added.replaced:
         facts["superseded"] = [str(other) for other in added.replaced]
         lines.append("superseded: " + ", ".join(facts["superseded"]))
+    if added.superseded_by is not None:
+        facts["superseded_by"] = str(added.superseded_by)
+        lines.append(f"kept as a past value: what is current of this key is dated later, id {added.superseded_by}")
     facts["indexed"] = not made.pending
     if made.pending:
         facts["pending"] = made.pending
@@ -213,13 +216,19 @@ def whole(memories: Sequence[tuple[Memory, list[Version]]], now: datetime) -> Ca
         lines.append(memory.content)
         lines.append("  (" + "; ".join(f"{name} {value}" for name, value in entry.items() if name != "text") + ")")
         if versions:
-            entry["history"] = [
-                {"text": past.memory.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
-                for past in versions
-            ]
-            lines += [f"  before {past['until']} (operation {past['operation']}): {past['text']}" for past in entry["history"]]
+            entry["history"] = [_past(past, memory) for past in versions]
+            lines += [f"  before {past['until']} ({_beside(past)}): {past['text']}" for past in entry["history"]]
         entries.append(entry)
     return result({"memories": entries}, lines)
+
+
+def _past(past: Version, memory: Memory) -> dict[str, Any]:
+    told = {"text": past.memory.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
+    return told if past.memory.id == memory.id else {**told, "id": str(past.memory.id)}
+
+
+def _beside(told: Mapping[str, Any]) -> str:
+    return f"operation {told['operation']}" + (f"; id {told['id']}" if "id" in told else "")
 
 
 def everything(memory: Memory, now: datetime) -> dict[str, Any]:

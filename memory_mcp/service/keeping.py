@@ -22,6 +22,8 @@ from memory_mcp.remember.drafts import fingerprint
 from memory_mcp.service.parts import Parts
 from memory_mcp.timing import memory_used
 
+REPLACED_SHOWN = 100
+
 
 class Keeping(Parts):
     """The use cases `get`, `update`, `forget`, `undo` and `stats`."""
@@ -29,7 +31,7 @@ class Keeping(Parts):
     __slots__ = ()
 
     async def get(self, ids: Sequence[str], caller: Caller, *, history: bool = False) -> list[tuple[Memory, list[Version]]]:
-        """Whole memories, superseded ones too, with their past forms if asked for.
+        """Whole memories, superseded ones too; if asked for, with what was said before: what they took the place of, their past forms.
 
         Raises:
             MemoryNotFoundError: One of them is not visible to the caller.
@@ -39,7 +41,11 @@ class Keeping(Parts):
         memories = await self.records.get_many(scopes, wanted)
         if missing := set(wanted) - {memory.id for memory in memories}:
             raise MemoryNotFoundError(sorted(missing))
-        return [(memory, await self.records.history(scopes, memory.id) if history else []) for memory in memories]
+        if not history:
+            return [(memory, []) for memory in memories]
+        earlier = [await self.records.replaced(scopes, memory.id, limit=REPLACED_SHOWN) for memory in memories]
+        own = [await self.records.history(scopes, memory.id) for memory in memories]
+        return [(memory, [*replaced, *past]) for memory, replaced, past in zip(memories, earlier, own, strict=True)]
 
     async def update(
         self,

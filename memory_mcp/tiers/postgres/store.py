@@ -35,7 +35,7 @@ from memory_mcp.models import (
     StoreCounts,
     Version,
 )
-from memory_mcp.tiers.postgres import log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import log, outbox, reads, schema, search, timeline, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
@@ -169,6 +169,11 @@ class PostgresStore:
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""
         return await self._read(_tenant(scopes, [memory_id]), partial(reads.history, namespaces=_namespaces(scopes), memory_id=memory_id))
+
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        earlier = partial(timeline.replaced, namespaces=_namespaces(scopes), memory_id=memory_id, limit=limit)
+        return await self._read(_tenant(scopes, [memory_id]), earlier)
 
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int

@@ -12,7 +12,7 @@ from psycopg.errors import UniqueViolation
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
-from memory_mcp.tiers.postgres import journal, log
+from memory_mcp.tiers.postgres import journal, log, timeline
 from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, to_json
@@ -31,8 +31,8 @@ _FOUND = f"""
 _ID, _KEY, _EXPIRES, _CONTENT, _SALT, _EMBEDDED, _NAMESPACE = range(7)
 
 _COLUMNS = (
-    "content kind domain tags metadata key session_id importance confidence short_term created updated occurred valid_from expires "
-    "fingerprint salt actor operation"
+    "content kind domain tags metadata key session_id importance confidence short_term created updated occurred valid_from valid_to "
+    "expires superseded_by fingerprint salt actor operation"
 ).split()
 
 
@@ -50,31 +50,40 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
     if earlier is not None:
         return earlier
     home = {"namespaces": [draft.scope.namespace], "fingerprint": draft.fingerprint, "key": draft.key}
-    twin = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
-    if twin and not draft.supersedes and draft.key in ("", twin[0][_KEY]) and not _expired(twin[0], draft.now):
-        known = Added(twin[0][_ID], "already_known", None, embedded=twin[0][_EMBEDDED])
-        return await keep_receipt(tx, draft, known)
+    same = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
+    twins = [row for row in same if not draft.key or row[_KEY] in ("", draft.key)]
+    known = [row for row in twins if draft.key in ("", row[_KEY]) and not _expired(row, draft.now)]
+    if known and not draft.supersedes:
+        row = min(known, key=lambda row: bool(row[_KEY] != draft.key))
+        return await keep_receipt(tx, draft, Added(row[_ID], "already_known", None, embedded=row[_EMBEDDED]))
     holders = await tx.rows(f"{_FOUND} AND m.key = %(key)s", home) if draft.key else []
-    replaced = {row[_ID]: row for row in [*twin, *holders, *await _superseded(tx, draft, within)]}
+    replaced = {row[_ID]: row for row in [*twins, *holders, *await _superseded(tx, draft, within)]}
+    place = await timeline.place_in_time(tx, draft)
+    replaced = {memory_id: row for memory_id, row in replaced.items() if memory_id != place.current}
     epoch = None if embedding is None else await journal.epoch_of(tx, embedding.epoch, embedding.vectors.shape[1])
-    salt = os.urandom(8)
+    salt, since = os.urandom(8), draft.valid_from or draft.occurred_at or draft.now
     ended = tuple(memory_id for memory_id, row in replaced.items() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
-    added = Added(draft.id, status, head.number, ended, embedded=epoch is not None and epoch.active)
+    added = Added(draft.id, status, head.number, ended, epoch is not None and epoch.active, place.current)
     subjects = draft.id.bytes + log.digest(draft.content, salt)
     subjects += b"".join(memory_id.bytes + log.digest(row[_CONTENT], row[_SALT]) for memory_id, row in replaced.items())
+    subjects += await log.subjects_of(tx, place.shortened)
     try:
         async with tx.together():
             if replaced:
-                await _end(tx, list(replaced), draft.id, draft.valid_from or draft.occurred_at or draft.now, head.number, draft.now)
-            await _insert(tx, draft, salt, head.number)
+                await _end(tx, list(replaced), draft.id, since, head.number, draft.now)
+            await timeline.shorten(tx, place.shortened, draft.id, since, head.number, draft.now)
+            await _insert(tx, draft, salt, head.number, place)
             if embedding is not None and epoch is not None:
                 await journal.put_vectors(tx, draft.id, embedding, epoch, fresh=True)
-            await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
+            if place.current is None:
+                await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
             await log.append(tx, head, draft.scope, "remember", subjects, draft.provenance, draft.now)
             await keep_receipt(tx, draft, added)
     except UniqueViolation as error:
         raise ConflictError("A memory of this id was stored before: use a new id.") from error
+    if place.current is not None:
+        await derived.touch(tx, [draft.id, *replaced])
     return added
 
 
@@ -104,7 +113,7 @@ async def _superseded(tx: Transaction, draft: Draft, within: Sequence[Scope]) ->
     return [found[memory_id] for memory_id in draft.supersedes]
 
 
-async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int) -> None:
+async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int, place: timeline.Place) -> None:
     now = to_micros(draft.now)
     row: dict[str, Any] = {
         "content": draft.content,
@@ -121,7 +130,9 @@ async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int) ->
         "updated": now,
         "occurred": micros(draft.occurred_at),
         "valid_from": to_micros(draft.valid_from or draft.occurred_at or draft.now),
+        "valid_to": place.following and place.following[1],
         "expires": micros(draft.expires_at),
+        "superseded_by": place.following and place.following[0],
         "fingerprint": draft.fingerprint,
         "salt": salt,
         "actor": actor_row(draft.provenance),

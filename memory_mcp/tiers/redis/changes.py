@@ -77,6 +77,10 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.history(scopes, memory_id)
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._inner.replaced(scopes, memory_id, limit=limit)
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:

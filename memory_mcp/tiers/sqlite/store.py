@@ -32,7 +32,7 @@ from memory_mcp.models import (
     StoreCounts,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, outbox, reads, writes
+from memory_mcp.tiers.sqlite import database, outbox, reads, timeline, writes
 from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
@@ -176,6 +176,10 @@ class SqliteStore:
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""
         return await self._read(partial(reads.history, scopes=scopes, memory_id=memory_id))
+
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._read(partial(timeline.replaced, scopes=scopes, memory_id=memory_id, limit=limit))
 
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int

@@ -11,7 +11,7 @@ import apsw
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
-from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite import journal, timeline
 from memory_mcp.tiers.sqlite.database import TIER
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
@@ -28,23 +28,29 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
     if earlier is not None:
         return earlier
     scope = journal.scope_number(db, draft.scope)
-    twin = _live(db, [scope], "m.fingerprint = ?", draft.fingerprint)
-    if twin and not draft.supersedes and draft.key in ("", twin[0][3]) and not _expired(twin[0], draft.now):
-        known = Added(UUID(bytes=twin[0][1]), "already_known", None, embedded=journal.is_embedded(db, twin[0][0]))
-        return keep_receipt(db, draft, known)
-    replaced = {row[0]: row for row in [*twin, *_superseded(db, draft, scope, within)]}
+    twins = [row for row in _live(db, [scope], "m.fingerprint = ?", draft.fingerprint) if not draft.key or row[3] in ("", draft.key)]
+    known = [row for row in twins if draft.key in ("", row[3]) and not _expired(row, draft.now)]
+    if known and not draft.supersedes:
+        row = min(known, key=lambda row: bool(row[3] != draft.key))
+        return keep_receipt(db, draft, Added(UUID(bytes=row[1]), "already_known", None, embedded=journal.is_embedded(db, row[0])))
+    replaced = {row[0]: row for row in [*twins, *_superseded(db, draft, scope, within)]}
     operation = journal.next_operation(db)
+    place = timeline.place_in_time(db, draft, scope)
+    replaced = {number: row for number, row in replaced.items() if row[1] != (place.current and place.current.bytes)}
     valid_from = draft.valid_from or draft.occurred_at or draft.now
     for row in replaced.values():
         _end(db, derived, row, draft.id, valid_from, operation, draft.now)
-    number = _insert(db, draft, scope, operation)
+    for number in place.shortened:
+        timeline.shorten(db, number, scope, draft.id, valid_from, operation, draft.now)
+    number = _insert(db, draft, scope, operation, place)
     if embedding is not None:
         put_vector(db, number, embedding)
     derived.touch(db, number)
-    journal.log_operation(db, operation, scope, "remember", [number, *replaced], draft.provenance, draft.now)
+    changed = [number, *replaced, *place.shortened]
+    journal.log_operation(db, operation, scope, "remember", changed, draft.provenance, draft.now)
     ended = tuple(UUID(bytes=row[1]) for row in replaced.values() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
-    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, embedded=journal.is_embedded(db, number)))
+    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, journal.is_embedded(db, number), place.current))
 
 
 def _live(db: apsw.Connection, scopes: Sequence[int], condition: str, value: Any) -> list[Any]:
@@ -81,7 +87,7 @@ def _superseded(db: apsw.Connection, draft: Draft, scope: int, within: Sequence[
     return found
 
 
-def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int) -> int:
+def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int, place: timeline.Place) -> int:
     now = to_micros(draft.now)
     row: dict[str, Any] = {
         "id": draft.id.bytes,
@@ -99,7 +105,9 @@ def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int) -> in
         "created": now,
         "occurred": None if draft.occurred_at is None else to_micros(draft.occurred_at),
         "valid_from": None if draft.valid_from is None else to_micros(draft.valid_from),
+        "valid_to": place.following and place.following[1],
         "expires": None if draft.expires_at is None else to_micros(draft.expires_at),
+        "superseded_by": place.following and place.following[0],
         "fingerprint": draft.fingerprint,
         "salt": os.urandom(8),
         "actor": journal.actor_number(db, draft.provenance),
