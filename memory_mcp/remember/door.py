@@ -26,6 +26,7 @@ MAX_NAME_CHARACTERS = 200
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@:+~-]{0,199}")
 _DURATION = re.compile(r"(\d{1,6})\s*(minutes?|min|hours?|h|days?|d|weeks?|w|months?|years?|y)")
+_DATE = re.compile(r"\s*\d{4}-")
 _UNIT = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -165,12 +166,17 @@ def moment(value: str, what: str) -> datetime | None:
 
 
 def lifetime(value: str, what: str, now: datetime) -> datetime | None:
-    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`); empty: None, it does not end."""
+    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`) or until then (an ISO date or time); empty: None."""
     if not value:
         return None
     match = _DURATION.fullmatch(value.strip().lower())
     if not match:
-        raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks.")
+        if not _DATE.match(value):
+            raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks, or as a date.")
+        until = moment(value, what)
+        if until is not None and until <= now:
+            raise RequestError(f"{what} lies in the past. Give a later date, or leave it out for a memory that does not end.")
+        return until
     count, unit = int(match[1]), match[2]
     step = timedelta(days=30) if unit.startswith("month") else _UNIT[unit[0]]
     try:

@@ -36,7 +36,7 @@ async def remember(
     importance: Annotated[Number, Field(ge=0, le=1)] = 0.5,
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
     occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
-    expires_in: Annotated[str, Field(description="Like 7d or 12h; absent: kept")] = "",
+    expires_in: Annotated[str, Field(description="Like 7d, or until a date; absent: kept")] = "",
     metadata: Annotated[Metadata, Field(description="Flat, like {speaker: Ann}")] = {},  # noqa: B006
     namespace: Namespace = "",
 ) -> CallToolResult:
