@@ -84,11 +84,16 @@ class RecordStore(Protocol):
             MemoryNotFoundError: One of the ids is not a live memory of one of the scopes.
         """
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
-        """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
+        """Reverse an operation of the scope; None: the `count` newest not undone ones of the actor's client, all of them or none.
+
+        What an operation made is forgotten, what it changed gets its former form back; what was erased since stays away.
+
+        Returns:
+            The operations that did it, the newest of what was undone first.
 
         Raises:
-            RequestError: There is no such operation, or it is undone already.
+            RequestError: There is no such operation, or too few; or it is undone already, or nothing is left of what it changed.
             ConflictError: A later operation changed the same memories; its id is named.
         """
 

@@ -22,6 +22,7 @@ MAX_TAGS = 100
 MAX_TAG_CHARACTERS = 200
 MAX_LIMIT = 100
 MAX_IDS = 100
+MAX_UNDONE = 1_000
 MAX_NAME_CHARACTERS = 200
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@:+~-]{0,199}")
@@ -188,8 +189,14 @@ def lifetime(value: str, what: str, now: datetime) -> datetime | None:
     return end
 
 
-def operation_number(value: str) -> int:
-    """The number of an operation, as it stands in receipts."""
-    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", value):
-        raise RequestError("undo takes the number of an operation, from a receipt, or the word last.")
-    return int(value)
+def operations(value: str) -> tuple[int | None, int]:
+    """The number of an operation, as it stands in receipts, and 1; or None and how many of the last: `last`, `last 3`."""
+    match = re.fullmatch(r"\s*(?:last(?:\s+([0-9]{1,6}))?|([0-9]{1,18}))\s*", value.lower())
+    if not match:
+        raise RequestError("undo takes the number of an operation, from a receipt, or the word last, or how many: last 3.")
+    if match[2]:
+        return int(match[2]), 1
+    count = int(match[1] or 1)
+    if not 1 <= count <= MAX_UNDONE:
+        raise RequestError(f"undo takes back at most the last {MAX_UNDONE:,} operations at once. Send several calls.")
+    return None, count

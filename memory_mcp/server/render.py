@@ -283,11 +283,18 @@ def forgotten(done: Forgotten) -> CallToolResult:
 def operation(done: Operation, what: str) -> CallToolResult:
     """The answer to a change that has a number and concerns some memories."""
     ids = [str(memory_id) for memory_id in done.subjects[:20]]
-    facts: dict[str, Any] = {"status": what, "operation": done.number, "namespace": done.scope.namespace, "ids": ids}
-    if done.undoes is not None:
-        facts["undone"] = done.undoes
-    undone = f" operation {done.undoes}" if done.undoes is not None else ""
-    return result(facts, [f"{what}{undone} in {done.scope.namespace} (operation {done.number}): {', '.join(ids)}"])
+    facts = {"status": what, "operation": done.number, "namespace": done.scope.namespace, "ids": ids}
+    return result(facts, [f"{what} in {done.scope.namespace} (operation {done.number}): {', '.join(ids)}"])
+
+
+def undone(done: Sequence[Operation]) -> CallToolResult:
+    """The answer to `undo`, of one operation or of several."""
+    numbers = [each.undoes for each in done]
+    ids = [str(memory_id) for memory_id in dict.fromkeys(subject for each in done for subject in each.subjects)][:20]
+    namespace, last = done[-1].scope.namespace, done[-1].number
+    facts = {"status": "undone", "operation": last, "namespace": namespace, "ids": ids, "undone": numbers if len(done) > 1 else numbers[0]}
+    what = "operation" if len(done) == 1 else f"{len(done)} operations"
+    return result(facts, [f"undone in {namespace}: {what} {', '.join(map(str, numbers))} (operation {last}): {', '.join(ids)}"])
 
 
 def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: str, max_tokens: int) -> CallToolResult:

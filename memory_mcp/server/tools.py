@@ -174,7 +174,7 @@ async def forget(
     tags: Tags = [],  # noqa: B006
     before: Moment = "",
     confirm: Annotated[str, Field(description="Token of the dry run")] = "",
-    undo: Annotated[str, Field(description="Number of an operation to reverse, or last")] = "",
+    undo: Annotated[str, Field(description="Number of an operation to reverse, or last, or last 3")] = "",
 ) -> CallToolResult:
     """Take memories out of all answers: by ids, or by kind, tags and before, first as a dry run, then with its token.
 
@@ -186,7 +186,7 @@ async def forget(
     if len(given) != 1:
         raise RequestError("Give one of the three: ids, or some of kind, tags and before, or undo.")
     if undo:
-        return render.operation(await service.undo(undo, caller, namespace), "undone:")
+        return render.undone(await service.undo(undo, caller, namespace))
     if ids:
         return render.forgotten(await service.forget(ids, caller))
     return render.forgotten(await service.forget_selected(selection, caller, namespace, confirm))

@@ -111,10 +111,10 @@ class Keeping(Parts):
         operation = await self.records.forget([scope], [memory.id for memory in memories], caller.provenance, self.clock())
         return Forgotten(scope.namespace, memories, operation)
 
-    async def undo(self, which: str, caller: Caller, namespace: str = "") -> Operation:
-        """Reverse an operation by its number, or the `last` one of this client in the namespace."""
-        number = None if which.strip() == "last" else door.operation_number(which)
-        return await self.records.undo(self._scopes(caller, namespace)[0], number, caller.provenance, self.clock())
+    async def undo(self, which: str, caller: Caller, namespace: str = "") -> list[Operation]:
+        """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none."""
+        number, count = door.operations(which)
+        return await self.records.undo(self._scopes(caller, namespace)[0], number, caller.provenance, self.clock(), count=count)
 
     async def stats(self, caller: Caller) -> Statistics:
         """How much there is, and how each part is doing."""

@@ -53,9 +53,9 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return self._told(await self._inner.forget(scopes, ids, actor, now))
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        return self._told(await self._inner.undo(scope, operation, actor, now))
+        return [self._told(undone) for undone in await self._inner.undo(scope, operation, actor, now, count=count)]
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """See `RecordStore`."""
