@@ -270,6 +270,26 @@ class Operation:
     undone_by: int | None = None
 
 
+EraseAction = Literal["erase", "purge"]
+"""What took a memory away for good: somebody's wish, or the end of its time in the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which memories are to be gone for good, whether live, superseded or forgotten: all that is given holds of each.
+
+    Attributes:
+        person: Written by this user, or with this name as a value of the metadata (`speaker` and the like), now or earlier.
+        everything: The whole tenant; without it something else has to be given.
+    """
+
+    ids: tuple[UUID, ...] = ()
+    person: str = ""
+    namespace: str = ""
+    forgotten_before: datetime | None = None
+    everything: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A claimed entry of the outbox: this memory is to be carried to that tier."""

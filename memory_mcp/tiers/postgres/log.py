@@ -13,8 +13,8 @@ from memory_mcp.tiers.postgres.rows import actor_row, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
 _HASH_BYTES = 20
-_DIGEST_BYTES = 12
-SUBJECT_BYTES = 16 + _DIGEST_BYTES
+DIGEST_BYTES = 12
+SUBJECT_BYTES = 16 + DIGEST_BYTES
 """Of one memory in an entry: its id and a digest of its text."""
 
 COLUMNS = (
@@ -46,7 +46,7 @@ async def lock_tenant(tx: Transaction) -> Head:
 
 def digest(content: str, salt: bytes) -> bytes:
     """12 bytes that tell one text from another, to whoever has the salt."""
-    return hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(content.encode(), key=salt, digest_size=DIGEST_BYTES).digest()
 
 
 async def subjects_of(tx: Transaction, ids: Sequence[UUID]) -> bytes:

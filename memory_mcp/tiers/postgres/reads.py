@@ -190,7 +190,7 @@ async def counts(tx: Transaction) -> StoreCounts:
         await tx.rows("SELECT tier, count(*) FROM outbox WHERE tenant = %(tenant)s GROUP BY tier", {"tenant": tx.tenant})
     )
     row = await tx.row(
-        """SELECT (SELECT count(*) FROM memories WHERE forgotten IS NOT NULL),
+        """SELECT (SELECT count(*) FROM memories WHERE forgotten IS NOT NULL AND salt <> ''),
                   (SELECT count(*) FROM memories WHERE forgotten IS NULL AND superseded_by IS NOT NULL),
                   (SELECT count(*) FROM operations),
                   (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

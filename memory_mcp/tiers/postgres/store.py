@@ -24,9 +24,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -35,7 +37,7 @@ from memory_mcp.models import (
     StoreCounts,
     Version,
 )
-from memory_mcp.tiers.postgres import log, outbox, reads, schema, search, timeline, writes
+from memory_mcp.tiers.postgres import erasing, log, outbox, reads, schema, search, timeline, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
@@ -47,7 +49,9 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 
 class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one database.
+    """Every seam of a record store over one database.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog` and `Erasing`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -304,6 +308,38 @@ class PostgresStore:
             if broken is not None:
                 return broken
         return None
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `Erasing`."""
+        return await self._read(tenant, partial(erasing.meant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `Erasing`."""
+        return await self._read(tenant, partial(erasing.texts, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `Erasing`."""
+        return await self._write(tenant, partial(erasing.erase, derived=self._derived, ids=ids, actor=actor, now=now, action=action))
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
+        return False
+
+    async def scouring_owed(self) -> bool:
+        """See `Erasing`."""
+        return False
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `Erasing`."""
+        return await self._read(tenant, partial(erasing.standing, strings=strings))
+
+    async def epochs(self) -> list[str]:
+        """See `Erasing`."""
+        return await self._read(NOBODY, erasing.epochs)
 
 
 async def look(settings: PostgresSettings) -> schema.Standing:

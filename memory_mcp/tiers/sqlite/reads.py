@@ -20,6 +20,7 @@ from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
+    ERASED,
     LIVE,
     MEMORY_COLUMNS,
     MEMORY_TABLES,
@@ -307,7 +308,7 @@ def counts(db: apsw.Connection, tenant: str) -> StoreCounts:
     return StoreCounts(
         by_namespace=dict(live),
         by_kind=dict(kinds),
-        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL", tenant),
+        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL AND NOT {ERASED}", tenant),
         superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", tenant),
         unembedded=waiting.get("embed", 0),
         operations=one("SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE s.tenant = ?", tenant),

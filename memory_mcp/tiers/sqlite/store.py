@@ -21,9 +21,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -32,7 +34,7 @@ from memory_mcp.models import (
     StoreCounts,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, outbox, reads, timeline, writes
+from memory_mcp.tiers.sqlite import database, erasing, outbox, reads, timeline, writes
 from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
@@ -45,7 +47,9 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one file.
+    """Every seam of a record store over one file.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog` and `Erasing`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -132,11 +136,11 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 self._readers.put(connection)
 
-    async def _write(self, write: Write[T]) -> T:
+    async def _write(self, write: Write[T], *, alone: bool = False) -> T:
         if self._lane is None:
             raise StoreReadOnlyError(TIER)
         self.writes += 1
-        return await self._lane.run(write)
+        return await self._lane.run(write, alone=alone)
 
     # RecordStore
 
@@ -276,3 +280,36 @@ class SqliteStore:
     async def verify_chain(self) -> int | None:
         """See `OperationLog`."""
         return await self._read(reads.verify_chain)
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `Erasing`."""
+        return await self._read(partial(erasing.meant, tenant=tenant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `Erasing`."""
+        return await self._read(partial(erasing.texts, tenant=tenant, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `Erasing`."""
+        erase = partial(erasing.erase, derived=self._derived, tenant=tenant, ids=ids, actor=actor, now=now, action=action)
+        return await self._write(erase)
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `Erasing`."""
+        return await self._write(partial(erasing.scour, compact=compact), alone=True)
+
+    async def scouring_owed(self) -> bool:
+        """See `Erasing`."""
+        return await self._read(erasing.is_owed)
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `Erasing`; of all tenants, whose texts lie in the one file."""
+        return await self._read(partial(erasing.standing, strings=strings))
+
+    async def epochs(self) -> list[str]:
+        """See `Erasing`."""
+        return await self._read(erasing.epochs)
