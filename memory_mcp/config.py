@@ -121,6 +121,12 @@ class RecallSettings(Section):
     weights: WeightSettings = WeightSettings()
 
 
+class TrashSettings(Section):
+    """Forgotten memories."""
+
+    keep_days: float = Field(default=30.0, ge=0, le=36_500, description="forgotten memories can be brought back for so long; 0: for ever")
+
+
 class EngineSettings(Section):
     """The process that all clients of a data directory share."""
 
@@ -152,6 +158,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
+    trash: TrashSettings = TrashSettings()
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
 

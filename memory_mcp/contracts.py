@@ -18,11 +18,9 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
-    EraseAction,
     Filter,
     Hit,
     Matrix,
-    Meant,
     Memory,
     Note,
     Operation,
@@ -217,41 +215,6 @@ class OperationLog(Protocol):
 
     async def verify_chain(self) -> int | None:
         """The first entry that does not follow from the one before it; None when all do."""
-
-
-class Erasing(Protocol):
-    """Taking memories away for good (rule R15)."""
-
-    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
-        """The memories that are meant and not gone already, by scope and id."""
-
-    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
-        """Everything that these memories say or ever said, with their keys, tags and metadata; each text once."""
-
-    async def erase(
-        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
-    ) -> list[Operation]:
-        """Take memories out of everything that a question could reach; of each its id stays. Final; unknown ids are nothing to worry about.
-
-        Returns:
-            The entry of the log for each namespace.
-        """
-
-    async def scour(self, *, compact: bool) -> bool:
-        """Overwrite what is left of erased memories in the store's own files; whether that was possible.
-
-        Args:
-            compact: Also give back the room they took, which takes as long as writing everything anew.
-        """
-
-    async def scouring_owed(self) -> bool:
-        """Whether something was erased since it was last done."""
-
-    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
-        """Those of the strings that are part of anything the store still holds."""
-
-    async def epochs(self) -> list[str]:
-        """Every epoch that vectors were ever made in, oldest first."""
 
 
 class VectorIndex(Protocol):

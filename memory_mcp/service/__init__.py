@@ -1,5 +1,6 @@
 """The use cases: each reads like the sentence it carries out, every step a seam or a pure function."""
 
+from memory_mcp.service.erasing import Erasing
 from memory_mcp.service.keeping import Keeping
 from memory_mcp.service.parts import Parts, Tuning
 from memory_mcp.service.recalling import Recalling
@@ -8,7 +9,7 @@ from memory_mcp.service.remembering import Remembering
 __all__ = ["MemoryService", "Parts", "Tuning"]
 
 
-class MemoryService(Remembering, Recalling, Keeping):
+class MemoryService(Remembering, Recalling, Keeping, Erasing):
     """One tenant-aware memory over whatever backends the composition root chose."""
 
     __slots__ = ()

@@ -30,6 +30,7 @@ from memory_mcp.remember import door
 from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.timing import Stages
+from memory_mcp.upkeep.erasing import Eraser
 
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
@@ -45,6 +46,7 @@ class Tuning:
     candidates: int = 100
     similar_shown: int = 3
     similar_from: float = 0.6
+    trash_days: float = 30.0
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Parts:
     scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
+    eraser: Eraser
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)
     stages: Stages = field(default_factory=Stages)

@@ -312,33 +312,33 @@ class PostgresStore:
     # Erasing
 
     async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(tenant, partial(erasing.meant, what=what))
 
     async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(tenant, partial(erasing.texts, ids=ids))
 
     async def erase(
         self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
     ) -> list[Operation]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._write(tenant, partial(erasing.erase, derived=self._derived, ids=ids, actor=actor, now=now, action=action))
 
     async def scour(self, *, compact: bool) -> bool:
-        """See `Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
+        """See `upkeep.erasing.Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
         return False
 
     async def scouring_owed(self) -> bool:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return False
 
     async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(tenant, partial(erasing.standing, strings=strings))
 
     async def epochs(self) -> list[str]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(NOBODY, erasing.epochs)
 
 

@@ -6,18 +6,21 @@ than SQLite would end the locks that this process has on it (rule R2).
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
+from uuid import UUID
 
 import apsw
 
 from memory_mcp.errors import RequestError, SchemaTooNewError, StoreBusyError, StoreDamagedError, TierError
 from memory_mcp.tiers.sqlite import database, presence
 from memory_mcp.tiers.sqlite.database import FILE_NAME, LOCK_WAIT_SECONDS, TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.erasing import erase_in_copy
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.query import value
 
@@ -30,12 +33,14 @@ class Copy:
 
     Attributes:
         kept: On restoring, where the store's file lies that was there before; None if there was none.
+        erased_again: How many memories of the backup were erased since, and so are not in the store.
     """
 
     path: Path
     memories: int
     size_bytes: int
     kept: Path | None = None
+    erased_again: int = 0
 
 
 def backup(folder: Path, target: Path, *, force: bool = False) -> Copy:
@@ -65,8 +70,11 @@ def backup(folder: Path, target: Path, *, force: bool = False) -> Copy:
     return Copy(target, memories, target.stat().st_size)
 
 
-def restore(folder: Path, source: Path, now: datetime) -> Copy:
+def restore(folder: Path, source: Path, now: datetime, *, erased: Mapping[str, Collection[UUID]] = MappingProxyType({})) -> Copy:
     """Put a backup in the place of the store; the files that were there are kept beside it under another name.
+
+    Args:
+        erased: By tenant what was erased since the backup, or before: it is taken out before anybody can see it.
 
     Raises:
         RequestError: There is no such file.
@@ -89,11 +97,13 @@ def restore(folder: Path, source: Path, now: datetime) -> Copy:
         with _beside(store) as partial, _writing_alone(folder):
             memories = _checked_copy(source, partial)
             _take_identity(partial)
+            again = erase_in_copy(partial, erased, now)
+            _sync(partial)
             _fold_wal(store)
             had_one = _keep(store, kept)
             os.replace(partial, store)
             _sync(folder)
-    return Copy(store, memories, store.stat().st_size, kept if had_one else None)
+    return Copy(store, memories, store.stat().st_size, kept if had_one else None, again)
 
 
 def _checked_copy(source: Path, partial: Path) -> int:

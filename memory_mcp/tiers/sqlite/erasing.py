@@ -7,7 +7,7 @@ on to verify, and the salt that its digests there were keyed with is gone.
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -178,6 +178,7 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
         "versions": ("content", "form"),
         "actors": ("client", "user", "agent"),
         "scopes": ("tenant", "namespace"),
+        "sqlite_schema": ("sql",),
     }
     found = []
     for string in strings:
@@ -190,18 +191,21 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
     return found
 
 
-def erase_in_copy(path: Path, ids: Sequence[UUID], now: datetime) -> int:
-    """Take memories out of another store's file, of whatever tenant, and scour it; how many were there. Nobody else has it open."""
+def erase_in_copy(path: Path, erased: Mapping[str, Collection[UUID]], now: datetime) -> int:
+    """Take memories, named by tenant, out of another store's file, and scour it; how many were there. Nobody else has it open."""
+    if not any(erased.values()):
+        return 0
     with sqlite_errors():
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             db.execute("PRAGMA secure_delete=1")
             db.execute("PRAGMA foreign_keys=1")
-            query = "SELECT DISTINCT s.tenant FROM scopes s"
-            done: list[Operation] = []
-            for (tenant,) in all_rows(db, query):
-                with db:
-                    done += erase(db, Derived(), tenant, ids, Provenance(source="replay"), now, "erase")
+            with db:
+                done = [
+                    operation
+                    for tenant, ids in erased.items()
+                    for operation in erase(db, Derived(), tenant, list(ids), Provenance(source="replay"), now, "erase")
+                ]
             if done:
                 scour(db, compact=True)
             return sum(len(operation.subjects) for operation in done)
@@ -209,10 +213,10 @@ def erase_in_copy(path: Path, ids: Sequence[UUID], now: datetime) -> int:
             db.close()
 
 
-def erase_in_kept(folder: Path, ids: Sequence[UUID], now: datetime) -> list[Path]:
+def erase_in_kept(folder: Path, tenant: str, ids: Sequence[UUID], now: datetime) -> list[Path]:
     """Likewise in the former stores that a restore left in the folder; which they are."""
     kept = sorted(path for path in folder.glob(KEPT) if not path.name.endswith(("-wal", "-shm")))
-    return [path for path in kept if erase_in_copy(path, ids, now)]
+    return [path for path in kept if erase_in_copy(path, {tenant: ids}, now)]
 
 
 def epochs(db: apsw.Connection) -> list[str]:

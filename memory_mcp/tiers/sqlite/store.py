@@ -284,32 +284,32 @@ class SqliteStore:
     # Erasing
 
     async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(partial(erasing.meant, tenant=tenant, what=what))
 
     async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(partial(erasing.texts, tenant=tenant, ids=ids))
 
     async def erase(
         self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
     ) -> list[Operation]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         erase = partial(erasing.erase, derived=self._derived, tenant=tenant, ids=ids, actor=actor, now=now, action=action)
         return await self._write(erase)
 
     async def scour(self, *, compact: bool) -> bool:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._write(partial(erasing.scour, compact=compact), alone=True)
 
     async def scouring_owed(self) -> bool:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(erasing.is_owed)
 
     async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
-        """See `Erasing`; of all tenants, whose texts lie in the one file."""
+        """See `upkeep.erasing.Erasing`; of all tenants, whose texts lie in the one file."""
         return await self._read(partial(erasing.standing, strings=strings))
 
     async def epochs(self) -> list[str]:
-        """See `Erasing`."""
+        """See `upkeep.erasing.Erasing`."""
         return await self._read(erasing.epochs)
