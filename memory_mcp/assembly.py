@@ -61,10 +61,10 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
+async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
-    Waits for the record store, and a moment for the model: one that takes longer goes on loading behind it.
+    Waits for the record store, and `model_seconds` for the model: one that takes longer goes on loading behind it.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -140,7 +140,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
-            await embedder.wait_ready(_MODEL_SECONDS)
+            await embedder.wait_ready(model_seconds)
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             sources=Sources(

@@ -15,6 +15,7 @@ from memory_mcp.cli import serve as serving
 from memory_mcp.cli import tables
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
+from memory_mcp.cli.erase import erase
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.cli.memories import forget, recall, remember
@@ -29,6 +30,7 @@ from memory_mcp.log import configure_log
 from memory_mcp.remember import door
 from memory_mcp.tiers.sqlite import backup as copies
 from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.upkeep.register import Register
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +53,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, install, uninstall, reindex, migrate):
+for command in (remember, recall, forget, erase, install, uninstall, reindex, migrate):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
@@ -109,12 +111,16 @@ def restore(
 ) -> None:
     """Put a backup in the place of all memories; those that are there now are kept aside."""
     with in_one_line():
-        done = copies.restore(_with_a_file(_settings(data_dir)).data_dir, file.expanduser().absolute(), utc_now())
+        folder = _with_a_file(_settings(data_dir)).data_dir
+        done = copies.restore(folder, file.expanduser().absolute(), utc_now(), erased=Register(folder).read())
         if as_json:
-            _print_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or "")})
+            _print_json(
+                {"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again}
+            )
         else:
             kept = f"\nWhat was there before is kept as {done.kept}" if done.kept else ""
-            _say(f"Restored {_memories(done.memories)} to {done.path}{kept}")
+            again = f"\nErased again what was erased since: {_memories(done.erased_again)}" if done.erased_again else ""
+            _say(f"Restored {_memories(done.memories)} to {done.path}{again}{kept}")
 
 
 @app.command()
