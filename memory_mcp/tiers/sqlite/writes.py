@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -319,13 +318,20 @@ def _left(db: apsw.Connection, target: Operation) -> list[Any]:
 
 def _newest(db: apsw.Connection, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
     """The newest operations of the client that can be undone: those of which anything is left."""
-    rows = db.execute(
-        f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-            WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND o.action IN {UNDOABLE}
-              AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC""",
-        (scope.tenant, scope.namespace, actor.client),
-    )
-    return list(islice((target for target in map(journal.operation_from, rows) if _left(db, target)), count))
+    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
+                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND o.action IN {UNDOABLE} AND o.number < ?
+                  AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT ?"""
+    found: list[Operation] = []
+    before = 2**62
+    while len(found) < count:  # page by page: a question left half answered would keep the WAL from being emptied
+        page = [
+            journal.operation_from(row) for row in all_rows(db, query, (scope.tenant, scope.namespace, actor.client, before, count + 50))
+        ]
+        if not page:
+            break
+        found += [target for target in page if _left(db, target)]
+        before = page[-1].number
+    return found[:count]
 
 
 def _undoable(db: apsw.Connection, scope: Scope, number: int) -> Operation:
