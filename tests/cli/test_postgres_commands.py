@@ -7,6 +7,8 @@ import pytest
 from postgres_server import APP, EMPTY, OWNER, Databases, server
 from test_commands import command, refused, told
 
+from memory_mcp.tiers.postgres.schema import migrations
+
 OWNER_VARIABLE = "MEMORY_MCP_RECORDS__OWNER_DSN"
 
 
@@ -36,8 +38,9 @@ def test_tables_are_made_by_their_owner_and_then_the_doctor_is_content(home: Pat
 
     assert OWNER_VARIABLE in ask
     assert {check["name"]: check["state"] for check in before["checks"]}["schema"] == "wrong"
-    assert "version 1 (before: 0)" in first.stdout
-    assert "version 1 already" in second.stdout
+    newest = len(migrations())
+    assert f"version {newest} (before: 0)" in first.stdout
+    assert f"version {newest} already" in second.stdout
     states = {check["name"]: check["state"] for check in after["checks"]}
     assert {name: states[name] for name in ("database", "role", "schema", "isolation", "operations")} == dict.fromkeys(
         ("database", "role", "schema", "isolation", "operations"), "ok"
