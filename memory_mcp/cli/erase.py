@@ -153,8 +153,8 @@ def _tell(done: Erased, *, of_a_server: bool) -> None:
         console.print(f"Looked for {proof.strings} pieces and words of them in {where}: {rest}.")
     for name in sorted({path for paths in proof.found.values() for path in paths}):
         console.print(Text(f"Something of it stands in {name}.", "bold red"))
-    if proof.found and of_a_server:
-        console.print(Text(f"{len(proof.found)} pieces or words of them stand in other memories, or as names in the log.", "bold red"))
+    for table in sorted(name for name, paths in proof.found.items() if not paths):
+        console.print(Text(f"Something of it is left in the table {table}.", "bold red"))
     if not done.scoured and not of_a_server:
         console.print(Text("The store's files could not be overwritten while somebody reads them; the next start does it.", "yellow"))
     for tier in done.away:

@@ -62,6 +62,9 @@ class Erasing(Protocol):
     async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
         """Those of the strings that are part of anything the store still holds."""
 
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """The tables in which anything of these memories is left but their ids."""
+
     async def epochs(self) -> list[str]:
         """Every epoch that vectors were ever made in, oldest first."""
 
@@ -80,7 +83,7 @@ class Proof:
     Attributes:
         strings: How many pieces and words were looked for; 0: nothing that is long enough to be looked for.
         files: How many files were looked through; 0 where the store is a database server, which was asked instead.
-        found: What was found, and in which files; never to be logged.
+        found: What was found, and in which files; tables that hold something still, in none. Never to be logged.
         elsewhere: How many of the strings other memories, or names in the log, hold as well.
     """
 
@@ -160,10 +163,10 @@ class Eraser:
         operations, away = await self._take_out(tenant, memories, actor, now, "erase")
         copies = await anyio.to_thread.run_sync(self._around.clean_copies, tenant, ids, now)
         scoured = await self._store.scour(compact=len(ids) >= BULK)
-        proof = await self._prove(tenant, wanted)
+        proof = await self._prove(tenant, ids, wanted)
         if proof.files and not proof.holds:  # some page was moved as a whole, or the text index kept a word
             scoured = await self._store.scour(compact=True)
-            proof = await self._prove(tenant, wanted)
+            proof = await self._prove(tenant, ids, wanted)
         log.info("memories_erased", count=len(ids), away=list(away), proven=proof.holds)
         return Erased(operations, proof, away, copies, scoured)
 
@@ -215,16 +218,18 @@ class Eraser:
         self._around.drop(by_scope)
         return operations, away
 
-    async def _prove(self, tenant: str, probes: "Probes") -> Proof:
+    async def _prove(self, tenant: str, ids: Sequence[UUID], probes: "Probes") -> Proof:
+        """Ask the store for rows, and look through its files, where there are any, for what no other memory holds."""
         strings = [*probes.pieces, *probes.words]
+        tables: dict[str, Sequence[str]] = dict.fromkeys(await self._store.remains(tenant, ids), ())
         still = set(await self._store.standing(tenant, strings)) if strings else set()
         if self._around.folder is None:
-            return Proof(len(strings), 0, {string: [] for string in still})
+            return Proof(len(strings), 0, tables, len(still))
         wanted = [string for string in strings if string not in still]
         files, found = await anyio.to_thread.run_sync(search_files, self._around.folder, wanted, self._around.leave_out)
         for word in probes.words:  # which stand in logs and settings, too, whoever said them
             found[word] = [path for path in found.get(word, ()) if Path(path).name.startswith(self._around.store_files)]
-        return Proof(len(strings), files, {string: paths for string, paths in found.items() if paths}, len(still))
+        return Proof(len(strings), files, {**tables, **{string: paths for string, paths in found.items() if paths}}, len(still))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,12 @@ async def test_nothing_of_it_can_be_found_any_more(open_store: OpenStore) -> Non
         before = await picture(store, HOME, ("tapir",))
         said = await store.texts("local", [one])
         moved = await revision(store)
+        await store.count_uses("local", [one], NOW)
+        assert set(await store.remains("local", [one])) == {"memories", "versions", "vectors", "uses", "words"}
         (done,) = await store.erase("local", [one], ACTOR, LATER)
 
         assert set(said) == {"zebra first", "zebra second", "quagga", "Okapi", "animal.kind"}
+        assert await store.remains("local", [one]) == []
         assert set(await store.standing("local", ["tapir", *said])) == {"tapir"}
         assert (done.action, done.subjects, done.scope, done.actor) == ("erase", (one,), HOME, ACTOR)
         assert await texts(store) == ["tapir"]

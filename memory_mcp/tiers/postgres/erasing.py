@@ -116,6 +116,18 @@ async def standing(tx: Transaction, strings: Sequence[str]) -> list[str]:
     return [row[0] for row in rows]
 
 
+async def remains(tx: Transaction, ids: Sequence[UUID]) -> list[str]:
+    """`Erasing.remains`."""
+    values = {"ids": list(ids)}
+    empty = "m.content = '' AND m.tags = '{}' AND m.metadata::text = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = ''"
+    left = await tx.row(f"SELECT FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT ({ERASED} AND {empty}) LIMIT 1", values)
+    found = ["memories"] if left is not None else []
+    for table in ("versions", "vectors", "uses", "words"):
+        if await tx.row(f"SELECT FROM {table} WHERE memory = ANY(%(ids)s) LIMIT 1", values) is not None:
+            found.append(table)
+    return found
+
+
 async def epochs(tx: Transaction) -> list[str]:
     """`Erasing.epochs`."""
     return [row[0] for row in await tx.rows("SELECT name FROM epochs ORDER BY number")]

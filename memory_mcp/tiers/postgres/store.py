@@ -337,6 +337,10 @@ class PostgresStore:
         """See `upkeep.erasing.Erasing`."""
         return await self._read(tenant, partial(erasing.standing, strings=strings))
 
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.remains, ids=ids))
+
     async def epochs(self) -> list[str]:
         """See `upkeep.erasing.Erasing`."""
         return await self._read(NOBODY, erasing.epochs)

@@ -219,6 +219,19 @@ def erase_in_kept(folder: Path, tenant: str, ids: Sequence[UUID], now: datetime)
     return [path for path in kept if erase_in_copy(path, {tenant: ids}, now)]
 
 
+def remains(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
+    """`Erasing.remains`."""
+    mine = """memories m JOIN scopes s ON s.number = m.scope
+              WHERE s.tenant = :tenant AND m.id IN (SELECT unhex(value) FROM json_each(:ids))"""
+    values = {"tenant": tenant, "ids": ids_json(ids)}
+    empty = "m.content = '' AND m.tags = '[]' AND m.metadata = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = x''"
+    found = ["memories"] if first(db, f"SELECT 1 FROM {mine} AND NOT ({ERASED} AND {empty}) LIMIT 1", values) else []
+    for table, column in {"versions": "memory", "vectors": "memory", "uses": "memory", "words": "rowid"}.items():
+        if first(db, f"SELECT 1 FROM {table} WHERE {column} IN (SELECT m.number FROM {mine}) LIMIT 1", values):
+            found.append(table)
+    return found
+
+
 def epochs(db: apsw.Connection) -> list[str]:
     """`Erasing.epochs`."""
     return [row[0] for row in all_rows(db, "SELECT name FROM epochs ORDER BY number")]

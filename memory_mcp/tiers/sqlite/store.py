@@ -310,6 +310,10 @@ class SqliteStore:
         """See `upkeep.erasing.Erasing`; of all tenants, whose texts lie in the one file."""
         return await self._read(partial(erasing.standing, strings=strings))
 
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.remains, tenant=tenant, ids=ids))
+
     async def epochs(self) -> list[str]:
         """See `upkeep.erasing.Erasing`."""
         return await self._read(erasing.epochs)
