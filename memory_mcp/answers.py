@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Verdict
+from memory_mcp.knowledge.solutions import Solution
+from memory_mcp.knowledge.success import Success
+from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Tally, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,41 @@ class Selection:
 
     def __bool__(self) -> bool:
         return bool(self.kinds or self.tags or self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """The arguments of `record_error`, as given; an empty text means absent.
+
+    Attributes:
+        error: Message, trace or both.
+        solution: What helped.
+    """
+
+    error: str
+    solution: str = ""
+    tags: Sequence[str] = ()
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSeen:
+    """What became of a reported error.
+
+    Attributes:
+        times: How often it was met, this time included.
+        solutions: What was told for it before, and now.
+    """
+
+    receipt: Receipt
+    times: int
+    solutions: Sequence[Solution]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a memory has done so far."""
+
+    memory: Memory
+    tally: Tally
+    success: Success

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from memory_mcp.contracts import VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
 from memory_mcp.models import Scope
+from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
@@ -57,7 +58,7 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
         from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
 
         return PostgresStore.open(settings.records, derived_tiers=carried_tiers(settings))
-    return SqliteStore.open(settings.data_dir, derived_tiers=carried_tiers(settings))
+    return SqliteStore.open(settings.data_dir, settings.encryption, derived_tiers=carried_tiers(settings))
 
 
 @asynccontextmanager
@@ -85,17 +86,22 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         vectors = await open_vector_tiers(settings, store, lambda: embedder.state.epoch, {"resident": resident}, stack)
         nearest = VectorStack(vectors.tiers, store)
 
+        indexer = Indexer(store, embedder)
+        scale = Scale(embedder)
+        reinforcer = Reinforcer(store, utc_now)
+        questions = Questions(store, utc_now) if settings.recall.keep_questions else None
+
         def drop(scopes: Collection[Scope]) -> None:
             resident.drop(scopes)
             texts.drop(scopes)
             cache.clear()
             embedder.clear()
+            if questions is not None:
+                questions.clear()
 
         eraser = Eraser(store, Register(settings.data_dir), _surroundings(settings, vectors.tiers, drop, redis))
         await _erase_again(eraser)
-        indexer = Indexer(store, embedder)
-        scale = Scale(embedder)
-        reinforcer = Reinforcer(store, utc_now)
+        counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
 
@@ -104,7 +110,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 return store.figures()
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
             calls = {"reads": store.reads, "writes": store.writes}
-            return {"role": "records", "health": health, **calls, "sqlite": apsw.sqlite_lib_version(), "path": str(store.folder)}
+            about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": store.encrypted, "path": str(store.folder)}
+            return {"role": "records", "health": health, **calls, **about}
 
         def resident_figures() -> Mapping[str, Any]:
             asked = nearest.figures("resident") if "resident" in vectors.tiers else {"health": "off"}
@@ -132,10 +139,10 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         tasks.start_soon(scale.run)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
-        tasks.start_soon(_flush_now_and_then, reinforcer)
+        tasks.start_soon(_flush_now_and_then, counting)
         if isinstance(store, SqliteStore) and store.unclean:
             tasks.start_soon(_look_for_damage, store, faults)
-        stack.push_async_callback(_flush_last, reinforcer)
+        stack.push_async_callback(_flush_last, counting)
         stack.callback(tasks.cancel_scope.cancel)
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
@@ -143,6 +150,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             await embedder.wait_ready(model_seconds)
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
+            experience=store,
             sources=Sources(
                 embedder,
                 nearest,
@@ -157,6 +165,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             indexer=indexer,
             reinforcer=reinforcer,
             eraser=eraser,
+            questions=questions,
             clock=utc_now,
             tuning=_tuning(settings),
             figures=tiers,
@@ -176,7 +185,7 @@ def _tuning(settings: Settings) -> Tuning:
     recall = settings.recall
     return Tuning(
         weights=SignalWeights(**recall.weights.model_dump()),
-        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds),
+        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds, recall.records_seconds),
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
@@ -192,7 +201,9 @@ def _surroundings(
     around = replace(told, tiers=tiers, drop=drop)
     if settings.records.backend != "sqlite":
         return around
-    return replace(around, clean_copies=partial(erase_in_kept, settings.data_dir), folder=settings.data_dir, store_files=FILE_NAME)
+    return replace(
+        around, clean_copies=partial(erase_in_kept, settings.data_dir, settings.encryption), folder=settings.data_dir, store_files=FILE_NAME
+    )
 
 
 async def _erase_again(eraser: Eraser) -> None:
@@ -217,15 +228,17 @@ async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:
     log.log(logging.ERROR if found else logging.INFO, "store_checked_after_unclean_end", faults=found)
 
 
-async def _flush_now_and_then(reinforcer: Reinforcer) -> None:
+async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> None:
     while True:
         await anyio.sleep(_FLUSH_SECONDS)
-        await reinforcer.flush()
+        for one in counting:
+            await one.flush()
 
 
-async def _flush_last(reinforcer: Reinforcer) -> None:
+async def _flush_last(counting: Sequence[Reinforcer | Questions]) -> None:
     with anyio.move_on_after(1.0, shield=True):
-        await reinforcer.flush()
+        for one in counting:
+            await one.flush()
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -19,9 +19,11 @@ from memory_mcp.errors import ConfigError
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
+from memory_mcp.tiers.sqlite.settings import EncryptionSettings
 
 DEFAULT_DATA_DIR = Path("~/.memory-mcp")
 CONFIG_NAME = "config.toml"
+KEY_VARIABLE = "MEMORY_MCP_ENCRYPTION__KEY"
 
 
 class Section(BaseModel):
@@ -114,10 +116,14 @@ class WeightSettings(Section):
 class RecallSettings(Section):
     """Finding."""
 
-    candidates: int = Field(default=100, ge=10, le=5_000, description="taken from each search before they are fused")
+    candidates: int = Field(default=50, ge=10, le=5_000, description="taken from each search before they are fused")
     embed_seconds: float = Field(default=2.0, gt=0, le=60, description="longest wait for the embedding of a question or a text")
     vector_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by meaning")
     text_seconds: float = Field(default=1.0, gt=0, le=60, description="longest wait for the search by words")
+    keep_questions: bool = Field(default=True, description="count what is asked and not found, in the store, for insights")
+    records_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="longest wait for the record store, without which there is no answer; twice in a recall"
+    )
     weights: WeightSettings = WeightSettings()
 
 
@@ -125,6 +131,12 @@ class TrashSettings(Section):
     """Forgotten memories."""
 
     keep_days: float = Field(default=30.0, ge=0, le=36_500, description="forgotten memories can be brought back for so long; 0: for ever")
+
+
+class ToolSettings(Section):
+    """Which tools clients see."""
+
+    sets: list[Literal["learning"]] = Field(default=[], description="beside the core: learning (errors, solutions, outcomes, insights)")
 
 
 class EngineSettings(Section):
@@ -150,6 +162,7 @@ class Settings(BaseSettings):
         default=None, description="what tiers of other packages are told, a table each: [tiers.NAME]; unset: nothing"
     )
     records: Annotated[SqliteSettings | PostgresSettings, Field(discriminator="backend")] = SqliteSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     stack: StackSettings = StackSettings()
     resident: ResidentSettings = ResidentSettings()
@@ -159,6 +172,7 @@ class Settings(BaseSettings):
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
     trash: TrashSettings = TrashSettings()
+    tools: ToolSettings = ToolSettings()
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
 
@@ -168,6 +182,17 @@ class Settings(BaseSettings):
             raise ValueError(f"tiers.{unused[0]} is set, but stack.vectors does not name {unused[0]}")
         if own := sorted(set(self.tiers or {}) & set(OWN_TIERS)):
             raise ValueError(f"tiers.{own[0]} is for tiers of other packages: use [{own[0]}]")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_beside_what_is_encrypted(self) -> Self:
+        if self.encryption.on and self.records.backend != "sqlite":
+            raise ValueError(
+                "encryption is for memories in SQLite, while PostgreSQL's disks are encrypted by whoever runs it: remove encryption. (An "
+                "encrypted file is copied to PostgreSQL while backend is still sqlite: memory-mcp migrate --to postgresql://...)"
+            )
+        if self.encryption.on and self.qdrant.path not in ("", ":memory:"):
+            raise ValueError("qdrant.path keeps vectors in a folder that is not encrypted: remove it, name a server, or remove encryption")
         return self
 
     @classmethod
@@ -201,6 +226,11 @@ def load_settings(*, data_dir: Path | None = None, namespace: str = "", environm
     given = _read(path, must_exist=bool(named))
     if "data_dir" in given:
         raise ConfigError(f"{path}: data_dir cannot be set in the file that lies in it. Use --data-dir or MEMORY_MCP_DATA_DIR.")
+    if isinstance(section := given.get("encryption"), Mapping) and section.get("key"):
+        raise ConfigError(
+            f"{path}: encryption.key cannot be set in the file that lies beside what it locks. Use key_file, key_command or keyring, or "
+            f"set {KEY_VARIABLE}."
+        )
     _refuse_unknown_sections(environment)
     try:
         settings = Settings(**_over(given, _read_variables(environment)))

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from memory_mcp.models import (
     Added,
+    Asked,
     Changed,
     Changes,
     Delta,
@@ -28,6 +29,7 @@ from memory_mcp.models import (
     Provenance,
     Scope,
     StoreCounts,
+    Tally,
     Version,
 )
 
@@ -215,6 +217,33 @@ class OperationLog(Protocol):
 
     async def verify_chain(self) -> int | None:
         """The first entry that does not follow from the one before it; None when all do."""
+
+
+QUESTIONS_KEPT = 1_000
+"""Of each scope, those asked last."""
+
+
+class Experience(Protocol):
+    """What became of memories in use, and what was asked: beside the memories, moving no revision and entering no log."""
+
+    async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
+        """Count one more outcome of a memory; all that were told, then.
+
+        Args:
+            seconds: How long it took, for a good one; None: not told.
+
+        Raises:
+            MemoryNotFoundError: There is no such memory in the scopes, or it is forgotten.
+        """
+
+    async def tallies(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> dict[UUID, Tally]:
+        """Of those memories in the scopes of which an outcome was ever told."""
+
+    async def count_questions(self, scope: Scope, asked: Sequence[Asked]) -> None:
+        """Add to what was asked; the scope's `QUESTIONS_KEPT` latest are kept. A scope never written to keeps none."""
+
+    async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
+        """What was asked since then, the latest first, each text once."""
 
 
 class VectorIndex(Protocol):

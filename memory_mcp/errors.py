@@ -12,6 +12,7 @@ MemoryMcpError                   (not MemoryError: Python has one)
     │   └── EmbedderNotReadyError  the model is still loading, or broken
     ├── StoreFullError           no room left; nothing was written
     ├── StoreDamagedError        the file is not a healthy store; it was left as it is
+    ├── StoreKeyError            the store's key is missing, another one's, or not to be had; nothing was changed
     ├── StoreReadOnlyError       the store can be read but not written
     └── SchemaTooNewError        a newer program wrote this store; it was left as it is
 
@@ -99,6 +100,10 @@ class StoreFullError(TierError):
 
 class StoreDamagedError(TierError):
     """The store's file is damaged."""
+
+
+class StoreKeyError(TierError):
+    """The store and its key do not go together."""
 
 
 class StoreReadOnlyError(TierError):

@@ -302,6 +302,32 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of a memory each time it was put to use; of an error, `bad` is how often it came again.
+
+    Attributes:
+        seconds: What the `timed` ones of the good ones took, together.
+        last: When the latest outcome was told; None before the first.
+    """
+
+    good: int = 0
+    bad: int = 0
+    seconds: float = 0.0
+    timed: int = 0
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was asked `times`, and how often nothing was found; `last` is when it was asked latest."""
+
+    text: str
+    times: int
+    unanswered: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoreCounts:
     """What a record store holds for a tenant.
 

@@ -40,6 +40,7 @@ class CarriedMemory:
     Attributes:
         vectors: A little-endian float16 row for each passage, one after the other; None where there is none.
         uses: How often it was an answer, and when last.
+        outcomes: Good ones, bad ones, seconds of the timed good ones, how many those are, and when the last was told.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class CarriedMemory:
     vectors: bytes | None
     uses: tuple[int, int] | None
     versions: tuple[CarriedVersion, ...] = ()
+    outcomes: tuple[int, int, float, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Carrier(Protocol):
 
 
 def digest(memory: CarriedMemory) -> bytes:
-    """16 bytes over everything of a memory, the same whichever store it lies in; counts of uses go on and are left out."""
+    """16 bytes over everything of a memory, the same whichever store it lies in; counts of uses and outcomes go on and are left out."""
     versions = [[v.n, v.operation, v.replaced, v.content, v.form, v.epoch, _hex(v.vectors)] for v in memory.versions]
     parts = [memory.id.hex, memory.namespace, memory.columns, memory.epoch, _hex(memory.vectors), versions]
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).digest()

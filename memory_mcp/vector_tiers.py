@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 QDRANT = "qdrant"
 CARRY_SECONDS = 600.0
 """The longest that one step of carrying takes; each of its calls has its own limit."""
+_LONGEST_REST_SECONDS = 5.0
+"""A try costs one search half a second; so it is soon noticed that Qdrant is back."""
 FOREIGN_SECONDS = 1.0
 """Likewise a search in a tier that others wrote."""
 
@@ -99,8 +101,8 @@ async def _open_qdrant(
         opened.figures[QDRANT] = partial(_off, str(error))
         log.warning("tier_not_opened", tier=QDRANT, error=type(error).__name__)
         return
-    reads = Guard(QDRANT, call_seconds=settings.qdrant.timeout_seconds)
-    writes = Guard(QDRANT, call_seconds=CARRY_SECONDS)
+    reads = Guard(QDRANT, call_seconds=settings.qdrant.timeout_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
+    writes = Guard(QDRANT, call_seconds=CARRY_SECONDS, failures=None)  # the carrier knows by itself when to rest
     guarded = GuardedCarriedIndex(index, reads, writes)
     # the carrier waits long in everything: it is who connects, and a search would give that up too soon
     carrier = Carrier(QDRANT, GuardedCarriedIndex(index, writes, writes), store, epoch)

@@ -4,11 +4,15 @@ A test may be skipped where something is absent. With `--no-unexpected-skips`, a
 known to be absent there may be: another skip fails the run, even if every test that ran has passed.
 """
 
+import os
 import re
 import signal
 from collections import Counter
 
 import pytest
+
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+"""Servers are started from this process while gRPC is at work in it: what it does around a fork has crashed the child."""
 
 ALLOWED_SKIPS = {
     "a Qdrant server": re.compile(r"MEMORY_MCP_TEST_QDRANT_URL"),

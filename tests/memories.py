@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.service import MemoryService
 from tests.models import compiled_model_dir
 
-PATIENT = RecallSettings(embed_seconds=30, vector_seconds=30, text_seconds=30)
+PATIENT = RecallSettings(embed_seconds=30, vector_seconds=30, text_seconds=30, records_seconds=30)
 """On a machine that is busy with something else an answer may come late, but not degraded."""
 
 CALLER = Caller("local", "project", Provenance(client="pytest"))
@@ -52,10 +52,12 @@ async def until_ready(service: MemoryService) -> None:
 
 
 @asynccontextmanager
-async def open_client(settings: Settings, *, mode: str = "auto", namespace: str = "project", ready: bool = True) -> AsyncIterator[Client]:
+async def open_client(
+    settings: Settings, *, mode: str = "auto", namespace: str = "project", ready: bool = True, sets: Collection[str] = ()
+) -> AsyncIterator[Client]:
     """A client of a server in this process."""
     opening = Opening(lambda: open_service(settings, ready=ready))
-    async with Client(make_server(Desk(opening, "local", namespace)), mode=mode, raise_exceptions=True) as client:
+    async with Client(make_server(Desk(opening, "local", namespace), sets), mode=mode, raise_exceptions=True) as client:
         yield client
 
 

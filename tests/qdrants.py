@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from qdrant_wire import serving
 
 from memory_mcp.models import Delta, Points, Scope
 from memory_mcp.tiers.qdrant.connection import Connection
 from memory_mcp.tiers.qdrant.index import QdrantIndex
 from memory_mcp.tiers.qdrant.opening import open_qdrant
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
+from tests.qdrant_wire import serving
 
 SERVER = os.environ.get("MEMORY_MCP_TEST_QDRANT_URL", "")
 on_a_server = pytest.mark.skipif(not SERVER, reason="set MEMORY_MCP_TEST_QDRANT_URL to a Qdrant server")

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 from postgres_server import Databases
 
-from memory_mcp.contracts import OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
+from memory_mcp.contracts import Experience, OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.upkeep.erasing import Erasing
@@ -30,7 +30,7 @@ INDEX = "index"
 """A derived tier that every store under contract keeps notes for."""
 
 
-class Store(RecordStore, TextIndex, VectorSource, Origin, Outbox, OperationLog, Erasing, Protocol):
+class Store(RecordStore, Experience, TextIndex, VectorSource, Origin, Outbox, OperationLog, Erasing, Protocol):
     """Everything that a record store is."""
 
 

@@ -22,18 +22,18 @@ FLOORS = [
     {"memory_mcp.server"},
     {"memory_mcp.service"},
     {"memory_mcp.answers"},
-    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.upkeep"},
+    {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge", "memory_mcp.upkeep"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
     {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
     {"memory_mcp.models"},
     {"memory_mcp.errors", "memory_mcp.portable", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
-    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.front"},
+    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "portable", "errors", "clock", "words", "terms", "timewords", "timing"}
+BACKENDS_SEE = {"contracts", "models", "portable", "errors", "clock", "loopback", "words", "terms", "timewords", "timing"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
@@ -43,9 +43,11 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.redis.settings",
         "memory_mcp.tiers.qdrant.settings",
         "memory_mcp.tiers.postgres.settings",
+        "memory_mcp.tiers.sqlite.settings",
     ),
     "memory_mcp.vector_tiers": ("memory_mcp.tiers.",),
     "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.encryption": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks": (
         "memory_mcp.tiers.sqlite",
         "memory_mcp.embedding.opening",
@@ -68,6 +70,7 @@ MAY_SEE_BACKENDS = {
 
 DRIVERS = {
     "apsw": "memory_mcp.tiers.sqlite",
+    "keyring": "memory_mcp.tiers.sqlite",
     "redis": "memory_mcp.tiers.redis",
     "qdrant_client": "memory_mcp.tiers.qdrant",
     "grpc": "memory_mcp.tiers.qdrant",

@@ -15,6 +15,7 @@ from memory_mcp.cli import serve as serving
 from memory_mcp.cli import tables
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
+from memory_mcp.cli.encryption import decrypt, encrypt, rekey
 from memory_mcp.cli.erase import erase
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
@@ -29,7 +30,9 @@ from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.remember import door
 from memory_mcp.tiers.sqlite import backup as copies
+from memory_mcp.tiers.sqlite.cipher import parse
 from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.tiers.sqlite.keys import find_key, read_key_file
 from memory_mcp.upkeep.register import Register
 
 app = typer.Typer(
@@ -53,7 +56,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, erase, install, uninstall, reindex, migrate):
+for command in (remember, recall, forget, erase, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
@@ -96,7 +99,9 @@ def backup(
 ) -> None:
     """Copy all memories into one file, while servers go on working."""
     with in_one_line():
-        made = copies.backup(_with_a_file(_settings(data_dir)).data_dir, file.expanduser().absolute(), force=force)
+        settings = _with_a_file(_settings(data_dir))
+        key = find_key(settings.encryption, settings.data_dir)
+        made = copies.backup(settings.data_dir, file.expanduser().absolute(), key, force=force)
         if as_json:
             _print_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
         else:
@@ -106,13 +111,20 @@ def backup(
 @app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="A copy that `backup` made.")],
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="Holds the key that the backup is encrypted with, if not the present one.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of all memories; those that are there now are kept aside."""
     with in_one_line():
-        folder = _with_a_file(_settings(data_dir)).data_dir
-        done = copies.restore(folder, file.expanduser().absolute(), utc_now(), erased=Register(folder).read())
+        settings = _with_a_file(_settings(data_dir))
+        former = None if key_file is None else parse(read_key_file(key_file.expanduser()))
+        key = find_key(settings.encryption, settings.data_dir)
+        done = copies.restore(
+            settings.data_dir, file.expanduser().absolute(), utc_now(), key, former, erased=Register(settings.data_dir).read()
+        )
         if as_json:
             _print_json(
                 {"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again}

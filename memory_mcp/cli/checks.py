@@ -16,11 +16,22 @@ from memory_mcp.assembly import open_records
 from memory_mcp.cli.verdicts import Check
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, SchemaTooNewError, StoreDamagedError, TierError, TierUnavailableError
+from memory_mcp.errors import (
+    EmbedderNotReadyError,
+    MemoryMcpError,
+    SchemaTooNewError,
+    StoreDamagedError,
+    StoreKeyError,
+    TierError,
+    TierUnavailableError,
+)
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import database, presence, reads
+from memory_mcp.tiers.sqlite.cipher import state_of
+from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import value
-from memory_mcp.upkeep.carrier import every_scope
+from memory_mcp.tiers.sqlite.sealing import plain_files
+from memory_mcp.upkeep.carrier import Source, every_scope
 from memory_mcp.upkeep.comparison import Compared, compare_scope
 from memory_mcp.vector_tiers import open_qdrant_index
 
@@ -51,7 +62,7 @@ class Doctor:
 
             checks += await examine(records)
         else:
-            checks += [self._library(), *await anyio.to_thread.run_sync(self._store)]
+            checks += [self._library(), *await anyio.to_thread.run_sync(self._encryption), *await anyio.to_thread.run_sync(self._store)]
         if self._settings.redis.configured:
             checks.append(await self._redis())
         if self._settings.qdrant.on:
@@ -110,6 +121,24 @@ class Doctor:
             return Check("SQLite", "wrong", f"{found} can lose memories", "pip install --force-reinstall apsw-sqlite3mc")
         return Check("SQLite", "ok", found)
 
+    def _encryption(self) -> list[Check]:
+        settings = self._settings.encryption
+        try:
+            find_key(settings, self._folder)
+        except StoreKeyError as error:
+            return [Check("encryption", "wrong", str(error), "Without its key the store cannot be opened.")]
+        if not settings.on:
+            if state_of(self._folder / database.FILE_NAME) == "encrypted":
+                return []  # which the next row tells
+            return [Check("encryption", "ok", "off: who has the files can read the memories")]
+        left = [path for path in plain_files(self._folder) if path.name != database.FILE_NAME]
+        if left:
+            names = " ".join(quote(str(path)) for path in left)
+            return [Check("encryption", "wrong", f"{len(left)} older files are not encrypted", f"Delete what you do not need: rm {names}")]
+        if settings.key_file and (self._folder / Path(settings.key_file).expanduser()).resolve().is_relative_to(self._folder.resolve()):
+            return [Check("encryption", "note", "the key lies beside what it locks", "Move key_file out of the data directory.")]
+        return [Check("encryption", "ok", f"ChaCha20-Poly1305, with the key from {settings.source}")]
+
     def _store(self) -> list[Check]:
         store = self._folder / database.FILE_NAME
         if not store.exists():
@@ -123,6 +152,8 @@ class Doctor:
                 checks += (look(connection) for look in (_schema, _integrity, _operations, _backlog))
         except SchemaTooNewError as error:
             checks.append(Check("store", "wrong", str(error), "pip install --upgrade memory-mcp"))
+        except StoreKeyError as error:
+            checks.append(Check("store", "wrong", str(error), "See [encryption] in the configuration."))
         except StoreDamagedError as error:
             checks.append(Check("store", "wrong", str(error), _RESTORE))
         except MemoryMcpError as error:
@@ -139,7 +170,8 @@ class Doctor:
             if not read_only:
                 with presence.alone(self._folder) as alone:
                     users = "by nobody" if alone else "by another process"
-            connection = database.connect(self._folder / database.FILE_NAME, read_only=read_only)
+            key = find_key(self._settings.encryption, self._folder)
+            connection = database.connect(self._folder / database.FILE_NAME, key, read_only=read_only)
             try:
                 connection.pragma("query_only", True)
                 yield connection, users
@@ -177,8 +209,12 @@ class Doctor:
                 if epoch is None:
                     return Check("qdrant", "note", "nothing is embedded yet that it could hold")
                 known = await index.find(epoch)
-                if known is not None and known.faults:
-                    return Check("qdrant", "wrong", f"Its collection cannot be used: {'; '.join(known.faults)}", _REINDEX)
+                faults = list(known.faults) if known is not None else []
+                dimension = await _dimension(store, epoch)
+                if known is not None and not faults and known.dimension != dimension:
+                    faults.append(f"its vectors have {known.dimension} numbers instead of {dimension}")
+                if faults:
+                    return Check("qdrant", "wrong", f"Its collection cannot be used: {'; '.join(faults)}", _REINDEX)
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
@@ -245,6 +281,15 @@ def _backlog(connection: apsw.Connection) -> Check:
     return Check(
         "backlog", "note", f"{waiting:,} memories are found by their words only", "A running server with a working model catches up."
     )
+
+
+async def _dimension(store: Source, epoch: str) -> int:
+    """Of the vectors that a derived tier is to hold; 0 where there are none."""
+    for scope in await every_scope(store):
+        dimension: int = (await store.vector_changes(scope, 0, epoch, limit=1)).points.vectors.shape[1]
+        if dimension:
+            return dimension
+    return 0
 
 
 def _level(compared: Sequence[Compared], transport: str) -> Check:

@@ -65,7 +65,7 @@ def erase(
         print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
     elif done is not None:
         _tell(done, of_a_server=settings.records.backend != "sqlite")
-    if done is not None and not done.proof.holds:
+    if done is not None and not (done.proof.holds and not done.closed):
         raise typer.Exit(1)
 
 
@@ -137,6 +137,7 @@ def _of_done(done: Erased) -> Mapping[str, Any]:
         "also_in_other_memories": done.proof.elsewhere,
         "tiers_away": list(done.away),
         "copies_cleaned": [str(path) for path in done.copies],
+        "copies_not_looked_into": [str(path) for path in done.closed],
         "files_scoured": done.scoured,
     }
 
@@ -161,6 +162,8 @@ def _tell(done: Erased, *, of_a_server: bool) -> None:
         console.print(Text(f"{tier} is away; it is told when it is back.", "yellow"))
     for path in done.copies:
         console.print(f"Also erased in {path}.")
+    for path in done.closed:
+        console.print(Text(f"{path} could not be looked into, and may hold them: delete it if you do not need it.", "bold red"))
     console.print((OF_A_SERVER if of_a_server else "") + OUT_OF_REACH)
 
 

@@ -105,7 +105,8 @@ class _Place:
 async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -> AsyncIterator[_Place]:
     records = settings.records
     if place.startswith(("postgresql://", "postgres://")):
-        records = PostgresSettings(dsn=SecretStr(place))
+        allowed = isinstance(records, PostgresSettings) and records.allow_plaintext
+        records = PostgresSettings(dsn=SecretStr(place), allow_plaintext=allowed)
     elif place and not place.startswith("sqlite:///"):
         raise RequestError("A store is named like sqlite:///home/me/.memory-mcp or postgresql://memory_app@host/memory.")
     if isinstance(records, PostgresSettings) and not place.startswith("sqlite:"):
@@ -118,7 +119,7 @@ async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -
     folder = _folder(place) if place else settings.data_dir
     if must_exist and not (folder / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {folder}.")
-    async with SqliteStore.open(folder) as file:
+    async with SqliteStore.open(folder, settings.encryption) as file:
         yield _Place(SqliteCarrier(file, _TENANT), file, folder)
 
 

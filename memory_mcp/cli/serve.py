@@ -42,4 +42,4 @@ def serve_isolated(given: Given) -> NoReturn:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured, behind the handshake
     namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), Path.home())
     desk = Desk(Opening(lambda: open_behind(settings)), tenant="local", namespace=namespace)
-    run_stdio(lambda: make_server(desk))
+    run_stdio(lambda: make_server(desk, settings.tools.sets))

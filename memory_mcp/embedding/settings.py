@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from memory_mcp.loopback import ALLOW_PLAINTEXT, HOW_TO_ALLOW, elsewhere
+
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 
@@ -30,11 +32,12 @@ class EmbeddingSettings(BaseModel):
         default=None, ge=1, le=65_536, description="length of the vectors to ask the endpoint for; unset: its own choice"
     )
     timeout_seconds: float = Field(default=10.0, gt=0, le=600, description="longest wait for one answer of the endpoint")
+    allow_plaintext: bool = Field(default=False, description=ALLOW_PLAINTEXT)
 
     @model_validator(mode="after")
     def _without_contradictions(self) -> Self:
         if self.provider == "local":
-            for key in ("base_url", "api_key", "dimensions", "timeout_seconds"):
+            for key in ("base_url", "api_key", "dimensions", "timeout_seconds", "allow_plaintext"):
                 if key in self.model_fields_set and getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} belongs to an endpoint: set provider = remote, or remove {key}")
             return self
@@ -47,4 +50,6 @@ class EmbeddingSettings(BaseModel):
             raise ValueError("provider = remote needs base_url, like https://api.example.com/v1")
         if address.username or address.password or address.query or address.fragment:
             raise ValueError("base_url is to hold scheme, host and path alone; a secret goes into api_key")
+        if address.scheme == "http" and not self.allow_plaintext and elsewhere([address.hostname]):
+            raise ValueError(f"base_url leads to another machine without TLS: begin it with https, {HOW_TO_ALLOW}")
         return self

@@ -28,18 +28,19 @@ class Differences:
     outdated: bool = False
 
 
-def compare(running: Settings, variables: Mapping[str, str], configuration: str) -> Differences:
+def compare(running: Settings, variables: Mapping[str, str], own: Mapping[str, str]) -> Differences:
     """Look at the file as it is now, and at a client's environment.
 
     Args:
         running: What the engine runs with.
         variables: The client's `MEMORY_MCP_...`.
-        configuration: The engine's own `MEMORY_MCP_CONFIG`; this and the client's are absolute, or empty.
+        own: The engine's variables, which are `MEMORY_MCP_CONFIG` and the store's key where it has them; the former, also the
+            client's, is absolute.
 
     Raises:
         ConfigError: The client's variables make no sense.
     """
-    folder, own = running.data_dir, {"MEMORY_MCP_CONFIG": configuration} if configuration else {}
+    folder, configuration = running.data_dir, own.get("MEMORY_MCP_CONFIG", "")
     said = []
     now = None
     try:

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,9 +54,8 @@ def host(claimed: Claim, ending: Ending, *, keeps_log: bool) -> NoReturn:
         keeps_log: Whether stderr is the log file, to be kept within its bounds.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured
-    configuration = os.environ.get("MEMORY_MCP_CONFIG", "")
+    own = {name: value for name in (hello.CONFIGURATION, hello.KEY) if (value := os.environ.get(name))}
     try:
-        own = {"MEMORY_MCP_CONFIG": configuration} if configuration else {}
         settings = load_settings(data_dir=Path(claimed.places.folder), environment=own)
         if settings.namespace:
             door.namespace(settings.namespace)
@@ -64,7 +64,7 @@ def host(claimed: Claim, ending: Ending, *, keeps_log: bool) -> NoReturn:
         refuse_all(claimed, str(error), 2)
         leave(2)
     try:
-        anyio.run(_Host(claimed, settings, configuration, ending, keeps_log).run)
+        anyio.run(_Host(claimed, settings, own, ending, keeps_log).run)
     except BaseException:  # above this is only the interpreter, which might wait for a thread
         log.exception("engine_failed")
         claimed.withdraw()
@@ -73,11 +73,11 @@ def host(claimed: Claim, ending: Ending, *, keeps_log: bool) -> NoReturn:
 
 
 class _Host:
-    def __init__(self, claimed: Claim, settings: Settings, configuration: str, ending: Ending, keeps_log: bool) -> None:
-        self._claim, self._settings, self._configuration = claimed, settings, configuration
+    def __init__(self, claimed: Claim, settings: Settings, own: Mapping[str, str], ending: Ending, keeps_log: bool) -> None:
+        self._claim, self._settings, self._own = claimed, settings, own
         self._ending, self._keeps_log = ending, keeps_log
         self._opening = Opening(lambda: open_behind(settings))
-        self._mcp = make_server(Desk(self._opening, "local", ""))
+        self._mcp = make_server(Desk(self._opening, "local", ""), settings.tools.sets)
         self._connections = self._conversations = 0
         self._began = time.monotonic()
 
@@ -178,7 +178,7 @@ class _Host:
         given = guest.namespace or self._settings.namespace
         if given:
             door.namespace(given)
-        differences = compare(self._settings, guest.settings, self._configuration)
+        differences = compare(self._settings, guest.settings, self._own)
         return differences, client_namespace(given, {"CLAUDE_PROJECT_DIR": guest.project}, Path(guest.directory or "/"), Path.home())
 
     async def _answer(self, stream: BufferedByteStream, **said: Any) -> None:

@@ -24,8 +24,10 @@ MAX_BYTES = 1 << 20
 """Of either line."""
 
 CONFIGURATION = "MEMORY_MCP_CONFIG"
+KEY = "MEMORY_MCP_ENCRYPTION__KEY"
+"""What opens the store is nobody's setting and is said to nobody; an engine has that of whoever starts it."""
 _PREFIX = "MEMORY_MCP_"
-_NOT_SETTINGS = {"MEMORY_MCP_DATA_DIR", "MEMORY_MCP_NAMESPACE"}
+_NOT_SETTINGS = {"MEMORY_MCP_DATA_DIR", "MEMORY_MCP_NAMESPACE", KEY}
 
 
 def hello(program: str, namespace: str, environment: Mapping[str, str]) -> dict[str, object]:
@@ -41,7 +43,7 @@ def hello(program: str, namespace: str, environment: Mapping[str, str]) -> dict[
 
 def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that would be settings of an engine of one's own; a file they name is named so that anybody finds it."""
-    found = {name: value for name, value in environment.items() if name.upper().startswith(_PREFIX) and name not in _NOT_SETTINGS}
+    found = {name: value for name, value in environment.items() if name.upper().startswith(_PREFIX) and name.upper() not in _NOT_SETTINGS}
     if named := found.get(CONFIGURATION):
         found[CONFIGURATION] = os.path.join(working_directory(), os.path.expanduser(named))
     return found

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from memory_mcp.front.dialling import dial
-from memory_mcp.front.hello import CONFIGURATION, settings_in
+from memory_mcp.front.hello import CONFIGURATION, KEY, settings_in
 from memory_mcp.front.places import Places
 
 STARTED, TAKEN = 0, 75
@@ -56,7 +56,10 @@ def start_engine(places: Places, deadline: float) -> int:
 
 
 def environment_of_engine(environment: Mapping[str, str], paths: list[str]) -> dict[str, str]:
-    """A front's environment without its settings: the engine's come from the file, and are nobody's in particular."""
-    kept = {name: value for name, value in environment.items() if not name.upper().startswith("MEMORY_MCP_")}
+    """A front's environment without its settings: the engine's come from the file, and are nobody's in particular.
+
+    The store's key stays: it is the same for all, and may be kept nowhere else.
+    """
+    kept = {name: value for name, value in environment.items() if name == KEY or not name.upper().startswith("MEMORY_MCP_")}
     named = {name: value for name, value in settings_in(environment).items() if name == CONFIGURATION}
     return {**kept, **named, "PYTHONPATH": os.pathsep.join(path for path in paths if os.path.isabs(path))}

@@ -1,8 +1,8 @@
 """Collecting candidates: by words and by meaning, each under its own time budget, and what stands around them."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 from uuid import UUID
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from memory_mcp import words
 from memory_mcp.contracts import Candidates, Circumstances, Comparison, Embedder, Look, TextIndex, TextReader
-from memory_mcp.errors import EmbedderNotReadyError, TierError
+from memory_mcp.errors import EmbedderNotReadyError, TierError, TierUnavailableError
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.recall.signals import moments
 from memory_mcp.recall.topics import topic_query, topic_terms
@@ -29,6 +29,7 @@ _LED = 40
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
 WORDS_MISSING = "the search by words was too slow or failed"
 MEANING_MISSING = "the search by meaning was too slow or failed"
+STORE_LATE = "The memory store took too long to answer. Nothing was lost; try again."
 
 
 class NearestSearch(Protocol):
@@ -45,11 +46,30 @@ class NearestSearch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Longest waits while gathering, in seconds; what is late is left out and named."""
+    """Longest waits of a recall, in seconds; what is late while gathering is left out and named.
+
+    Attributes:
+        records_seconds: For the record store, without which there is no answer, each time that it is asked.
+    """
 
     embed_seconds: float = 2.0
     vector_seconds: float = 1.0
     text_seconds: float = 1.0
+    records_seconds: float = 5.0
+
+
+@contextmanager
+def asking_records(budgets: Budgets) -> Iterator[None]:
+    """What is asked of the record store within is not waited for without end.
+
+    Raises:
+        TierUnavailableError: It was too slow.
+    """
+    try:
+        with anyio.fail_after(budgets.records_seconds):
+            yield
+    except TimeoutError as error:
+        raise TierUnavailableError("records", STORE_LATE) from error
 
 
 @dataclass(frozen=True, slots=True)

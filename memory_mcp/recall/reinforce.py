@@ -20,7 +20,8 @@ class Reinforcer:
 
     def note(self, tenant: str, ids: Iterable[UUID]) -> None:
         """These memories of a tenant were an answer."""
-        self._waiting.setdefault(tenant, []).extend(ids)
+        if noted := list(ids):
+            self._waiting.setdefault(tenant, []).extend(noted)
 
     async def flush(self) -> None:
         """Write what has been noted; a store that is away keeps nothing from going on."""

@@ -21,7 +21,11 @@ SHORT_TERM = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class RememberRequest:
-    """The arguments of `remember`, as given; an empty text means absent."""
+    """The arguments of `remember`, as given; an empty text means absent.
+
+    Attributes:
+        identity: What makes another text the same memory, in place of the text itself.
+    """
 
     content: str
     kind: str = "fact"
@@ -36,6 +40,7 @@ class RememberRequest:
     retention: str = "long_term"
     domain: str = ""
     idempotency_key: str = ""
+    identity: str = ""
 
 
 def draft(request: RememberRequest, scope: Scope, caller: Caller, now: datetime) -> Draft:
@@ -58,7 +63,7 @@ def draft(request: RememberRequest, scope: Scope, caller: Caller, now: datetime)
         id=uuid7(now),
         scope=scope,
         content=content,
-        fingerprint=fingerprint(content, request.kind, session_id, occurred_at),
+        fingerprint=fingerprint(request.identity or content, request.kind, session_id, occurred_at),
         now=now,
         kind=request.kind,
         domain=request.domain or guess_domain(content),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.server.mcpserver import Context
 
-from memory_mcp.errors import MemoryMcpError, TierError, TierUnavailableError
+from memory_mcp.errors import MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.server.faults import UNEXPECTED
 
@@ -23,6 +23,8 @@ Open = Callable[[], "AbstractAsyncContextManager[MemoryService]"]
 
 _LONGEST_WAIT_SECONDS = 20.0
 _RETRY_SECONDS = 2.0
+_KEY_RETRY_SECONDS = 30.0
+"""Finding a key may ask a person each time."""
 
 
 class Opening:
@@ -61,7 +63,7 @@ class Opening:
             finally:
                 self._service = None
             self._settled.set()
-            await anyio.sleep(_RETRY_SECONDS)
+            await anyio.sleep(_KEY_RETRY_SECONDS if isinstance(self._failure, StoreKeyError) else _RETRY_SECONDS)
 
     async def service(self) -> "MemoryService":
         """The open memory.

@@ -200,13 +200,14 @@ async def stats(
     return render.statistics(await desk_of(ctx).statistics(ctx), section)
 
 
-def _annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool = True) -> ToolAnnotations:
+def annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool = True) -> ToolAnnotations:
+    """All four hints; nothing here reaches beyond the memory."""
     return ToolAnnotations(read_only_hint=reads, destructive_hint=destroys, idempotent_hint=repeatable, open_world_hint=False)
 
 
 def core_tools() -> list[StrictTool]:
     """The default profile, in its lasting order."""
-    reading, writing = _annotated(reads=True), _annotated()
+    reading, writing = annotated(reads=True), annotated()
     return [
         StrictTool.of(remember, title="Remember", annotations=writing),
         StrictTool.of(recall, title="Recall", annotations=reading),
@@ -214,6 +215,6 @@ def core_tools() -> list[StrictTool]:
         StrictTool.of(context, title="Context", annotations=reading),
         StrictTool.of(get, title="Get", annotations=reading),
         StrictTool.of(update, title="Update", annotations=writing),
-        StrictTool.of(forget, title="Forget", annotations=_annotated(destroys=True, repeatable=False)),
+        StrictTool.of(forget, title="Forget", annotations=annotated(destroys=True, repeatable=False)),
         StrictTool.of(stats, title="Statistics", annotations=reading),
     ]

@@ -2,14 +2,14 @@
 
 from memory_mcp.service.erasing import Erasing
 from memory_mcp.service.keeping import Keeping
+from memory_mcp.service.learning import Learning
 from memory_mcp.service.parts import Parts, Tuning
-from memory_mcp.service.recalling import Recalling
-from memory_mcp.service.remembering import Remembering
+from memory_mcp.service.starting import Starting
 
 __all__ = ["MemoryService", "Parts", "Tuning"]
 
 
-class MemoryService(Remembering, Recalling, Keeping, Erasing):
+class MemoryService(Learning, Starting, Keeping, Erasing):
     """One tenant-aware memory over whatever backends the composition root chose."""
 
     __slots__ = ()

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from memory_mcp.contracts import Clock, RecallCache, RecordStore
+from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import EmbedderNotReadyError
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
@@ -21,6 +21,7 @@ from memory_mcp.models import (
     Scope,
 )
 from memory_mcp.passages import PASSAGE_TOKENS, weight
+from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.ranking import still_valid
 from memory_mcp.recall.reinforce import Reinforcer
@@ -43,7 +44,7 @@ class Tuning:
 
     weights: SignalWeights = field(default_factory=SignalWeights)
     budgets: Budgets = field(default_factory=Budgets)
-    candidates: int = 100
+    candidates: int = 50
     similar_shown: int = 3
     similar_from: float = 0.6
     trash_days: float = 30.0
@@ -54,16 +55,19 @@ class Parts:
     """What every use case is carried out with.
 
     Attributes:
+        questions: Takes note of what is asked; None: nobody does.
         figures: Per tier, a function that tells its figures for `stats`.
     """
 
     records: RecordStore
+    experience: Experience
     sources: Sources
     cache: RecallCache
     scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
     eraser: Eraser
+    questions: Questions | None
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)
     stages: Stages = field(default_factory=Stages)

@@ -1,4 +1,4 @@
-"""Finding memories: by a question, by likeness, and what a session should start from."""
+"""Finding memories: by a question, and by likeness."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from memory_mcp.models import (
 )
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
-from memory_mcp.recall.gather import gather
+from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
@@ -36,7 +36,7 @@ SURE_THEN = 0.5
 
 
 class Recalling(Parts):
-    """The use cases `recall`, `find_similar` and `context`."""
+    """The use cases `recall` and `find_similar`."""
 
     __slots__ = ()
 
@@ -58,8 +58,10 @@ class Recalling(Parts):
             elif not query:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
-                answer = await self._recall_best(query, scopes, where, limit, request.offset, request.min_score)
+                answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
+                if self.questions is not None and not request.offset:
+                    self.questions.note(scopes[0], query, answered=answer.verdict != "none")
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:
@@ -74,15 +76,18 @@ class Recalling(Parts):
             now=self._this_second(),
         )
 
-    async def _recall_best(self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, offset: int, min_score: float) -> Answer:
-        revisions = await self.records.revisions(scopes)
+    async def _recall_best(
+        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, offset: int = 0, min_score: float = 0.0
+    ) -> Answer:
+        with asking_records(self.tuning.budgets):
+            revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
         candidates = await self._candidates(query, written, where)
         wanted = offset + limit
         best = shortlist(candidates, self.tuning.weights, query, self.clock(), max(wanted, JUDGED) + SPARE)
-        with self.stages.measure("hydrate"):
+        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             memories = await self.records.get_many(scopes, list(best))
         with self.stages.measure("rank"):
             now = self.clock()
@@ -167,24 +172,6 @@ class Recalling(Parts):
         ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
-    async def context(self, task: str, caller: Caller, namespace: str = "") -> Mapping[str, Sequence[Recalled]]:
-        """What a session should start from, by heading, each memory once: rules, what the task recalls, decisions, open errors."""
-        scopes = self._scopes(caller, namespace)
-        now = self.clock()
-        sections: dict[str, list[Recalled]] = {}
-        rules = await self.records.newest(scopes, Filter(kinds=frozenset({"rule"}), now=now), limit=30)
-        sections["rules"] = [Recalled(memory, 1.0) for memory in sorted(rules, key=lambda memory: -memory.importance)]
-        if task.strip():
-            answer = await self.recall(RecallRequest(query=task, limit=10, namespace=namespace), caller)
-            sections["relevant to the task"] = list(answer.hits) if answer.verdict != "none" else []
-        for heading, kind in (("recent decisions", "decision"), ("open errors", "error")):
-            newest = await self.records.newest(scopes, Filter(kinds=frozenset({kind}), now=now), limit=5)
-            sections[heading] = [Recalled(memory, 1.0) for memory in newest]
-        if not any(sections.values()):
-            newest = await self.records.newest(scopes, Filter(now=now), limit=5)
-            sections["newest"] = [Recalled(memory, 1.0) for memory in newest]
-        return _each_once(sections)
-
 
 def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
     """Of ranked memories what to tell: nothing where none is likely enough, and of the others `limit` from `offset` on."""
@@ -209,14 +196,3 @@ def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -
         limit,
     ]
     return f"{scopes[0].tenant}/{hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()}"
-
-
-def _each_once(sections: Mapping[str, Sequence[Recalled]]) -> dict[str, list[Recalled]]:
-    seen: set[UUID] = set()
-    once: dict[str, list[Recalled]] = {}
-    for heading, hits in sections.items():
-        fresh = [hit for hit in hits if hit.memory.id not in seen]
-        seen.update(hit.memory.id for hit in fresh)
-        if fresh:
-            once[heading] = fresh
-    return once

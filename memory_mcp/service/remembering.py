@@ -58,7 +58,8 @@ class Remembering(Parts):
         try:
             with anyio.fail_after(self.tuning.budgets.vector_seconds), self.stages.measure("vector_search"):
                 hits = await nearest(self.sources, embedding, scopes, where, limit=shown, least=least, leave_out=leave_out)
+                memories = await self._read(hits, scopes, where)
         except (TierError, TimeoutError):
             return []  # the receipt's truth does not hang on it
         score = {hit.id: hit.score for hit in hits}
-        return [Recalled(memory, score[memory.id]) for memory in await self._read(hits, scopes, where)]
+        return [Recalled(memory, score[memory.id]) for memory in memories]

@@ -20,7 +20,10 @@ _NOTES = 1000
 _LEASE_SECONDS = 120.0
 _IDLE_SECONDS = 5.0
 """The longest that a change waits where nothing searches for it: until then it is searched beside the tier."""
-_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 30.0
+_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 5.0
+"""Where the tier or the store is away: so soon it is noticed that it is back."""
+_FAULTY_SECONDS = 30.0
+"""How long the notes of a scope are put off that cannot be carried."""
 
 
 class Source(Outbox, VectorSource, Origin, Protocol):
@@ -91,6 +94,7 @@ class Carrier:
         self._tier, self._index, self._source, self._epoch = tier, index, source, epoch
         self._idle_seconds = idle_seconds
         self._lagging: dict[Scope, None] = {}
+        self._kept: list[Note] = []
         self._wake = anyio.Event()
         self._looked: str | None = None
         self._rest, self._carried = 0.0, 0
@@ -131,7 +135,8 @@ class Carrier:
         if epoch != self._looked:
             self._lagging.update(dict.fromkeys(await every_scope(self._source)))  # whatever happened while nobody was here
             self._looked = epoch
-        notes = await self._source.claim(self._tier, limit=_NOTES, lease_seconds=_LEASE_SECONDS)
+        notes = [*self._kept, *await self._source.claim(self._tier, limit=_NOTES, lease_seconds=_LEASE_SECONDS)]
+        self._kept = []
         scopes = list(dict.fromkeys([*(note.scope for note in notes), *self._lagging]))
         for number, scope in enumerate(scopes):
             own = [note for note in notes if note.scope == scope]
@@ -157,14 +162,15 @@ class Carrier:
             raise
         except TierError as error:  # of this scope alone; it must not hold up the others
             log.error("scope_not_carried", tier=self._tier, error=type(error).__name__)
-            await self._source.postpone(notes, _LONGEST_REST_SECONDS)
+            await self._source.postpone(notes, _FAULTY_SECONDS)
         else:
             await self._source.settle(notes)
 
     async def _give_back(self, notes: Sequence[Note]) -> None:
         try:
             await self._source.postpone(notes, 0.0)
-        except TierError as error:  # their lease ends
+        except TierError as error:  # the store is away, too: they are settled with what is carried next, or their lease ends
+            self._kept = list(notes)
             log.info("notes_not_given_back", tier=self._tier, error=type(error).__name__)
 
     def _count(self, memories: int) -> None:

@@ -106,6 +106,7 @@ class Erased:
         operations: Its entries in the log, one for each namespace.
         away: Tiers that could not be told now: they are told when they are back.
         copies: Former stores in the data directory that were cleaned, too.
+        closed: Those that could not be looked into: of another key, or damaged.
         scoured: Whether the store's own files were; never by this program where they are a database server's.
     """
 
@@ -113,6 +114,7 @@ class Erased:
     proof: Proof
     away: Sequence[str] = ()
     copies: Sequence[Path] = ()
+    closed: Sequence[Path] = ()
     scoured: bool = True
 
 
@@ -123,7 +125,7 @@ class Surroundings:
     Attributes:
         tiers: Vector tiers by name.
         drop: Lets go what is held in this process of some scopes.
-        clean_copies: Takes ids out of former stores in the folder, and says which those were.
+        clean_copies: Takes ids out of former stores in the folder; says from which, and which it could not look into.
         folder: The data directory, whose files are looked through; None where the store is a server.
         leave_out: What in it is not looked through.
         store_files: What the names of the store's own files begin with.
@@ -132,7 +134,7 @@ class Surroundings:
 
     tiers: Mapping[str, Deleting] = field(default_factory=dict)
     drop: Callable[[Collection[Scope]], None] = lambda scopes: None
-    clean_copies: Callable[[str, Sequence[UUID], datetime], list[Path]] = lambda tenant, ids, now: []
+    clean_copies: Callable[[str, Sequence[UUID], datetime], tuple[list[Path], list[Path]]] = lambda tenant, ids, now: ([], [])
     folder: Path | None = None
     leave_out: Sequence[str] = ("models",)
     store_files: str = "memories.db"
@@ -161,14 +163,14 @@ class Eraser:
         wanted = probes(await self._store.texts(tenant, _sample(ids)))
         await anyio.to_thread.run_sync(self._register.add, tenant, ids)
         operations, away = await self._take_out(tenant, memories, actor, now, "erase")
-        copies = await anyio.to_thread.run_sync(self._around.clean_copies, tenant, ids, now)
+        copies, closed = await anyio.to_thread.run_sync(self._around.clean_copies, tenant, ids, now)
         scoured = await self._store.scour(compact=len(ids) >= BULK)
         proof = await self._prove(tenant, ids, wanted)
         if proof.files and not proof.holds:  # some page was moved as a whole, or the text index kept a word
             scoured = await self._store.scour(compact=True)
             proof = await self._prove(tenant, ids, wanted)
         log.info("memories_erased", count=len(ids), away=list(away), proven=proof.holds)
-        return Erased(operations, proof, away, copies, scoured)
+        return Erased(operations, proof, away, copies, closed, scoured)
 
     async def purge(self, tenant: str, forgotten_before: datetime, actor: Provenance, now: datetime) -> list[Operation]:
         """Empty the trash of what was forgotten before a moment. Unlike an erasure it is not written down: an older copy has it back."""

@@ -23,10 +23,12 @@ from tests.benchmarks import (
     bench_ablation,
     bench_cache,
     bench_embedding,
+    bench_encryption,
     bench_latency,
     bench_quality,
     bench_start,
     bench_text,
+    bench_tiers,
     bench_vectors,
 )
 from tests.benchmarks.figures import TARGET, Tables, as_text, say, transposed
@@ -46,8 +48,10 @@ PARTS: Mapping[str, Callable[[Sequence[EvalSet], Sequence[int]], Any]] = {
     "latency": lambda sets, sizes: bench_latency.run(sets, sizes or bench_latency.SIZES),
     "vectors": _vectors,
     "text": lambda sets, sizes: bench_text.run(sizes or bench_text.SIZES, sets),
+    "tiers": lambda sets, sizes: bench_tiers.run(sets, sizes or bench_tiers.SIZES),
     "cache": lambda sets, _: bench_cache.run(sets),
     "embedding": lambda sets, _: bench_embedding.run(sets),
+    "encryption": lambda sets, sizes: bench_encryption.run(sets, *sizes[:1]),
     "start": lambda sets, sizes: bench_start.run(sets, *sizes[:1]),
 }
 """What each measures; sizes: those asked for, if any."""
@@ -58,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none is named")
-    parser.add_argument("--sizes", default="", help="numbers of memories for latency, vectors and start, like 1000,10000")
+    parser.add_argument("--sizes", default="", help="numbers of memories, like 1000,10000, for all parts that can be of a size")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go (default: %(default)s)")
     given = parser.parse_args()
     if unknown := set(given.parts) - PARTS.keys():

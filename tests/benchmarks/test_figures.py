@@ -41,5 +41,5 @@ def test_every_part_can_be_measured() -> None:
     """The driver imports them all; a renamed module would only be noticed when somebody measures."""
     done = subprocess.run([sys.executable, "-m", "tests.benchmarks", "--help"], capture_output=True, text=True, check=True)
 
-    for part in ("quality", "latency", "vectors", "text", "cache", "embedding", "start"):
+    for part in ("quality", "latency", "vectors", "text", "tiers", "cache", "embedding", "start"):
         assert part in done.stdout

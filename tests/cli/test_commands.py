@@ -99,7 +99,19 @@ async def test_doctor_finds_a_healthy_store_healthy(tmp_path: Path) -> None:
 
     assert found["ok"]
     states = {check["name"]: check["state"] for check in found["checks"]}
-    names = ["configuration", "data directory", "permissions", "space", "SQLite", "in use", "schema", "integrity", "operations", "backlog"]
+    names = [
+        "configuration",
+        "data directory",
+        "permissions",
+        "space",
+        "SQLite",
+        "encryption",
+        "in use",
+        "schema",
+        "integrity",
+        "operations",
+        "backlog",
+    ]
     assert states == dict.fromkeys([*names, "model"], "ok")
     assert table.returncode == 0
     assert "All is well." in table.stdout

@@ -440,6 +440,7 @@ async def test_uses_are_counted_and_move_no_revision(open_store: OpenStore) -> N
         await store.count_uses("local", [one, two, new_id()], NOW)
         await store.count_uses("local", [one], NOW + DAY)
         await store.count_uses("stranger", [one], NOW + DAY)
+        await store.count_uses("local", [], NOW + DAY)
         first, second = await store.get_many([HOME], [one, two])
 
         assert (first.recalled_count, first.last_recalled_at) == (2, NOW + DAY)

@@ -55,8 +55,8 @@ def test_a_visitor_may_say_nonsense_of_itself() -> None:
 
 def test_a_client_with_other_settings_is_told_which_but_not_their_values(tmp_path: Path) -> None:
     running = load_settings(data_dir=tmp_path, environment={})
-    same = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "100", "MEMORY_MCP_BENCH_DATA": "x"}, "")
-    other = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "101", "MEMORY_MCP_EMBEDDING__CACHE_ENTRIES": "7531"}, "")
+    same = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "50", "MEMORY_MCP_BENCH_DATA": "x"}, {})
+    other = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "101", "MEMORY_MCP_EMBEDDING__CACHE_ENTRIES": "7531"}, {})
 
     assert same.notices == []
     (sentence,) = other.notices
@@ -70,15 +70,15 @@ def test_a_client_whose_settings_make_no_sense_is_refused(tmp_path: Path) -> Non
     running = load_settings(data_dir=tmp_path, environment={})
 
     with pytest.raises(ConfigError, match="candidats"):
-        compare(running, {"MEMORY_MCP_RECALL__CANDIDATS": "101"}, "")
+        compare(running, {"MEMORY_MCP_RECALL__CANDIDATS": "101"}, {})
 
 
 def test_a_client_is_told_that_the_file_has_changed_or_become_wrong(tmp_path: Path) -> None:
     running = load_settings(data_dir=tmp_path, environment={})
     (tmp_path / "config.toml").write_text("[recall]\ncandidates = 200\n")
-    changed = compare(running, {}, "")
+    changed = compare(running, {}, {})
     (tmp_path / "config.toml").write_text("[recall]\ncandidats = 200\n")
-    wrong = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "7"}, "")
+    wrong = compare(running, {"MEMORY_MCP_RECALL__CANDIDATES": "7"}, {})
 
     assert changed.outdated
     assert "has changed" in changed.notices[0]
@@ -90,8 +90,8 @@ def test_a_client_that_names_another_file_is_told_so(tmp_path: Path) -> None:
     running = load_settings(data_dir=tmp_path, environment={})
     other = str(tmp_path / "other.toml")
 
-    assert other in compare(running, {"MEMORY_MCP_CONFIG": other}, "").notices[0]
-    assert compare(running, {"MEMORY_MCP_CONFIG": str(tmp_path / "config.toml")}, "").notices == []
+    assert other in compare(running, {"MEMORY_MCP_CONFIG": other}, {}).notices[0]
+    assert compare(running, {"MEMORY_MCP_CONFIG": str(tmp_path / "config.toml")}, {}).notices == []
 
 
 @pytest.fixture

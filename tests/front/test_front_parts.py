@@ -56,6 +56,7 @@ def test_a_front_says_where_its_client_works_and_what_its_settings_would_be(monk
         "MEMORY_MCP_DATA_DIR": "/d",
         "MEMORY_MCP_NAMESPACE": "n",
         "MEMORY_MCP_CONFIG": "c.toml",
+        "MEMORY_MCP_ENCRYPTION__KEY": "a secret passphrase",
         "CLAUDE_PROJECT_DIR": "/p",
         "TOKEN": "secret",
     }
@@ -82,16 +83,22 @@ def test_versions_compare_by_their_numbers() -> None:
     assert hello.version(None) == hello.version("") == ()
 
 
-def test_an_engine_gets_none_of_its_starters_settings() -> None:
+def test_an_engine_gets_none_of_its_starters_settings_but_the_key() -> None:
     environment = {
         "MEMORY_MCP_RECALL__CANDIDATES": "20",
         "MEMORY_MCP_CONFIG": "/c.toml",
         "MEMORY_MCP_DATA_DIR": "/d",
+        "MEMORY_MCP_ENCRYPTION__KEY": "a passphrase",
         "HF_HUB_OFFLINE": "1",
     }
     given = environment_of_engine(environment, ["", "/code", "/lib"])
 
-    assert given == {"MEMORY_MCP_CONFIG": "/c.toml", "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"/code{os.pathsep}/lib"}
+    assert given == {
+        "MEMORY_MCP_CONFIG": "/c.toml",
+        "MEMORY_MCP_ENCRYPTION__KEY": "a passphrase",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": f"/code{os.pathsep}/lib",
+    }
 
 
 def line(request_id: object, tool: str) -> bytes:

@@ -1,14 +1,18 @@
 """The memory as a whole, its records in PostgreSQL: what is said there holds here."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import pytest
-from postgres_server import Databases, server
+from postgres_server import APP, Databases, server
+from proxies import proxy_to
 
 from memory_mcp.answers import RecallRequest
-from memory_mcp.config import Settings
+from memory_mcp.config import RecallSettings, Settings
+from memory_mcp.errors import TierUnavailableError
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -100,6 +104,48 @@ async def test_being_recalled_is_counted(settings: Settings) -> None:
         ((memory, _),) = await service.get([stored], CALLER)
 
     assert memory.recalled_count == 1
+
+
+async def test_a_database_that_falls_silent_holds_up_neither_a_receipt_nor_a_recall_for_long(tmp_path: Path, databases: Databases) -> None:
+    async with proxy_to(server().socket) as door:
+        dsn = server().dsn(databases.make(), APP, "127.0.0.1", door.port)
+        recall_settings = RecallSettings(embed_seconds=30, records_seconds=1)
+        given = {"records": server().settings(databases.make(), dsn=dsn, owner_dsn=""), "recall": recall_settings}
+        async with open_service(settings_for(tmp_path).model_copy(update=given)) as service:
+            await remember(service, "The ladder leans on the shed")
+            hung = anyio.Event()
+
+            def hang_before_similar_ones_are_read(data: bytes) -> bool:
+                if b"WHERE m.id = ANY" in data and b"m.forgotten IS NULL" in data:
+                    door.hang()
+                    hung.set()
+                return False
+
+            door.swallow = hang_before_similar_ones_are_read
+            began = time.monotonic()
+            receipt = await service.remember(RememberRequest("The ladder leans on the old shed"), CALLER)
+            stored = time.monotonic()
+            with pytest.raises(TierUnavailableError, match="took too long"):
+                await recall(service, "Where is the ladder?")
+            refused = time.monotonic()
+            door.swallow = lambda data: False
+            door.resume()
+            door.cut()
+
+            assert hung.is_set()
+            assert (receipt.added.status, receipt.similar) == ("stored", [])
+            assert stored - began < 5
+            assert refused - stored < 4
+            with anyio.fail_after(20):
+                while not await found(service, receipt.added.id):  # noqa: ASYNC110 - it is the database that is back
+                    await anyio.sleep(0.1)
+
+
+async def found(service: MemoryService, memory_id: UUID) -> bool:
+    try:
+        return str(memory_id) in await recall(service, "Where is the ladder?")
+    except TierUnavailableError:
+        return False
 
 
 async def test_tenants_of_one_program_see_nothing_of_each_other(settings: Settings) -> None:

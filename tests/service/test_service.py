@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from memory_mcp.answers import RecallRequest, Selection
+from memory_mcp.answers import ErrorReport, RecallRequest, Selection
 from memory_mcp.config import Settings
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError
@@ -155,6 +155,21 @@ async def test_context_brings_rules_first_and_each_memory_once(tmp_path: Path) -
     assert listed[0] == rule
     assert decision in listed
     assert len(listed) == len(set(listed))
+
+
+async def test_context_leaves_out_solved_errors_and_tells_what_the_last_session_left(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await service.record_error(ErrorReport("ValueError: bad port"), CALLER)
+        await service.record_error(ErrorReport("KeyError: 'host'", "Set host in app.toml"), CALLER)
+        await remember(service, "Monday: the parser is half done", session_id="monday")
+        await remember(service, "Tuesday: the parser is done, the printer is next", session_id="tuesday")
+        sections = await service.context("", CALLER)
+
+    told = {heading: [hit.memory.content for hit in hits] for heading, hits in sections.items()}
+    assert told == {
+        "open errors": ["ValueError: bad port"],
+        "from the last session": ["Tuesday: the parser is done, the printer is next"],
+    }
 
 
 async def test_being_recalled_is_counted(tmp_path: Path) -> None:

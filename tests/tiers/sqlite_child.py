@@ -16,9 +16,13 @@ from anyio import Path as AsyncPath
 import memory_mcp.tiers.sqlite.store
 from memory_mcp.errors import StoreFullError, StoreReadOnlyError
 from memory_mcp.models import Draft, Filter, Scope
+from memory_mcp.tiers.sqlite import sealing
+from memory_mcp.tiers.sqlite.cipher import parse, state_of
+from memory_mcp.tiers.sqlite.settings import EncryptionSettings
 from memory_mcp.tiers.sqlite.store import SqliteStore
 
 HOME = Scope("local", "home")
+KEY = "0123456789abcdef" * 4
 
 
 def draft(content: str) -> Draft:
@@ -34,9 +38,9 @@ def told() -> str:
     return sys.stdin.readline().strip()
 
 
-async def add_many(folder: Path, name: str, count: str) -> None:
+async def add_many(folder: Path, name: str, count: str, key: str = "") -> None:
     """Store so many at once when told to; then say how many are there as often as told to."""
-    async with SqliteStore.open(folder) as store:
+    async with SqliteStore.open(folder, EncryptionSettings(key=key)) as store:
         say("ready")
         told()
         results = await asyncio.gather(
@@ -56,7 +60,7 @@ async def open_often(folder: Path, name: str) -> None:
         say("ok")
 
 
-async def add_for_ever(folder: Path) -> None:
+async def add_for_ever(folder: Path, key: str = "") -> None:
     """Store one after the other in eight places at once, and say each id once it is acknowledged."""
 
     async def stream(store: SqliteStore, place: int) -> None:
@@ -66,7 +70,7 @@ async def add_for_ever(folder: Path) -> None:
 
     say("ready")
     told()
-    async with SqliteStore.open(folder) as store:
+    async with SqliteStore.open(folder, EncryptionSettings(key=key)) as store:
         await asyncio.gather(*(stream(store, place) for place in range(8)))
 
 
@@ -135,6 +139,19 @@ async def modules() -> None:
     assert memory_mcp.tiers.sqlite.store
 
 
+async def seal(folder: Path, key: str) -> None:
+    """When told to, encrypt what is plain or decrypt what is encrypted; how many seconds it took."""
+    plain = state_of(folder / "memories.db") == "plain"
+    say("ready")
+    told()
+    began = time.monotonic()
+    if plain:
+        sealing.encrypt(folder, lambda: parse(key), None, lambda *_: None)
+    else:
+        sealing.decrypt(folder, parse(key), lambda *_: None)
+    say(time.monotonic() - began)
+
+
 async def flood(folder: Path, count: str) -> None:
     """Store big texts while reading all the time; the largest that the WAL ever was, and how much there was to write."""
     wal = folder / "memories.db-wal"
@@ -158,7 +175,7 @@ async def flood(folder: Path, count: str) -> None:
     say({"largest": largest, "after": wal.stat().st_size, "written": written, "seconds": time.monotonic() - started})
 
 
-COMMANDS = {command.__name__: command for command in (add_many, open_often, add_for_ever, hold, fill, read_only, modules, flood)}
+COMMANDS = {command.__name__: command for command in (add_many, open_often, add_for_ever, hold, fill, read_only, modules, flood, seal)}
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:]

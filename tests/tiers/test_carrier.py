@@ -178,6 +178,26 @@ async def test_a_tier_that_was_away_is_caught_up_by_itself(tmp_path: Path, monke
             tasks.cancel_scope.cancel()
 
 
+async def test_notes_that_could_not_be_given_back_are_settled_when_the_store_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as (store, index, carrier):
+        await add(store, "one")
+
+        async def away(*given: object) -> None:
+            raise AwayError
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(store, "settle", away)
+            meanwhile.setattr(store, "postpone", away)
+            with pytest.raises(TierUnavailableError):
+                await drain(carrier)
+        assert (await store.counts("local")).outbox[TIER] == 1
+        await drain(carrier)
+
+        assert await is_level(store, index)
+
+
 async def test_an_answer_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
     """The tier did what it was told, and its answer did not arrive."""
     async with opened(tmp_path) as (store, index, carrier):

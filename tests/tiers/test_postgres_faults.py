@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -92,16 +92,6 @@ class TestSeveralStores:
             assert sorted(note.number for notes in claims for note in notes) == sorted({n.number for notes in claims for n in notes})
             assert sum(map(len, claims)) == 20
 
-    async def test_whoever_listens_hears_of_a_commit(self, databases: Databases) -> None:
-        async with databases.open(notify=True) as store:
-            with server().connect(databases.make(), APP) as listener:
-                listener.execute("LISTEN memory_mcp")
-                await add(store, "one")
-                (heard,) = await anyio.to_thread.run_sync(lambda: list(listener.notifies(timeout=5, stop_after=1)))
-
-            tenant, _, told = heard.payload.split("/")
-            assert (tenant, int(told)) == ("local", await revision(store))
-
 
 class TestSilence:
     async def test_a_server_that_hangs_is_waited_for_no_longer_than_set(self, databases: Databases) -> None:
@@ -153,6 +143,50 @@ class TestSilence:
             assert set(outcomes) <= set(kept)
             assert len(await store.operations("local", limit=99)) == len(kept)
             assert await store.verify_chain() is None
+
+
+class TestDistance:
+    """A server far away is asked as few times as can be."""
+
+    async def test_a_read_is_one_round_trip_and_one_that_nobody_waits_for(self, databases: Databases) -> None:
+        async with behind_a_proxy(databases, pool_size=1) as (store, proxy):
+            ids = [await add(store, f"text {n}") for n in range(3)]
+            now, asked = await revision(store), vector("text")[None]
+            reads: dict[str, Callable[[], Awaitable[Any]]] = {
+                "revisions": lambda: store.revisions([HOME]),
+                "get_many": lambda: store.get_many([HOME], ids),
+                "newest": lambda: store.newest([HOME], ANYTHING, limit=5),
+                "changed": lambda: store.changed(HOME, now - 1),
+                "changed, all": lambda: store.changed(HOME, 0),
+                "vector_changes": lambda: store.vector_changes(HOME, now - 1, EPOCH),
+                "vector_changes, all": lambda: store.vector_changes(HOME, 0, EPOCH),
+                "vector_changes, a page": lambda: store.vector_changes(HOME, 0, EPOCH, limit=2),
+                "search": lambda: store.search(HOME, asked, ANYTHING, limit=5, epoch=EPOCH),
+                "compare": lambda: store.compare(HOME, asked, ids, EPOCH),
+            }
+            taken = {}
+            for name, read in reads.items():
+                await store.revisions([HOME])  # and wait for the end of what was read before
+                before = proxy.round_trips
+                await read()
+                taken[name] = proxy.round_trips - before
+            before = proxy.round_trips
+            await store.search_text([HOME], "text", ANYTHING, limit=5)
+
+            assert taken == dict.fromkeys(reads, 2)  # one of them ends the read before
+            assert proxy.round_trips - before == 3
+
+    async def test_an_answer_of_many_pages_is_whole(self, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("memory_mcp.tiers.postgres.reads._CHUNK", 3)
+        monkeypatch.setattr("memory_mcp.tiers.postgres.search._CHUNK", 3)
+        async with databases.open() as store:
+            for n in range(12):
+                await add(store, f"text {n}")
+            middle = (await store.vector_changes(HOME, 0, EPOCH, limit=5)).revision
+
+            assert len((await store.changed(HOME, 0)).memories) == 12
+            assert len((await store.vector_changes(HOME, 0, EPOCH)).points) == 12
+            assert len((await store.changed(HOME, middle)).memories) == len((await store.vector_changes(HOME, middle, EPOCH)).points) == 7
 
 
 class TestCrowds:

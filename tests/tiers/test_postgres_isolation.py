@@ -12,10 +12,11 @@ from psycopg import errors, sql
 from record_stores import ACTOR, ANYTHING, ELSEWHERE, EPOCH, HOME, NOW, Store, add, draft, embedding, new_id, rewritten, texts, vector
 
 from memory_mcp.errors import ConflictError, TierError
+from memory_mcp.models import Asked
 from memory_mcp.tiers.postgres import schema
 from memory_mcp.tiers.postgres.store import PostgresStore
 
-TENANTS_OWN = ("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency")
+TENANTS_OWN = ("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions")
 OPEN = ("tenants", "epochs", "outbox", "schema_version")
 
 
@@ -32,6 +33,8 @@ async def full(store: Store) -> None:
         given = draft(f"secret of {scope.tenant}", scope, idempotency_key="k", request_digest=b"d" * 16)
         stored = await store.add(given, embedding("x"), within=[scope])
         await store.count_uses(scope.tenant, [stored.id], NOW)
+        await store.report([scope], stored.id, good=True, seconds=1.0, now=NOW)
+        await store.count_questions(scope, [Asked(f"which secret has {scope.tenant}?", 1, 0, NOW)])
         await store.revise([scope], stored.id, rewritten(f"other secret of {scope.tenant}"), ACTOR, NOW)
 
 

@@ -335,12 +335,12 @@ def test_scopes_of_odd_names_are_told_apart(text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"url": "http://a", "path": "b"}, "exclude each other"),
+        ({"url": "https://a", "path": "b"}, "exclude each other"),
         ({"url": "localhost:6333"}, "scheme and host"),
-        ({"url": "http://me:secret@host"}, "a secret goes into api_key"),
+        ({"url": "https://me:secret@host"}, "a secret goes into api_key"),
         ({"path": "b", "api_key": "k"}, "belongs to a server"),
-        ({"url": "http://a", "write_consistency": 2}, "replicas"),
-        ({"url": "http://a", "quantization": "int4"}, "int8"),
+        ({"url": "https://a", "write_consistency": 2}, "replicas"),
+        ({"url": "https://a", "quantization": "int4"}, "int8"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, Any], sentence: str) -> None:
@@ -353,7 +353,14 @@ def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, Any], 
 @pytest.mark.parametrize("quantization", ["none", "int8", "binary"])
 def test_a_collection_is_made_as_the_settings_say(quantization: Any) -> None:
     settings = QdrantSettings(
-        url="http://a", hnsw_m=32, hnsw_ef_construct=300, quantization=quantization, on_disk=True, shards=3, replicas=2, write_consistency=2
+        url="https://a",
+        hnsw_m=32,
+        hnsw_ef_construct=300,
+        quantization=quantization,
+        on_disk=True,
+        shards=3,
+        replicas=2,
+        write_consistency=2,
     )
     made = models.CreateCollection(
         **{("vectors" if key == "vectors_config" else key): value for key, value in layout.creation(settings, 384).items()}

@@ -2,17 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import apsw
 import pytest
+from pydantic import SecretStr
 from record_stores import ACTOR, HOME, NOW, add, found, texts
 
 from memory_mcp.errors import TierError
 from memory_mcp.tiers.sqlite import erasing
+from memory_mcp.tiers.sqlite.settings import EncryptionSettings
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.upkeep.searching import search_files
 
+ONE = UUID(int=2**100)
 TEXT = "Quirinius plays the zimbeln in Zwickau"
 
 
@@ -99,3 +103,23 @@ async def test_room_is_given_back(tmp_path: Path) -> None:
         after = (await store.counts("local")).bytes_on_disk
 
     assert after < before / 2
+
+
+async def test_former_stores_are_cleaned_with_the_key_they_have_or_named(tmp_path: Path) -> None:
+    """One that is plain, one of the present key, one of another key, and one that is no store at all."""
+    sealed, other = (
+        EncryptionSettings(key=SecretStr("a passphrase to test with")),
+        EncryptionSettings(key=SecretStr("quite another passphrase")),
+    )
+    for n, encryption in enumerate((EncryptionSettings(), sealed, other)):
+        async with SqliteStore.open(tmp_path / str(n), encryption) as store:
+            await add(store, TEXT, id=ONE)
+        (tmp_path / str(n) / "memories.db").rename(tmp_path / f"memories.db.before-restore-{n}")
+    (tmp_path / "memories.db.before-restore-3").write_bytes(b"no store" * 1_000)
+    cleaned, closed = erasing.erase_in_kept(tmp_path, sealed, "local", [ONE], NOW)
+    again = erasing.erase_in_kept(tmp_path, sealed, "local", [ONE], NOW)
+
+    assert [path.name[-1] for path in cleaned] == ["0", "1"]
+    assert [path.name[-1] for path in closed] == ["2", "3"]
+    assert again == ([], closed)
+    assert await traces(tmp_path) == set()

@@ -51,7 +51,7 @@ async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
 async def test_it_is_opened_as_the_rules_want_it(tmp_path: Path) -> None:
     await some_store(tmp_path)
-    connection = database.connect(tmp_path / FILE)
+    connection = database.connect(tmp_path / FILE, None)
     pragmas = {name: connection.pragma(name) for name in ("journal_mode", "synchronous", "wal_autocheckpoint", "foreign_keys")}
     connection.close()
 
@@ -295,7 +295,7 @@ async def test_a_store_from_before_there_were_passages_goes_on_and_is_owed_those
     with monkeypatch.context() as former:
         former.setattr(database, "migrations", lambda: scripts[:1])
         folder.mkdir()
-        connection = database.connect(database.prepare(folder))
+        connection = database.connect(database.prepare(folder), None)
         database.migrate(connection)
         connection.execute("INSERT INTO scopes (number, tenant, namespace, revision) VALUES (1, 'local', 'home', 2)")
         connection.execute("INSERT INTO actors (number, client, user, agent, source) VALUES (1, '', '', '', '')")

@@ -33,7 +33,7 @@ def test_without_file_and_environment_everything_has_its_default() -> None:
 
     assert settings.data_dir == DEFAULT_DATA_DIR.expanduser()
     assert settings.namespace == ""
-    assert settings.recall.candidates == 100
+    assert settings.recall.candidates == 50
 
 
 @pytest.mark.parametrize(
@@ -133,3 +133,30 @@ def test_a_named_file_has_to_be_there(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MEMORY_MCP_CONFIG", str(tmp_path / "absent.toml"))
 
     assert "MEMORY_MCP_CONFIG, does not exist" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[encryption]\nkey = 'hunter2 hunter2'", "key_file, key_command or keyring"),
+        ("[encryption]\nkey_file = 'a'\nkeyring = true", "key_file and keyring exclude each other"),
+        ("[encryption]\nkey_command = 'pass show x'", "encryption.key_command"),
+        ("[encryption]\nkeyring = true\n[qdrant]\npath = 'vectors'", "qdrant.path keeps vectors"),
+        ("[encryption]\nkeyring = true\n[records]\nbackend = 'postgres'\ndsn = 'postgresql:///memory'", "PostgreSQL's disks"),
+    ],
+)
+def test_encryption_that_would_leave_something_open_is_refused(tmp_path: Path, text: str, named: str) -> None:
+    message = refusal(written(tmp_path, text))
+
+    assert named in message
+    assert "hunter2" not in message
+
+
+def test_the_key_itself_comes_from_the_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORY_MCP_ENCRYPTION__KEY", "hunter2 hunter2")
+    settings = load_settings(data_dir=tmp_path)
+
+    assert settings.encryption.source == "key"
+    assert "hunter2" not in f"{settings!r} {settings}"
+    written(tmp_path, "[encryption]\nkey_file = 'a'")
+    assert "hunter2" not in refusal(tmp_path)

@@ -59,7 +59,7 @@ NO_ADDRESSES = [
 @pytest.mark.parametrize("url", ADDRESSES)
 def test_a_url_names_a_redis(url: str) -> None:
     assert parse(url) == ADDRESSES[url]
-    assert RedisSettings(url=url).address == ADDRESSES[url]
+    assert RedisSettings(url=url, allow_plaintext=True).address == ADDRESSES[url]
 
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
@@ -73,8 +73,8 @@ def test_what_names_none_is_refused_without_being_quoted(url: str) -> None:
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"ttl_seconds": 5}, "belongs to a Redis"),
     ({"password": "x"}, "belongs to a Redis"),
-    ({"url": "redis://a:b@c", "username": "d"}, "username stands in url"),
-    ({"url": "redis://:hunter2@c", "password": "d"}, "password stands in url"),
+    ({"url": "rediss://a:b@c", "username": "d"}, "username stands in url"),
+    ({"url": "rediss://:hunter2@c", "password": "d"}, "password stands in url"),
     ({"url": "redis://c", "ca_file": "/ca.pem"}, "begin url with rediss"),
     ({"url": "reddis://:hunter2@c"}, "a Redis is named by a URL"),
 ]
@@ -86,7 +86,7 @@ def test_contradictions_are_refused_and_secrets_not_told(given_settings: dict[st
         RedisSettings.model_validate(given_settings)
 
     assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in repr(RedisSettings(url="redis://:hunter2@cache"))
+    assert "hunter2" not in repr(RedisSettings(url="rediss://:hunter2@cache"))
 
 
 def test_a_configuration_that_names_no_redis_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_mcp.models import Memory, Recalled, Scope
-from memory_mcp.server.render import age, fitting, line, shortened, shown, tokens
+from memory_mcp.server.render import age, fitting, line, sections, shortened, shown, tokens
+from tests.memories import text_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -83,3 +84,19 @@ def test_hidden_characters_and_line_breaks_are_made_visible() -> None:
     assert entry["hidden_characters"]
     assert "contains hidden characters" in line(entry)
     assert "\n" not in line(entry)
+
+
+def test_many_rules_leave_room_for_what_comes_after_them() -> None:
+    def hits(first: int, count: int) -> list[Recalled]:
+        return [hit(f"Statement {number}: " + "always do as it was agreed. " * 4, number) for number in range(first, first + count)]
+
+    found = {"rules": hits(1, 100), "relevant to the task": hits(200, 3), "recent decisions": hits(300, 2)}
+    for budget in (400, 1_500):
+        reply = sections(found, NOW, "project", budget)
+        assert reply.structured_content is not None
+        told = reply.structured_content["sections"]
+        assert list(told) == list(found)
+        assert tokens(text_of(reply)) <= budget
+        assert tokens(json.dumps(told)) <= budget
+    assert (len(told["relevant to the task"]), len(told["recent decisions"])) == (3, 2)
+    assert len(told["rules"]) > 5

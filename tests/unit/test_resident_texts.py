@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from memory_mcp.errors import ScopeNotCoveredError
 from memory_mcp.models import Changed, Filter, Memory, Scope
 from memory_mcp.tiers.resident.reading import ResidentTexts
-from memory_mcp.tiers.resident.texts import Texts
+from memory_mcp.tiers.resident.texts import MOST_AROUND, Texts
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 SCOPE = Scope("local", "project")
@@ -105,7 +105,7 @@ def test_neighbours_come_before_the_rest_of_a_long_session() -> None:
     texts = Texts([memory(number, "turn of the talk", session_id="s") for number in range(1, 1_001)])
     around = texts.look("talk").around([UUID(int=900)], ANY)
 
-    assert len(around) == 400
+    assert len(around) == MOST_AROUND
     assert {one.int for one in around} >= {898, 899, 901, 902}
 
 

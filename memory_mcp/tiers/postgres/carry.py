@@ -66,9 +66,11 @@ async def _inventory(tx: Transaction) -> Inventory:
 
 
 async def _memories(tx: Transaction, after: UUID | None, limit: int) -> list[CarriedMemory]:
-    query = f"""SELECT m.id, s.namespace, u.recalled, u.last, {", ".join(f"m.{name}" for name in COLUMNS)}
+    query = f"""SELECT m.id, s.namespace, u.recalled, u.last, o.good, o.bad, o.seconds, o.timed, o.last,
+                       {", ".join(f"m.{name}" for name in COLUMNS)}
                 FROM memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope
                 LEFT JOIN uses u ON u.tenant = m.tenant AND u.memory = m.id
+                LEFT JOIN outcomes o ON o.tenant = m.tenant AND o.memory = m.id
                 WHERE %(after)s::uuid IS NULL OR m.id > %(after)s ORDER BY m.id LIMIT %(limit)s"""
     rows = await tx.rows(query, {"after": after, "limit": limit})
     ids = {"ids": [row[0] for row in rows]}
@@ -86,11 +88,12 @@ async def _memories(tx: Transaction, after: UUID | None, limit: int) -> list[Car
         CarriedMemory(
             id=row[0],
             namespace=row[1],
-            columns=_columns(dict(zip(COLUMNS, row[4:], strict=True))),
+            columns=_columns(dict(zip(COLUMNS, row[9:], strict=True))),
             epoch=vectors[row[0]][0] if row[0] in vectors else None,
             vectors=_halves(vectors[row[0]][1]) if row[0] in vectors else None,
             uses=None if row[2] is None else (row[2], row[3]),
             versions=tuple(versions.get(row[0], ())),
+            outcomes=None if row[4] is None else row[4:9],
         )
         for row in rows
     ]
@@ -174,6 +177,13 @@ async def _put_one(tx: Transaction, memory: CarriedMemory, dimensions: dict[str,
     if memory.uses:
         used = {**key, "recalled": memory.uses[0], "last": memory.uses[1]}
         await tx.run("INSERT INTO uses (tenant, memory, recalled, last) VALUES (%(tenant)s, %(id)s, %(recalled)s, %(last)s)", used)
+    if memory.outcomes:
+        names = ("good", "bad", "seconds", "timed", "last")
+        await tx.run(
+            """INSERT INTO outcomes (tenant, memory, good, bad, seconds, timed, last)
+               VALUES (%(tenant)s, %(id)s, %(good)s, %(bad)s, %(seconds)s, %(timed)s, %(last)s)""",
+            {**key, **dict(zip(names, memory.outcomes, strict=True))},
+        )
     for version in memory.versions:
         form = {name: version.form[name] for name in FORM}
         form["fingerprint"] = "\\x" + form["fingerprint"]

@@ -84,7 +84,7 @@ async def erase(
     for namespace, memories in by_namespace.items():
         head = await log.lock_tenant(tx)
         values = {"ids": memories, "now": to_micros(now), "actor": actor_row(actor), "operation": head.number}
-        for table in ("versions", "vectors", "uses", "outbox"):
+        for table in ("versions", "vectors", "uses", "outcomes", "outbox"):
             mine = "" if table != "outbox" else " AND tenant = %(tenant)s"  # it lies outside of row-level security
             await tx.run(f"DELETE FROM {table} WHERE memory = ANY(%(ids)s){mine}", {**values, "tenant": tx.tenant})
         await tx.run(
@@ -93,6 +93,9 @@ async def erase(
         )
         receipts = {"hexes": [memory_id.hex for memory_id in memories]}  # each has a digest by which a guess could be confirmed
         await tx.run("DELETE FROM idempotency WHERE receipt ->> 0 = ANY(%(hexes)s)", receipts)
+        if action == "erase":  # what was asked there may say what they said
+            home = {"namespace": namespace}
+            await tx.run("DELETE FROM questions WHERE scope IN (SELECT number FROM scopes WHERE namespace = %(namespace)s)", home)
         await journal.mark_changed(tx, memories)
         await derived.touch(tx, memories)
         subjects = b"".join(memory_id.bytes + bytes(log.DIGEST_BYTES) for memory_id in memories)
@@ -108,6 +111,7 @@ async def standing(tx: Transaction, strings: Sequence[str]) -> list[str]:
                          WHERE position(said IN concat_ws(E'\\n', m.content, m.key, m.session_id, m.tags::text, m.metadata::text)) > 0
                             OR position(said IN lower(m.content)) > 0)
               OR EXISTS (SELECT FROM versions v WHERE position(said IN concat_ws(E'\\n', v.content, v.form::text)) > 0)
+              OR EXISTS (SELECT FROM questions q WHERE position(said IN q.text) > 0)
               OR EXISTS (SELECT FROM words w WHERE position(said IN w.words::text) > 0)
               OR EXISTS (SELECT FROM operations o WHERE position(said IN o.actor::text) > 0)
               OR EXISTS (SELECT FROM scopes s WHERE position(said IN s.namespace) > 0) ORDER BY n""",
@@ -122,7 +126,7 @@ async def remains(tx: Transaction, ids: Sequence[UUID]) -> list[str]:
     empty = "m.content = '' AND m.tags = '{}' AND m.metadata::text = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = ''"
     left = await tx.row(f"SELECT FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT ({ERASED} AND {empty}) LIMIT 1", values)
     found = ["memories"] if left is not None else []
-    for table in ("versions", "vectors", "uses", "words"):
+    for table in ("versions", "vectors", "uses", "outcomes", "words"):
         if await tx.row(f"SELECT FROM {table} WHERE memory = ANY(%(ids)s) LIMIT 1", values) is not None:
             found.append(table)
     return found

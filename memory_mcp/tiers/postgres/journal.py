@@ -23,9 +23,6 @@ FORM = (
 """Of a memory, what can change besides its text."""
 _FORM = ", ".join(f"m.{name}" for name in FORM)
 
-CHANNEL = "memory_mcp"
-"""Where a commit is told of, as tenant/scope/revision."""
-
 _BATCH = 500
 """Texts whose words are written in one round trip."""
 
@@ -151,10 +148,9 @@ HAS_VECTOR = (
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is told of every change: derived tiers, by a note for each memory, and whoever listens."""
+    """What is told of every change: derived tiers, by a note for each memory."""
 
     tiers: tuple[str, ...] = ()
-    notify: bool = False
 
     async def touch(self, tx: Transaction, ids: Sequence[UUID]) -> None:
         """Bring text index and vectors level with the rows, and note the change for every tier that needs to hear of it."""
@@ -164,7 +160,6 @@ class Derived:
                 await self._set_words(tx, dict(batch))
         await self._clear(tx, [memory_id for memory_id in ids if memory_id not in live], ids)
         await self.owe(tx, ids)
-        await self._tell(tx, ids)
 
     async def add(self, tx: Transaction, memory: UUID, words: Words, ended: Sequence[UUID], *, embedded: bool) -> None:
         """Likewise for a memory that has just been made, and those that it ended; nothing is waited for."""
@@ -174,7 +169,6 @@ class Derived:
             await self.owe(tx, ended)
         if self.tiers or not embedded:
             await self._insert_notes(tx, [memory])
-        await self._tell(tx, [memory, *ended])
 
     async def _set_words(self, tx: Transaction, live: Mapping[UUID, Words]) -> None:
         for memory_id, (literal, length) in live.items():
@@ -195,14 +189,6 @@ class Derived:
                   AND (v.live, v.tags, v.expires) IS DISTINCT FROM (({LIVE}), m.tags, m.expires)""",
             {"ids": list(ids)},
         )
-
-    async def _tell(self, tx: Transaction, ids: Sequence[UUID]) -> None:
-        if self.notify:
-            await tx.run(
-                f"""SELECT pg_notify('{CHANNEL}', tenant || '/' || number || '/' || revision) FROM scopes
-                    WHERE number IN (SELECT scope FROM memories WHERE id = ANY(%(ids)s))""",
-                {"ids": list(ids)},
-            )
 
     async def owe(self, tx: Transaction, ids: Sequence[UUID]) -> None:
         """Replace the notes on memories, so that nobody settles the older ones."""

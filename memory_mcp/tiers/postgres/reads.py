@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg import AsyncCursor
+
 from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.errors import MemoryNotFoundError
@@ -25,7 +27,7 @@ from memory_mcp.tiers.postgres.rows import (
     moment,
 )
 from memory_mcp.tiers.postgres.schema import SCHEMA
-from memory_mcp.tiers.postgres.session import Transaction
+from memory_mcp.tiers.postgres.session import Row, Transaction
 
 _CHUNK = 500
 """Memories made of rows at once: some milliseconds of the event loop."""
@@ -37,9 +39,13 @@ async def revisions(tx: Transaction, namespaces: Sequence[str]) -> dict[str, int
     return dict(await tx.rows(query, {"namespaces": list(namespaces)}))
 
 
-async def revision(tx: Transaction, namespace: str) -> int:
-    """Of one namespace, 0 for one never written."""
-    return (await revisions(tx, [namespace])).get(namespace, 0)
+REVISION = "SELECT revision FROM scopes WHERE namespace = %(namespace)s"
+
+
+async def number_of(cursor: AsyncCursor[Row]) -> int:
+    """The number that was asked for; 0 where there is no row."""
+    row = await cursor.fetchone()
+    return 0 if row is None or row[0] is None else int(row[0])
 
 
 async def scopes(tx: Transaction) -> list[Scope]:
@@ -110,21 +116,21 @@ def _past_form(following: Memory, content: str | None, form: dict[str, Any]) -> 
 
 
 async def changed(tx: Transaction, scope: Scope, since: int) -> Changed:
-    """`VectorSource.changed`."""
-    now = await revision(tx, scope.namespace)
-    whole = since == 0 or since > now
-    if not now:
-        return Changed([], [], 0, whole=True)
-    values = {"namespaces": [scope.namespace], "since": 0 if whole else since}
-    query = f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE m.scope {IN_SCOPES} AND m.change > %(since)s AND {LIVE}"
-    memories: list[Memory] = []
-    async for rows in tx.stream(query, values, size=_CHUNK):
-        memories += map(memory_from, rows)
+    """`VectorSource.changed`; one round trip, unless there are very many."""
+    values = {"namespaces": [scope.namespace], "since": since}
+    of_scope = f"m.scope {IN_SCOPES} AND m.change > %(since)s"
     removed: list[UUID] = []
-    if not whole:
-        query = f"SELECT m.id FROM memories m WHERE m.scope {IN_SCOPES} AND m.change > %(since)s AND NOT ({LIVE})"
-        removed = [row[0] for row in await tx.rows(query, values)]
-    return Changed(memories, removed, now, whole)
+    async with tx.together():
+        revision = await tx.later(REVISION, {"namespace": scope.namespace})
+        pages = await tx.open_stream(f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE {of_scope} AND {LIVE}", values, size=_CHUNK)
+        gone = await tx.later(f"SELECT m.id FROM memories m WHERE {of_scope} AND NOT ({LIVE})", values) if since else None
+    now = await number_of(revision)
+    if since > now:  # somebody put an older copy of the store in place
+        return await changed(tx, scope, 0)
+    memories = [memory_from(row) async for rows in pages for row in rows]
+    if gone is not None:
+        removed = [row[0] for row in await gone.fetchall()]
+    return Changed(memories, removed, now, whole=not since)
 
 
 _PRESENT_EPOCH = "(SELECT number FROM epochs WHERE active LIMIT 1)"

@@ -1,6 +1,7 @@
 """Finding: by words with BM25, and by vectors, exactly or through an index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import log
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from memory_mcp.tiers.postgres import reads
 from memory_mcp.tiers.postgres.rows import conditions, from_sent
 from memory_mcp.tiers.postgres.schema import index_name
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.text import any_of, asked, scope_term
+from memory_mcp.tiers.postgres.text import any_of, asked
 
 _CHUNK = 2_000
 _LABEL_WEIGHT = 0.5
@@ -35,16 +36,18 @@ async def search_text(tx: Transaction, namespaces: Sequence[str], text: str, whe
     Words that stand in very many memories say little, and what they alone bring up would all have to be ranked.
     """
     terms = asked(text)
-    scopes = [row[0] for row in await tx.rows("SELECT number FROM scopes WHERE namespace = ANY(%(n)s)", {"n": list(namespaces)})]
-    if not terms or not scopes:
+    if not terms:
         return []
-    within = any_of([scope_term(number) for number in scopes])
-    row = await tx.row(
-        """SELECT counted_words(%(within)s::tsquery, %(terms)s::tsquery[]), count(*) FROM words WHERE scope = ANY(%(scopes)s)""",
-        {"within": within, "terms": terms, "scopes": scopes},
+    row = await tx.row(  # `@` and a scope's number: the word that stands in every memory of it, and in no text
+        """SELECT s.within, counted_words(s.within::tsquery, %(terms)s::tsquery[]),
+                  (SELECT count(*) FROM words WHERE scope = ANY(s.numbers))
+           FROM (SELECT array_agg(number) AS numbers, string_agg(quote_literal('@' || number), ' | ') AS within
+                 FROM scopes WHERE namespace = ANY(%(namespaces)s)) s WHERE s.within IS NOT NULL""",
+        {"namespaces": list(namespaces), "terms": terms},
     )
-    assert row is not None
-    counts, size = row
+    if row is None:
+        return []
+    within, counts, size = row
     more, values = conditions(where)
     values.update(within=within, terms=terms, rarities=[rarity(count, size) for count in counts], limit=limit)
     few = rarest(terms, counts, _RANKED)
@@ -90,33 +93,35 @@ def rarity(count: int, size: int) -> float:
 
 
 async def vector_changes(tx: Transaction, scope: Scope, since: int, epoch: str, limit: int | None = None) -> Delta:
-    """`VectorSource.vector_changes`."""
-    now = await reads.revision(tx, scope.namespace)
-    known = await tx.row("SELECT number, dimension FROM epochs WHERE name = %(epoch)s", {"epoch": epoch})
-    whole = since == 0 or since > now or known is None
-    if known is None or not now:
-        return Delta(_points([], None), [], now, whole=True)
-    values = {"namespace": scope.namespace, "epoch": known[0], "since": 0 if whole else since, "until": now}
+    """`VectorSource.vector_changes`; one round trip, unless there are very many."""
+    values: dict[str, Any] = {"namespace": scope.namespace, "epoch": epoch, "since": since}
+    upto, within = reads.REVISION, "m.change > %(since)s"
     if limit is not None:
-        query = f"SELECT change FROM memories m WHERE m.scope = {_SCOPE} AND m.change > %(since)s ORDER BY change LIMIT 1 OFFSET %(skip)s"
-        values["until"] = now = await tx.value(query, {**values, "skip": limit - 1}) or now
-    query = f"""SELECT v.memory, halfvec_send(v.vector), v.kind, v.domain, v.tags, v.at, v.expires FROM vectors v
-                JOIN memories m ON m.tenant = v.tenant AND m.id = v.memory
-                WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live AND m.change > %(since)s AND m.change <= %(until)s
-                ORDER BY v.memory, v.passage"""
-    if whole and limit is None:  # the vectors alone tell everything
-        query = f"""SELECT v.memory, halfvec_send(v.vector), v.kind, v.domain, v.tags, v.at, v.expires FROM vectors v
-                    WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live ORDER BY v.memory, v.passage"""
-    found: list[Any] = []
-    async for rows in tx.stream(query, values, size=_CHUNK, binary=True):
-        found += rows
-    removed: list[UUID] = []
-    if not whole:
-        query = f"""SELECT m.id FROM memories m WHERE m.scope = {_SCOPE} AND m.change > %(since)s AND m.change <= %(until)s
-                    AND NOT EXISTS (
-                        SELECT FROM vectors v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.epoch = %(epoch)s AND v.live)"""
-        removed = [row[0] for row in await tx.rows(query, values)]
-    return Delta(await anyio.to_thread.run_sync(_points, found, known[1]), removed, now, whole)
+        values["skip"] = limit - 1
+        upto = f"""SELECT coalesce((SELECT change FROM memories WHERE scope = {_SCOPE} AND change > %(since)s
+                                    ORDER BY change LIMIT 1 OFFSET %(skip)s), ({upto}))"""
+        within += f" AND m.change <= ({upto})"
+    # of a whole scope the vectors alone tell everything
+    join = f"JOIN memories m ON m.tenant = v.tenant AND m.id = v.memory AND {within}" if since or limit is not None else ""
+    passages = f"""SELECT v.memory, halfvec_send(v.vector), v.kind, v.domain, v.tags, v.at, v.expires FROM vectors v {join}
+                   WHERE v.scope = {_SCOPE} AND v.epoch = {_EPOCH} AND v.live ORDER BY v.memory, v.passage"""
+    vanished = f"""SELECT m.id FROM memories m WHERE m.scope = {_SCOPE} AND {within} AND NOT EXISTS (
+                       SELECT FROM vectors v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.epoch = {_EPOCH} AND v.live)"""
+    async with tx.together():
+        epochs = await tx.later("SELECT number, dimension FROM epochs WHERE name = %(epoch)s", values)
+        revision = await tx.later(reads.REVISION, values)
+        last = await tx.later(upto, values)
+        pages = await tx.open_stream(passages, values, size=_CHUNK, binary=True)
+        gone = await tx.later(vanished, values) if since else None
+    known, now = await epochs.fetchone(), await reads.number_of(revision)
+    if since > now:  # somebody put an older copy of the store in place
+        return await vector_changes(tx, scope, 0, epoch, limit)
+    if known is None:
+        return Delta(_points([], None), [], now, whole=True)
+    found = [row async for rows in pages for row in rows]
+    removed = [row[0] for row in await gone.fetchall()] if gone is not None else []
+    points = await anyio.to_thread.run_sync(_points, found, known[1])
+    return Delta(points, removed, await reads.number_of(last), whole=not since)
 
 
 def _points(rows: Sequence[Sequence[Any]], dimension: int | None) -> Points:
@@ -150,31 +155,42 @@ async def compare(tx: Transaction, scope: Scope, vectors: Matrix, ids: Sequence[
     return Comparison(similarity, closest, np.empty((0, q), np.float32))
 
 
-async def search(
-    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, exact_rows: int | None = None
-) -> list[list[Hit]]:
-    """`VectorIndex.search`.
+@dataclass(frozen=True, slots=True)
+class Approximate:
+    """When to search through the epoch's approximate index, if there is one.
 
-    Args:
-        exact_rows: Scopes of more vectors are searched through the epoch's approximate index, if there is one; None: none are.
+    Attributes:
+        exact_rows: In scopes of more vectors.
+        large: Scopes by tenant and number, with the epoch, that were found to be: they are not counted again, which takes
+            as long as a search. One that shrinks afterwards is searched through the index all the same.
     """
-    known = await tx.row("SELECT number, dimension FROM epochs WHERE name = %(epoch)s", {"epoch": epoch})
-    if known is None or known[1] != vectors.shape[1] or limit < 1:
-        return [[] for _ in vectors]
+
+    exact_rows: int
+    large: set[tuple[str, int, int]] = field(default_factory=set)
+
+
+async def search(
+    tx: Transaction, scope: Scope, vectors: Matrix, where: Filter, limit: int, epoch: str, approximate: Approximate | None = None
+) -> list[list[Hit]]:
+    """`VectorIndex.search`; exact where nothing else is said."""
     more, values = conditions(where, "v", "v.at")
-    values.update(namespace=scope.namespace, epoch=known[0])
-    passing = f"v.scope = {_SCOPE} AND v.live{more}"
-    by_index = exact_rows is not None and await _prepared(tx, scope, known[0], exact_rows)
+    d = vectors.shape[1]
+    values.update(namespace=scope.namespace, epoch=epoch, dimension=d)
+    of_epoch = "(SELECT number FROM epochs WHERE name = %(epoch)s AND dimension = %(dimension)s)"
+    exactly = f"v.scope = {_SCOPE} AND v.live{more} AND v.epoch = {of_epoch}"
+    index = None if approximate is None else await _prepared(tx, scope, epoch, d, approximate)
     answers: list[list[Hit]] = []
     for vector in vectors:
         asked = {**values, "vector": HalfVector(vector)}
         hits: list[Hit] = []
-        if by_index:
-            # the epoch stands in the text, since the index is one of that epoch alone
-            cast = f"(v.vector::halfvec({known[1]})) <=> %(vector)b::halfvec({known[1]})"
-            hits = await _closest(tx, cast, f"{passing} AND v.epoch = {known[0]}", asked, limit, ties=False)
+        if index is not None:
+            # the epoch stands in the text, since the index is one of that epoch alone; and the scope, since the server takes
+            # one that it does not know yet for one of many small ones, and the index for not worth while
+            home, number = index
+            cast = f"(v.vector::halfvec({d})) <=> %(vector)b::halfvec({d})"
+            hits = await _closest(tx, cast, f"v.scope = {home} AND v.live{more} AND v.epoch = {number}", asked, limit, ties=False)
         if len(hits) < limit:  # also where the index gave up on a filter that little passes
-            hits = await _closest(tx, "v.vector <=> %(vector)b", f"{passing} AND v.epoch = %(epoch)s", asked, limit, ties=True)
+            hits = await _closest(tx, "v.vector <=> %(vector)b", exactly, asked, limit, ties=True)
         answers.append(hits)
     return answers
 
@@ -197,18 +213,25 @@ async def _closest(tx: Transaction, distance: str, passing: str, values: dict[st
     return sorted(best.values(), key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
 
 
-async def _prepared(tx: Transaction, scope: Scope, epoch: int, exact_rows: int) -> bool:
-    """Whether the scope is large and the epoch's index there; if so, this transaction searches it until enough rows pass."""
-    if not await has_index(tx, epoch):
-        return False
-    query = f"SELECT count(*) FROM (SELECT FROM vectors v WHERE v.scope = {_SCOPE} AND v.epoch = %(epoch)s AND v.live LIMIT %(most)s) few"
-    if await tx.value(query, {"namespace": scope.namespace, "epoch": epoch, "most": exact_rows + 1}) <= exact_rows:
-        return False
+async def _prepared(tx: Transaction, scope: Scope, epoch: str, dimension: int, approximate: Approximate) -> tuple[int, int] | None:
+    """The scope's number and the epoch's, if the scope is large and the epoch's index there; this transaction then searches through it."""
+    query = """SELECT s.number, e.number FROM epochs e, scopes s
+               WHERE e.name = %(epoch)s AND e.dimension = %(dimension)s AND s.namespace = %(namespace)s"""
+    known = await tx.row(query, {"epoch": epoch, "dimension": dimension, "namespace": scope.namespace})
+    if known is None or not await has_index(tx, known[1]):
+        return None
+    home, number = known
+    if (tx.tenant, home, number) not in approximate.large:
+        query = "SELECT count(*) FROM (SELECT FROM vectors WHERE scope = %(scope)s AND epoch = %(epoch)s AND live LIMIT %(most)s) few"
+        most = approximate.exact_rows + 1
+        if await tx.value(query, {"scope": home, "epoch": number, "most": most}) < most:
+            return None
+        approximate.large.add((tx.tenant, home, number))
     await tx.run(
         """SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '200', true),
                   set_config('hnsw.max_scan_tuples', '200000', true), set_config('hnsw.scan_mem_multiplier', '4', true)"""
     )
-    return True
+    return home, number
 
 
 async def has_index(tx: Transaction, epoch: int) -> bool:

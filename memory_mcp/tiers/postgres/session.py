@@ -1,16 +1,19 @@
 """Transactions: the one way to the database, and each begins by saying whose it is (rule R7)."""
 
 import asyncio
+import math
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncCursor, IsolationLevel
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg_pool import AsyncConnectionPool
 
 from memory_mcp.errors import TierError, TierUnavailableError
@@ -23,9 +26,14 @@ Row = tuple[Any, ...]
 Connection = AsyncConnection[Row]
 Values = Mapping[str, Any]
 
+_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+"""It inherits the server's own default: one that is read-only is to say so."""
 _BECOME = b"SELECT set_config('app.tenant', %s, true)"
 _ATTEMPTS = 3
 _PING_SECONDS = 1.0
+_TRUSTED_SECONDS = 2.0
+"""A connection that answered so lately is taken for alive without asking, unless its socket says otherwise."""
 _OUTCOME_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
@@ -36,13 +44,18 @@ NOBODY = ""
 class Transaction:
     """One transaction, on behalf of one tenant at a time.
 
-    Before its first statement goes the one that names the tenant, in the same round trip. A statement that is not
-    answered in time is ended by cutting the connection: a server behind a broken network hears nothing else.
+    Before its first statement go the one that begins it and the one that names the tenant, in the same round trip. A
+    statement that is not answered in time is ended by cutting the connection: a server behind a broken network hears
+    nothing else.
+
+    Args:
+        connection: On which each statement is its own transaction, so that this one begins where it is told to.
     """
 
-    def __init__(self, connection: Connection, tenant: str, answer_seconds: float) -> None:
-        self._connection, self._tenant, self._seconds = connection, tenant, answer_seconds
+    def __init__(self, connection: Connection, tenant: str, answer_seconds: float, *, writing: bool = False) -> None:
+        self._connection, self._tenant, self._seconds, self._writing = connection, tenant, answer_seconds, writing
         self._begun = self._cut = False
+        self._streams = 0
         self.number: str | None = None
 
     @property
@@ -79,18 +92,26 @@ class Transaction:
 
     async def stream(self, sql: str, values: Values, *, size: int, binary: bool = False) -> AsyncIterator[list[Row]]:
         """The rows of a long answer, `size` at a time, so that neither memory nor event loop is held up by all of them."""
-        await self._begin()
-        async with self._connection.cursor(name="rows", binary=binary) as cursor:
-            with self._answering():
-                await cursor.execute(sql.encode(), values)
-            while True:
-                with self._answering():
-                    rows = await cursor.fetchmany(size)
-                if rows:
-                    yield rows
-                if len(rows) < size:
-                    return
-                await asyncio.sleep(0)
+        async with self.together():
+            stream = await self.open_stream(sql, values, size=size, binary=binary)
+        async for rows in stream:
+            yield rows
+
+    async def open_stream(self, sql: str, values: Values, *, size: int, binary: bool = False) -> "AsyncIterator[list[Row]]":
+        """Within `together`: a stream, its first rows on their way; to be read after it."""
+        self._streams += 1
+        name = f"rows{self._streams}"
+        await self._execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}".encode(), values)
+        fetch = f"FETCH FORWARD {size} FROM {name}".encode()
+        return self._pages(await self._execute(fetch, None, binary=binary), fetch, size, binary)
+
+    async def _pages(self, cursor: AsyncCursor[Row], fetch: bytes, size: int, binary: bool) -> AsyncIterator[list[Row]]:
+        while rows := await cursor.fetchall():
+            yield rows
+            if len(rows) < size:
+                return
+            await asyncio.sleep(0)
+            cursor = await self._execute(fetch, None, binary=binary)
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
@@ -104,6 +125,7 @@ class Transaction:
         if not self._begun:
             self._begun = True
             with self._answering():
+                await self._connection.execute(_WRITE if self._writing else _READ, prepare=False)
                 await self._connection.execute(_BECOME, (self._tenant,))
 
     async def _execute(self, sql: bytes, values: Any, *, binary: bool = False) -> AsyncCursor[Row]:
@@ -184,8 +206,8 @@ class Sessions:
         trouble: Why the newest call failed, if the database was the reason; else empty.
     """
 
-    def __init__(self, pool: "AsyncConnectionPool[Connection]", answer_seconds: float) -> None:
-        self._pool, self._seconds = pool, answer_seconds
+    def __init__(self, pool: "AsyncConnectionPool[Connection]", pulse: "Pulse", answer_seconds: float) -> None:
+        self._pool, self._pulse, self._seconds = pool, pulse, answer_seconds
         self._at_work: set[asyncio.Task[Any]] = set()
         self.trouble = ""
 
@@ -195,7 +217,7 @@ class Sessions:
         return {"connections": told.get("pool_size", 0), "free": told.get("pool_available", 0), "waiting": told.get("requests_waiting", 0)}
 
     async def read(self, tenant: str, work: Work[T]) -> T:
-        """Carry out a read in one snapshot. Cancelled, it ends behind its caller's back.
+        """Carry out a read in one snapshot. Its transaction ends behind its caller's back, and so does one that is cancelled.
 
         Raises:
             TierUnavailableError: No connection was free in time, or the server is away or does not answer.
@@ -238,9 +260,7 @@ class Sessions:
     async def _once(self, tenant: str, work: Work[T], landed: Landed | None) -> T:
         with postgres_errors():
             connection = await self._pool.getconn()
-        task = asyncio.create_task(self._carry_out(connection, tenant, work, landed))
-        self._at_work.add(task)
-        task.add_done_callback(self._ended)
+        task = self._start(self._carry_out(connection, tenant, work, landed))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -249,33 +269,54 @@ class Sessions:
                     await asyncio.wait([task])
             raise
 
+    def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._at_work.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when nobody waits any more
 
     async def _carry_out(self, connection: Connection, tenant: str, work: Work[T], landed: Landed | None) -> T:
-        transaction = Transaction(connection, tenant, self._seconds)
+        transaction = Transaction(connection, tenant, self._seconds, writing=landed is not None)
+        reading = False
         try:
             with postgres_errors():
-                # a write inherits the server's own default: one that is read-only is to say so
-                await connection.set_read_only(None if landed else True)
-                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED if landed else IsolationLevel.REPEATABLE_READ)
                 try:
                     result = await work(transaction)
-                    await transaction.commit()
+                    if landed:
+                        await transaction.commit()
                 except OutcomeUnknownError:
                     raise
                 except BaseException:
                     await transaction.rollback()
                     raise
+            reading = not landed
         except OutcomeUnknownError as unknown:
             await connection.close()
             if landed and not await self._was_committed(unknown, tenant, partial(landed, result=result)):
                 raise TierUnavailableError(TIER, SLOW) from unknown
         finally:
-            await self._pool.putconn(connection)
+            if reading:  # what was read is known: nobody waits for the end of its transaction
+                self._start(self._end_reading(transaction, connection))
+            else:
+                await self._give_back(connection)
         return result
+
+    async def _end_reading(self, transaction: Transaction, connection: Connection) -> None:
+        try:
+            await transaction.commit()  # a rollback would have the driver forget its prepared statements
+        except OutcomeUnknownError:
+            await connection.close()
+        finally:
+            await self._give_back(connection)
+
+    async def _give_back(self, connection: Connection) -> None:
+        self._pulse.beat(connection)
+        await self._pool.putconn(connection)
 
     async def _was_committed(self, unknown: OutcomeUnknownError, tenant: str, landed: Work[bool]) -> bool:
         """Ask for the fate of a transaction whose commit was not answered.
@@ -302,13 +343,40 @@ class Sessions:
         raise TierUnavailableError(TIER, UNCERTAIN) from unknown
 
 
-async def ping(connection: Connection) -> None:
-    """Raise an OperationalError where a pooled connection does not answer at once."""
-    timer = asyncio.get_running_loop().call_later(_PING_SECONDS, cut, connection)
+class Pulse:
+    """Tells which pooled connections are alive: those that answered a moment ago are, the others are asked."""
+
+    def __init__(self) -> None:
+        self._answered: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+
+    def beat(self, connection: Connection) -> None:
+        """It answered just now."""
+        self._answered[connection] = time.monotonic()
+
+    async def check(self, connection: Connection) -> None:
+        """Raise an error of the driver where a pooled connection does not answer at once."""
+        if time.monotonic() < self._answered.get(connection, -math.inf) + _TRUSTED_SECONDS and is_quiet(connection):
+            return
+        timer = asyncio.get_running_loop().call_later(_PING_SECONDS, cut, connection)
+        try:
+            await AsyncConnectionPool.check_connection(connection)
+        finally:
+            timer.cancel()
+
+
+def is_quiet(connection: Connection) -> bool:
+    """Whether nothing has come that nobody asked for: a server that ends says so, or at least closes the connection."""
     try:
-        await AsyncConnectionPool.check_connection(connection)
-    finally:
-        timer.cancel()
+        looking = socket.socket(fileno=connection.fileno())
+        try:
+            looking.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        finally:
+            looking.detach()
+    except BlockingIOError:
+        return True
+    except (OSError, psycopg.Error):
+        pass
+    return False
 
 
 def scopes_by_tenant(scopes: Sequence[Any]) -> dict[str, list[str]]:

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from memory_mcp.loopback import ALLOW_PLAINTEXT
+
 
 class PostgresSettings(BaseModel):
     """Memories in a PostgreSQL database, for several machines or very many memories."""
@@ -29,7 +31,7 @@ class PostgresSettings(BaseModel):
     exact_rows: int = Field(
         default=50_000, ge=0, le=10_000_000, description="namespaces up to so many vectors are searched exactly, index or not"
     )
-    notify: bool = Field(default=False, description="tell other programs of every commit, on the channel memory_mcp")
+    allow_plaintext: bool = Field(default=False, description=ALLOW_PLAINTEXT)
 
     @model_validator(mode="after")
     def _with_an_address(self) -> Self:

@@ -19,6 +19,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError, TierError
 from memory_mcp.models import (
     Added,
+    Asked,
     Changed,
     Changes,
     Delta,
@@ -35,14 +36,16 @@ from memory_mcp.models import (
     Provenance,
     Scope,
     StoreCounts,
+    Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import erasing, log, outbox, reads, schema, search, timeline, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
-from memory_mcp.tiers.postgres.session import NOBODY, Sessions, Transaction, ping, scopes_by_tenant
+from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.text import labels_of
+from memory_mcp.tiers.postgres.transport import refuse_plaintext
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
@@ -62,6 +65,7 @@ class PostgresStore:
         self.reads = self.writes = 0
         self.server = server
         self._sessions, self._settings, self._derived = sessions, settings, derived
+        self._approximate = search.Approximate(settings.exact_rows)
 
     @classmethod
     @asynccontextmanager
@@ -80,6 +84,7 @@ class PostgresStore:
             standing = await look(settings)
         if standing.refusal:
             raise TierError(TIER, standing.refusal)
+        pulse = Pulse()
         pool = AsyncConnectionPool(
             dsn,
             kwargs={"connect_timeout": schema.CONNECT_SECONDS, "prepare_threshold": 2},
@@ -87,16 +92,16 @@ class PostgresStore:
             max_size=settings.pool_size,
             timeout=settings.pool_seconds,
             max_waiting=settings.max_waiting,
-            configure=partial(_configure, answer_seconds=settings.answer_seconds),
-            check=ping,
+            configure=partial(_configure, answer_seconds=settings.answer_seconds, pulse=pulse),
+            check=pulse.check,
             reconnect_timeout=5.0,
             open=False,
         )
-        sessions = Sessions(pool, settings.answer_seconds)
+        sessions = Sessions(pool, pulse, settings.answer_seconds)
         with postgres_errors():
             await pool.open()
         try:
-            yield cls(sessions, settings, Derived(tuple(derived_tiers), settings.notify), standing.server)
+            yield cls(sessions, settings, Derived(tuple(derived_tiers)), standing.server)
         finally:
             with anyio.CancelScope(shield=True):
                 await sessions.close()
@@ -202,6 +207,28 @@ class PostgresStore:
             sentence for sentence in (refusal, f"The log was changed from outside at operation {broken}." if broken else "") if sentence
         ]
 
+    # Experience
+
+    async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
+        """See `Experience`."""
+        names = _namespaces(scopes)
+        report = partial(experience.report, namespaces=names, memory_id=memory_id, good=good, seconds=seconds, now=now)
+        return await self._write(_tenant(scopes, [memory_id]), report)
+
+    async def tallies(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> dict[UUID, Tally]:
+        """See `Experience`."""
+        answers = await self._each(scopes, partial(experience.tallies, ids=ids)) if ids else []
+        return {memory_id: tally for answer in answers for memory_id, tally in answer.items()}
+
+    async def count_questions(self, scope: Scope, asked: Sequence[Asked]) -> None:
+        """See `Experience`."""
+        await self._write(scope.tenant, partial(experience.count_questions, namespace=scope.namespace, asked=asked))
+
+    async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
+        """See `Experience`."""
+        answers = await self._each(scopes, partial(experience.questions, since=since))
+        return [asked for answer in answers for asked in answer]
+
     # TextIndex, VectorSource and the search that needs no other tier
 
     async def search_text(self, scopes: Sequence[Scope], text: str, where: Filter, *, limit: int) -> list[Hit]:
@@ -223,8 +250,8 @@ class PostgresStore:
 
     async def search(self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str) -> list[list[Hit]]:
         """See `VectorIndex`: exact, but for scopes of more than `exact_rows` where the approximate index is switched on."""
-        exact_rows = self._settings.exact_rows if self._settings.hnsw else None
-        find = partial(search.search, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch, exact_rows=exact_rows)
+        approximate = self._approximate if self._settings.hnsw else None
+        find = partial(search.search, scope=scope, vectors=vectors, where=where, limit=limit, epoch=epoch, approximate=approximate)
         return await self._read(scope.tenant, find)
 
     async def adopt_epoch(self, epoch: str) -> int:
@@ -351,12 +378,14 @@ async def look(settings: PostgresSettings) -> schema.Standing:
 
     Raises:
         TierUnavailableError, TierError: The database cannot be looked at.
+        ConfigError: It would be spoken to without TLS.
     """
+    refuse_plaintext(settings)
     async with schema.connected(settings.dsn.get_secret_value()) as connection:
         return await schema.standing(connection)
 
 
-async def _configure(connection: AsyncConnection[Any], answer_seconds: float) -> None:
+async def _configure(connection: AsyncConnection[Any], answer_seconds: float, pulse: Pulse) -> None:
     """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
     await connection.set_autocommit(True)
     await schema.prepare(connection)
@@ -368,7 +397,7 @@ async def _configure(connection: AsyncConnection[Any], answer_seconds: float) ->
     assert info is not None
     info.register(connection)
     connection.adapters.register_dumper(HalfVector, type("HalfVectorDumper", (HalfVectorBinaryDumper,), {"oid": info.oid}))
-    await connection.set_autocommit(False)
+    pulse.beat(connection)
 
 
 def _tenant(scopes: Sequence[Scope], ids: Sequence[UUID]) -> str:

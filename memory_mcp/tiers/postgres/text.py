@@ -45,11 +45,6 @@ def asked(query: str) -> list[str]:
     return [_quoted(word) for word in dict.fromkeys(_stems(words.query_terms(query)))]
 
 
-def scope_term(number: int) -> str:
-    """The word that stands in every memory of a scope, and in no text."""
-    return f"'@{number}'"
-
-
 def any_of(terms: Sequence[str]) -> str:
     """A tsquery that any of them answers."""
     return " | ".join(terms)

@@ -313,7 +313,7 @@ async def count_uses(tx: Transaction, ids: Sequence[UUID], now: datetime) -> Non
     """`RecordStore.count_uses`."""
     await tx.run(
         """INSERT INTO uses (tenant, memory, recalled, last)
-           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s) i (id) JOIN memories m ON m.id = i.id
+           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id
            GROUP BY m.tenant, m.id ORDER BY m.id
            ON CONFLICT (tenant, memory) DO UPDATE SET recalled = uses.recalled + excluded.recalled, last = excluded.last""",
         {"ids": list(ids), "now": to_micros(now)},

@@ -1,5 +1,6 @@
 """The way to Qdrant: by gRPC, by HTTP, or to its own code on a folder."""
 
+import asyncio
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +20,7 @@ from memory_mcp.tiers.qdrant.settings import QdrantSettings
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 2.0
-"""Longest wait for gRPC to answer for the first time, before HTTP is tried."""
+"""Longest wait for the first answer by gRPC, and then by HTTP."""
 
 _CHANNEL = {
     "grpc.initial_reconnect_backoff_ms": 200,
@@ -86,22 +87,20 @@ class Connection:
             return await _open_folder(self._settings.path)
         if self._settings.prefer_grpc:
             try:
-                with qdrant_errors(), anyio.fail_after(max(_LOOK_SECONDS, self._settings.timeout_seconds)):
-                    client = await self._proven(grpc=True)
-                    self.transport = "grpc"
-                    return client
-            except (TierUnavailableError, TimeoutError):
+                client = await self._proven(grpc=True)
+                self.transport = "grpc"
+                return client
+            except TierUnavailableError:
                 log.info("qdrant_without_grpc")
-        with qdrant_errors():
-            client = await self._proven(grpc=False)
-            self.transport = "http"
-            return client
+        client = await self._proven(grpc=False)
+        self.transport = "http"
+        return client
 
     async def _proven(self, *, grpc: bool) -> AsyncQdrantClient:
         settings = self._settings
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Api key is used with an insecure connection", UserWarning)  # an own network may be enough
-            client = AsyncQdrantClient(
+            driver = AsyncQdrantClient(
                 url=settings.url,
                 api_key=settings.api_key.get_secret_value() or None,
                 prefer_grpc=grpc,
@@ -110,8 +109,10 @@ class Connection:
                 timeout=int(settings.write_timeout_seconds) + 1,  # what waits less long says so itself
                 check_compatibility=False,  # it would ask by HTTP, and hold up the event loop
             )
+        client = cast(AsyncQdrantClient, InTasks(driver))
         try:
-            await client.get_aliases()
+            with qdrant_errors(), anyio.fail_after(max(_LOOK_SECONDS, settings.timeout_seconds)):
+                await client.get_aliases()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await client.close()
@@ -149,6 +150,33 @@ def _local(path: str) -> QdrantClient:
                 raise RuntimeError from error
             portalocker.unlock(file)
     return QdrantClient(path=path, force_disable_check_same_thread=True)
+
+
+class InTasks:
+    """A client of a server under its own names: each call in a task of its own.
+
+    A call by gRPC that is cancelled forgets who did that, and the time limit of anyio that it was would not know its own
+    again: instead of being late, the call would seem cancelled from outside, and with it whoever waits for it.
+    """
+
+    def __init__(self, client: AsyncQdrantClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        async def call(*args: Any, **given: Any) -> Any:
+            task = asyncio.create_task(method(*args, **given))
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            if task.cancelled():
+                raise ConnectionError("the connection was closed meanwhile")
+            return task.result()
+
+        return call
 
 
 class InThread:

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from memory_mcp.loopback import ALLOW_PLAINTEXT, HOW_TO_ALLOW, elsewhere
+
 
 class QdrantSettings(BaseModel):
     """A Qdrant server or cluster, or Qdrant's code on a folder, for vectors beyond what memory holds; off unless url or path is set."""
@@ -32,6 +34,7 @@ class QdrantSettings(BaseModel):
     shards: int = Field(default=1, ge=1, le=1_000, description="parts of a collection, for a cluster")
     replicas: int = Field(default=1, ge=1, le=100, description="copies of each part, for a cluster")
     write_consistency: int = Field(default=1, ge=1, le=100, description="copies that confirm a write before it counts")
+    allow_plaintext: bool = Field(default=False, description=ALLOW_PLAINTEXT)
 
     @property
     def on(self) -> bool:
@@ -50,6 +53,8 @@ class QdrantSettings(BaseModel):
                 raise ValueError("url needs scheme and host, like http://localhost:6333")
             if address.username or address.password or address.query or address.fragment:
                 raise ValueError("url is to hold scheme, host, port and path alone; a secret goes into api_key")
+            if address.scheme == "http" and not self.allow_plaintext and elsewhere([address.hostname]):
+                raise ValueError(f"url leads to another machine without TLS: begin it with https, {HOW_TO_ALLOW}")
         if self.write_consistency > self.replicas:
             raise ValueError("write_consistency cannot be more than replicas")
         return self

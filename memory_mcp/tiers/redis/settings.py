@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from memory_mcp.loopback import ALLOW_PLAINTEXT, HOW_TO_ALLOW, elsewhere
 from memory_mcp.tiers.redis.address import Address, parse
 
 
@@ -28,6 +29,7 @@ class RedisSettings(BaseModel):
     embedding_ttl_seconds: int = Field(default=2_592_000, ge=1, le=31_536_000, description="how long embeddings of questions are kept")
     max_entry_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216, description="a larger entry is neither written nor read")
     stream_length: int = Field(default=10_000, ge=0, le=10_000_000, description="changes kept in a tenant's stream, about; 0: no stream")
+    allow_plaintext: bool = Field(default=False, description=ALLOW_PLAINTEXT)
 
     @model_validator(mode="after")
     def _without_contradictions(self) -> Self:
@@ -43,6 +45,8 @@ class RedisSettings(BaseModel):
             raise ValueError("password stands in url, too: remove one of them")
         if self.ca_file and not address.tls:
             raise ValueError("ca_file belongs to TLS: begin url with rediss")
+        if not (address.tls or self.allow_plaintext) and elsewhere(host for host, _ in address.nodes):
+            raise ValueError(f"url leads to another machine without TLS: begin it with rediss, {HOW_TO_ALLOW}")
         return self
 
     @property

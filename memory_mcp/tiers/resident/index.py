@@ -166,22 +166,21 @@ class ResidentIndex:
 
     async def _level(self, scope: Scope, epoch: str, at: int | None = None) -> Held:
         """The scope as of now, or at least as of revision `at`."""
-        held = self._held.get(scope)
-        if held is not None and held.epoch == epoch and held.revision == at:
-            self._held.move_to_end(scope)
-            return held
-        (revision,) = await self._source.revisions((scope,))
+        revision = at
+        if revision is None:
+            (revision,) = await self._source.revisions((scope,))
         held = self._held.get(scope)
         if held is None or (held.epoch, held.revision) != (epoch, revision):
-            held = await self._catch_up(scope, epoch)
+            held = await self._catch_up(scope, epoch, revision)
         if scope in self._held:
             self._held.move_to_end(scope)
         return held
 
-    async def _catch_up(self, scope: Scope, epoch: str) -> Held:
+    async def _catch_up(self, scope: Scope, epoch: str, revision: int) -> Held:
         async with self._lock(scope):
-            (revision,) = await self._source.revisions((scope,))  # once more: who held the lock may have caught up
             held = self._held.get(scope)
+            if held is not None and held.epoch == epoch and held.revision > revision:
+                (revision,) = await self._source.revisions((scope,))  # another search was here meanwhile, or time went back
             if held is not None and (held.epoch, held.revision) == (epoch, revision):
                 return held
             if held is None or held.epoch != epoch or held.revision > revision:  # back in time: another store was restored

@@ -55,8 +55,10 @@ class ResidentTexts:
             ScopeNotCoveredError: It is too large for the budget.
         """
         read = self._read.get(scope)
-        revision = at if at is not None and read is not None and read.revision == at else await self._revision(scope)
-        read = self._read.get(scope)
+        revision = at
+        if revision is None:
+            revision = await self._revision(scope)
+            read = self._read.get(scope)
         # one found too large is left alone: reading it all again at each change would cost more than it brings
         while read is None or (read.texts is not None and read.revision < revision):
             read = await self._catching_up(scope)

@@ -24,7 +24,8 @@ MEMORY_BYTES = 600
 _BESIDE = np.array([-2, -1, 1, 2])
 _TELLING_SESSIONS = 3
 """Sessions whose memories are all candidates: nearly as good as looking at a whole scope (measured)."""
-_MOST_AROUND = 400
+MOST_AROUND = 200
+"""Of those that stand around what was found; 400 found nothing more (measured)."""
 _FIRST_LOOK = 4
 """So many times as many matches as are wanted are looked at first, where a filter may keep some out."""
 
@@ -134,7 +135,7 @@ class Look:
         places = view.session[mates] << 32 | view.order[mates]
         near = (view.session[rows] << 32 | view.order[rows])[:, None] + _BESIDE
         is_near = np.isin(places, near)
-        chosen = np.concatenate((mates[is_near], mates[~is_near & np.isin(view.session[mates], telling)]))[:_MOST_AROUND]
+        chosen = np.concatenate((mates[is_near], mates[~is_near & np.isin(view.session[mates], telling)]))[:MOST_AROUND]
         passes, known = _Passing(where, self._asides), {memory_id.int for memory_id in ids}
         return [UUID(int=key) for key in _keys(view.ids[chosen]) if key not in known and passes(key)]
 

@@ -1,28 +1,25 @@
 """A copy of the store in one file, made while servers run; and such a copy put in the store's place.
 
-Both go through SQLite: a plain copy of the file would miss what is still in the WAL, and reading it by other means
-than SQLite would end the locks that this process has on it (rule R2).
+A copy is encrypted as its store is, with the same key.
 """
 
 import os
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import quote
 from uuid import UUID
 
 import apsw
 
-from memory_mcp.errors import RequestError, SchemaTooNewError, StoreBusyError, StoreDamagedError, TierError
+from memory_mcp.errors import RequestError, SchemaTooNewError, StoreDamagedError, StoreKeyError, TierError
 from memory_mcp.tiers.sqlite import database, presence
-from memory_mcp.tiers.sqlite.database import FILE_NAME, LOCK_WAIT_SECONDS, TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.cipher import TIER, Key, state_of
+from memory_mcp.tiers.sqlite.database import FILE_NAME, LOCK_WAIT_SECONDS
 from memory_mcp.tiers.sqlite.erasing import erase_in_copy
-from memory_mcp.tiers.sqlite.lock import StoreLock
-from memory_mcp.tiers.sqlite.query import value
+from memory_mcp.tiers.sqlite.replacing import beside, copy, errors_as_sentences, fold_wal, opened, sole_use, sync
 
 _COMPANIONS = ("", "-wal", "-shm")
 
@@ -43,7 +40,7 @@ class Copy:
     erased_again: int = 0
 
 
-def backup(folder: Path, target: Path, *, force: bool = False) -> Copy:
+def backup(folder: Path, target: Path, key: Key | None = None, *, force: bool = False) -> Copy:
     """Copy the store of a data directory into one file, readable by its owner alone; servers may go on working.
 
     The file appears whole and checked, or not at all.
@@ -61,25 +58,35 @@ def backup(folder: Path, target: Path, *, force: bool = False) -> Copy:
         raise RequestError(f"{target} is the store itself. Name another file.")
     # what cannot be written cannot be replaced either
     held = nullcontext() if database.is_read_only(folder) else presence.present(folder, LOCK_WAIT_SECONDS)
-    with sqlite_errors(), _files_as_sentences(target), held, _beside(target) as partial:
-        with _opened(store) as connection:
+    with errors_as_sentences(target), held, beside(target) as partial:
+        with opened(store, key) as connection:
             database.version_of(connection)
-            memories = _copy(connection, partial)
+            memories = copy(connection, partial, key)
         os.replace(partial, target)
-        _sync(target.parent)
+        sync(target.parent)
     return Copy(target, memories, target.stat().st_size)
 
 
-def restore(folder: Path, source: Path, now: datetime, *, erased: Mapping[str, Collection[UUID]] = MappingProxyType({})) -> Copy:
-    """Put a backup in the place of the store; the files that were there are kept beside it under another name.
+def restore(
+    folder: Path,
+    source: Path,
+    now: datetime,
+    key: Key | None = None,
+    former: Key | None = None,
+    *,
+    erased: Mapping[str, Collection[UUID]] = MappingProxyType({}),
+) -> Copy:
+    """Put a backup in the place of the store; the files that were there are kept beside it, as they were, under another name.
 
     Args:
+        key: What the store is to be encrypted with, whatever the backup is; None: it is not to be.
+        former: What the backup is encrypted with, if not with that.
         erased: By tenant what was erased since the backup, or before: it is taken out before anybody can see it.
 
     Raises:
         RequestError: There is no such file.
         StoreBusyError: Another process has the store open.
-        StoreDamagedError, SchemaTooNewError: The backup cannot serve as a store; nothing was changed.
+        StoreDamagedError, StoreKeyError, SchemaTooNewError: The backup cannot serve as a store; nothing was changed.
     """
     if not source.is_file():
         raise RequestError(f"There is no file {source}.")
@@ -87,86 +94,53 @@ def restore(folder: Path, source: Path, now: datetime, *, erased: Mapping[str, C
     store, kept = folder / FILE_NAME, folder / f"{FILE_NAME}.before-restore-{now:%Y%m%d-%H%M%S-%f}"
     if store.exists() and source.samefile(store):
         raise RequestError(f"{source} is the store itself. Name a backup.")
-    with sqlite_errors(), _files_as_sentences(store), presence.alone(folder) as alone:
-        if not alone:
-            raise TierError(
-                TIER,
-                "The memory store is in use by another process. Nothing was changed. Run `memory-mcp engine stop`, and close the "
-                "clients whose server runs with --isolated, then restore again.",
-            )
-        with _beside(store) as partial, _writing_alone(folder):
-            memories = _checked_copy(source, partial)
-            _take_identity(partial)
-            again = erase_in_copy(partial, erased, now)
-            _sync(partial)
-            _fold_wal(store)
-            had_one = _keep(store, kept)
-            os.replace(partial, store)
-            _sync(folder)
+    with errors_as_sentences(store), sole_use(folder, "restore again"), beside(store) as partial:
+        memories = _checked_copy(source, partial, former or key, key)
+        _take_identity(partial, key)
+        again = erase_in_copy(partial, key, erased, now)
+        sync(partial)
+        with suppress(apsw.Error, TierError):  # of a damaged one nothing; what does not fit is kept beside it
+            if store.exists():
+                fold_wal(store, key)
+        had_one = _keep(store, kept)
+        os.replace(partial, store)
+        sync(folder)
     return Copy(store, memories, store.stat().st_size, kept if had_one else None, again)
 
 
-def _checked_copy(source: Path, partial: Path) -> int:
+def _checked_copy(source: Path, partial: Path, own: Key | None, key: Key | None) -> int:
+    state = state_of(source)
+    if state == "encrypted" and key is None:
+        raise StoreKeyError(
+            TIER, f"{source} is encrypted, and what is restored from it would not be: set [encryption] first. Nothing was changed."
+        )
     try:
-        with _opened(source) as connection:
+        with opened(source, None if state == "plain" else own) as connection:
             if database.version_of(connection) == 0:
                 raise StoreDamagedError(TIER, "")
-            return _copy(connection, partial)
+            return copy(connection, partial, key)
     except SchemaTooNewError:
         raise
+    except StoreKeyError as error:
+        raise StoreKeyError(
+            TIER,
+            f"{source} is encrypted with another key than the store's: each backup keeps the key that it was made with. Name a file "
+            "with that key with --key-file. Nothing was changed.",
+        ) from error
     except (StoreDamagedError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError, apsw.SQLError) as error:
         raise StoreDamagedError(
             TIER, f"{source} is not a healthy backup of a memory store. Nothing was changed; use another backup."
         ) from error
 
 
-def _take_identity(partial: Path) -> None:
+def _take_identity(partial: Path, key: Key | None) -> None:
     """What was derived from the store by another process must not be taken for derived from this one: revisions repeat."""
-    connection = apsw.Connection(str(partial))
+    connection = database.connect(partial, key)
     try:
         connection.execute("DELETE FROM secrets WHERE name = 'identity'")
     finally:
         connection.close()
-    _sync(partial)
-
-
-def _copy(connection: apsw.Connection, partial: Path) -> int:
-    """Write a checked copy, without the space that deleted rows left; the number of memories in it."""
-    connection.execute("VACUUM INTO ?", (str(partial),))
-    with _opened(partial) as copied:
-        if faults := database.faults(copied):
-            raise StoreDamagedError(TIER, f"The memory store is damaged ({faults[0]}). " + database.HOW_TO_RESTORE)
-        memories = int(value(copied, "SELECT count(*) FROM memories WHERE forgotten IS NULL AND superseded_by IS NULL"))
-    _sync(partial)
-    return memories
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """A reading connection, to the store or to a copy of it with or without a WAL."""
-    if path.name == FILE_NAME and not database.is_read_only(path.parent):
-        connection = database.connect(path)
-    else:
-        # a file without a WAL is nobody's to write: it can lie where SQLite could not make one
-        unchanging = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-        name = f"file:{quote(str(path.absolute()))}?mode=ro{unchanging}"
-        connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def _fold_wal(store: Path) -> None:
-    """Carry the WAL into the file, so that the file alone is whole while it is being replaced; of a damaged one nothing."""
-    if not store.exists():
-        return
-    with suppress(apsw.Error):
-        connection = database.connect(store)
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        finally:
-            connection.close()
+    sync(partial)
 
 
 def _keep(store: Path, kept: Path) -> bool:
@@ -182,46 +156,3 @@ def _keep(store: Path, kept: Path) -> bool:
         except OSError:  # a file system without a second name
             present.rename(other)
     return bool(names)
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """An empty file of one's own, next to the target; gone at the end, unless it has taken its place."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing_alone(folder: Path) -> Iterator[None]:
-    lock = StoreLock(folder / database.LOCK_NAME)
-    try:
-        if not lock.acquire(LOCK_WAIT_SECONDS):
-            raise StoreBusyError(TIER, LOCK_WAIT_SECONDS)
-        try:
-            yield
-        finally:
-            lock.release()
-    finally:
-        lock.close()
-
-
-@contextmanager
-def _files_as_sentences(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TierError(TIER, f"{error.filename or target} cannot be written: {error.strerror}. Nothing was changed.") from error
-
-
-def _sync(path: Path) -> None:
-    with suppress(PermissionError):  # a folder cannot be opened everywhere
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

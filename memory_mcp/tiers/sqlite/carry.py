@@ -64,18 +64,21 @@ def _inventory(db: apsw.Connection, tenant: str) -> Inventory:
 
 def _memories(db: apsw.Connection, tenant: str, after: UUID | None, limit: int) -> list[CarriedMemory]:
     query = f"""SELECT m.number, m.id, s.namespace, u.recalled, u.last, e.name, v.vector, a.client, a.user, a.agent, a.source,
-                       coalesce(m.updated, m.created), {VALID_FROM}, {", ".join(f"m.{name}" for name in _PLAIN)}
+                       coalesce(m.updated, m.created), {VALID_FROM}, o.good, o.bad, o.seconds, o.timed, o.last,
+                       {", ".join(f"m.{name}" for name in _PLAIN)}
                 FROM memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor
-                LEFT JOIN uses u ON u.memory = m.number LEFT JOIN vectors v ON v.memory = m.number LEFT JOIN epochs e ON e.number = v.epoch
+                LEFT JOIN uses u ON u.memory = m.number LEFT JOIN outcomes o ON o.memory = m.number
+                LEFT JOIN vectors v ON v.memory = m.number LEFT JOIN epochs e ON e.number = v.epoch
                 WHERE s.tenant = ? AND m.id > ? ORDER BY m.id LIMIT ?"""
     carried = []
     for row in all_rows(db, query, (tenant, b"" if after is None else after.bytes, limit)):
         number, memory_id, namespace, recalled, last, epoch, vector = row[:7]
-        columns = dict(zip(_PLAIN, row[13:], strict=True))
+        columns = dict(zip(_PLAIN, row[18:], strict=True))
         columns |= {"actor": list(row[7:11]), "updated": row[11], "valid_from": row[12]}
         versions = _versions(db, number, columns["created"])
         uses = None if recalled is None else (recalled, last)
-        carried.append(CarriedMemory(UUID(bytes=memory_id), namespace, _plain(columns), epoch, vector, uses, versions))
+        outcomes = None if row[13] is None else row[13:18]
+        carried.append(CarriedMemory(UUID(bytes=memory_id), namespace, _plain(columns), epoch, vector, uses, versions, outcomes))
     return carried
 
 
@@ -136,6 +139,10 @@ def _put(db: apsw.Connection, tenant: str, memories: Sequence[CarriedMemory]) ->
             db.execute(f"INSERT INTO vectors (memory, epoch, vector) VALUES (?, {epoch}, ?)", (number, memory.epoch, memory.vectors))
         if memory.uses:
             db.execute("INSERT INTO uses (memory, recalled, last) VALUES (?, ?, ?)", (number, *memory.uses))
+        if memory.outcomes:
+            db.execute(
+                "INSERT INTO outcomes (memory, good, bad, seconds, timed, last) VALUES (?, ?, ?, ?, ?, ?)", (number, *memory.outcomes)
+            )
         for version in memory.versions:
             form = {name: version.form[name] for name in FORM}
             form |= {"tags": to_json(form["tags"]), "metadata": to_json(form["metadata"]), "superseded_by": form["superseded_by"] or ""}

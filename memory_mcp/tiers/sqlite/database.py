@@ -18,10 +18,10 @@ from memory_mcp.errors import (
     StoreReadOnlyError,
     TierError,
 )
+from memory_mcp.tiers.sqlite.cipher import TIER, Key, unlock
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.placement import network_file_system, read_mounts
 
-TIER = "sqlite"
 FILE_NAME = "memories.db"
 LOCK_NAME = "memories.lock"
 APPLICATION_ID = 0x4D4D4350  # "MMCP"
@@ -103,16 +103,26 @@ def is_read_only(folder: Path) -> bool:
     return path.exists() and not (os.access(path, os.W_OK) and os.access(folder, os.W_OK))
 
 
-def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
-    """A connection as the rules want it: WAL, every commit synced, no checkpoint but our own."""
+def connect(path: Path, key: Key | None, *, read_only: bool = False) -> apsw.Connection:
+    """A connection as the rules want it: WAL, every commit synced, no checkpoint but our own. The one way to the file.
+
+    Raises:
+        StoreKeyError: The file is encrypted and the key is missing or another one's, or it is not encrypted.
+    """
     if read_only:
         # without a WAL nobody is writing, and SQLite could not make one to look into
-        unchanging = "" if path.with_name(f"{FILE_NAME}-wal").exists() else "&immutable=1"
+        unchanging = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
         name = f"file:{quote(str(path.absolute()))}?mode=ro{unchanging}"
         connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     else:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        # a URI is understood as well, so that a copy's name can be one
+        connection = apsw.Connection(str(path.absolute()), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
+    try:
+        unlock(connection, path, key)
+    except BaseException:
+        connection.close()
+        raise
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     for pragma in (
@@ -146,7 +156,7 @@ def version_of(connection: apsw.Connection) -> int:
 def migrate(connection: apsw.Connection) -> None:
     """Bring the schema up to date, each step in its own transaction; call it under the store's lock."""
     version = version_of(connection)
-    if version == 0:
+    if connection.pragma("journal_mode") != "wal":  # a new file's, and that of a copy
         connection.pragma("journal_mode", "wal")
     for number, script in enumerate(migrations()[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
@@ -160,9 +170,9 @@ def migrate(connection: apsw.Connection) -> None:
         connection.execute("COMMIT")
 
 
-def open_reader(folder: Path) -> apsw.Connection:
+def open_reader(folder: Path, key: Key | None) -> apsw.Connection:
     """Open a store that cannot be written, to read it."""
-    connection = connect(folder / FILE_NAME, read_only=True)
+    connection = connect(folder / FILE_NAME, key, read_only=True)
     try:
         if version_of(connection) < len(migrations()):
             raise TierError(TIER, "The memory store is read-only, and too old to be read as it is: make its folder and files writable.")
@@ -172,11 +182,12 @@ def open_reader(folder: Path) -> apsw.Connection:
     return connection
 
 
-def open_writer(folder: Path, lock: StoreLock, wait_seconds: float) -> apsw.Connection:
+def open_writer(folder: Path, key: Key | None, lock: StoreLock, wait_seconds: float) -> apsw.Connection:
     """Open the store's file for writing, under its lock: made and migrated where need be.
 
     Raises:
         StoreBusyError: Another process held the lock all the time.
+        StoreKeyError: See `connect`.
         StoreDamagedError: Header or schema are not those of a healthy store; the file is left as it is.
     """
     if apsw_version() < OLDEST_SAFE_SQLITE:
@@ -184,7 +195,7 @@ def open_writer(folder: Path, lock: StoreLock, wait_seconds: float) -> apsw.Conn
     if not lock.acquire(wait_seconds):
         raise StoreBusyError(TIER, wait_seconds)
     try:
-        connection = connect(prepare(folder))
+        connection = connect(prepare(folder), key)
         try:
             migrate(connection)
         except BaseException:

@@ -15,12 +15,16 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
+from memory_mcp.errors import TierError
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
-from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite import database, journal
+from memory_mcp.tiers.sqlite.cipher import Key, state_of
 from memory_mcp.tiers.sqlite.database import FILE_NAME, sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
+from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import all_rows, first
 from memory_mcp.tiers.sqlite.rows import ERASED, ids_json
+from memory_mcp.tiers.sqlite.settings import EncryptionSettings
 
 KEPT = f"{FILE_NAME}.before-restore-*"
 """Former stores that a restore left beside the present one."""
@@ -105,6 +109,8 @@ def erase(
         _take_out(db, numbers, operation, revision, journal.actor_number(db, actor), to_micros(now))
         for number in numbers:
             derived.touch(db, number)
+        if action == "erase":  # what was asked there may say what they said
+            db.execute("DELETE FROM questions WHERE scope = ?", (scope,))
         subjects = b"".join(memory_id + bytes(journal.DIGEST_BYTES) for _, memory_id in memories)
         journal.append(db, operation, scope, action, subjects, actor, now)
         entry = journal.read_operation(db, operation)
@@ -118,7 +124,7 @@ def erase(
 
 def _take_out(db: apsw.Connection, numbers: Sequence[int], operation: int, revision: int, actor: int, now: int) -> None:
     each = [(number,) for number in numbers]
-    for table in ("versions", "vectors", "uses", "outbox"):
+    for table in ("versions", "vectors", "uses", "outcomes", "outbox"):
         db.executemany(f"DELETE FROM {table} WHERE memory = ?", each)
     values = {"now": now, "operation": operation, "change": revision, "actor": actor}
     db.executemany(
@@ -179,6 +185,7 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
         "actors": ("client", "user", "agent"),
         "scopes": ("tenant", "namespace"),
         "sqlite_schema": ("sql",),
+        "questions": ("text",),
     }
     found = []
     for string in strings:
@@ -191,32 +198,42 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
     return found
 
 
-def erase_in_copy(path: Path, erased: Mapping[str, Collection[UUID]], now: datetime) -> int:
-    """Take memories, named by tenant, out of another store's file, and scour it; how many were there. Nobody else has it open."""
-    if not any(erased.values()):
-        return 0
+def erase_in_copy(path: Path, key: Key | None, erased: Mapping[str, Collection[UUID]], now: datetime) -> int:
+    """Take memories, named by tenant, out of another store's file, and scour it; how many were there. Nobody else has it open.
+
+    Raises:
+        TierError: It cannot be opened with this key, or is no healthy store.
+    """
     with sqlite_errors():
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        db = database.connect(path, key)
         try:
-            db.execute("PRAGMA secure_delete=1")
-            db.execute("PRAGMA foreign_keys=1")
+            present = {tenant: meant(db, tenant, Meant(ids=tuple(ids))) for tenant, ids in erased.items() if ids}
+            if not any(present.values()):
+                return 0
+            database.migrate(db)  # an older one lacks tables
             with db:
-                done = [
-                    operation
-                    for tenant, ids in erased.items()
-                    for operation in erase(db, Derived(), tenant, list(ids), Provenance(source="replay"), now, "erase")
-                ]
-            if done:
-                scour(db, compact=True)
-            return sum(len(operation.subjects) for operation in done)
+                for tenant, memories in present.items():
+                    ids = [memory_id for memory_id, _ in memories]
+                    erase(db, Derived(), tenant, ids, Provenance(source="replay"), now, "erase")
+            scour(db, compact=True)
+            return sum(map(len, present.values()))
         finally:
             db.close()
 
 
-def erase_in_kept(folder: Path, tenant: str, ids: Sequence[UUID], now: datetime) -> list[Path]:
-    """Likewise in the former stores that a restore left in the folder; which they are."""
-    kept = sorted(path for path in folder.glob(KEPT) if not path.name.endswith(("-wal", "-shm")))
-    return [path for path in kept if erase_in_copy(path, {tenant: ids}, now)]
+def erase_in_kept(
+    folder: Path, encryption: EncryptionSettings, tenant: str, ids: Sequence[UUID], now: datetime
+) -> tuple[list[Path], list[Path]]:
+    """Likewise in the former stores that a restore left in the folder: those that had any, and those that could not be looked into."""
+    cleaned, closed = [], []
+    for path in sorted(path for path in folder.glob(KEPT) if not path.name.endswith(("-wal", "-shm"))):
+        try:
+            key = None if state_of(path) == "plain" else find_key(encryption, folder)
+            if erase_in_copy(path, key, {tenant: ids}, now):
+                cleaned.append(path)
+        except (TierError, apsw.Error):  # another key's, or damaged
+            closed.append(path)
+    return cleaned, closed
 
 
 def remains(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
@@ -226,7 +243,7 @@ def remains(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
     values = {"tenant": tenant, "ids": ids_json(ids)}
     empty = "m.content = '' AND m.tags = '[]' AND m.metadata = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = x''"
     found = ["memories"] if first(db, f"SELECT 1 FROM {mine} AND NOT ({ERASED} AND {empty}) LIMIT 1", values) else []
-    for table, column in {"versions": "memory", "vectors": "memory", "uses": "memory", "words": "rowid"}.items():
+    for table, column in {"versions": "memory", "vectors": "memory", "uses": "memory", "outcomes": "memory", "words": "rowid"}.items():
         if first(db, f"SELECT 1 FROM {table} WHERE {column} IN (SELECT m.number FROM {mine}) LIMIT 1", values):
             found.append(table)
     return found

@@ -13,7 +13,8 @@ import apsw
 import structlog
 
 from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
-from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, TIER, sqlite_errors
+from memory_mcp.tiers.sqlite.cipher import TIER
+from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, sqlite_errors
 from memory_mcp.tiers.sqlite.lock import StoreLock
 
 T = TypeVar("T")

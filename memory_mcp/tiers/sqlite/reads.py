@@ -237,11 +237,13 @@ def search_vectors(db: apsw.Connection, scope: Scope, vectors: Matrix, where: Fi
     while chunk := list(islice(rows, _CHUNK)):
         blobs = [row[1] for row in chunk]
         scores = vectors @ from_blobs(blobs, dimension).T
-        ends = np.cumsum(passage_counts(blobs, dimension)).tolist()
-        for kept, row_scores in zip(best, scores, strict=True):
-            for row, start, end in zip(chunk, [0, *ends], ends, strict=False):
-                passage = int(row_scores[start:end].argmax())
-                kept.append(Hit(UUID(bytes=row[0]), float(row_scores[start + passage]), passage))
+        ends = np.cumsum(passage_counts(blobs, dimension))
+        starts = np.concatenate(([0], ends[:-1]))
+        for kept, of_passages, of_memories in zip(best, scores, np.maximum.reduceat(scores, starts, axis=1), strict=True):
+            least = np.partition(of_memories, -limit)[-limit] if limit < len(chunk) else -np.inf
+            for n in np.flatnonzero(of_memories >= least).tolist():  # those that tie with the last among them
+                passage = int(of_passages[starts[n] : ends[n]].argmax())
+                kept.append(Hit(UUID(bytes=chunk[n][0]), float(of_memories[n]), passage))
             kept.sort(key=lambda hit: (-hit.score, hit.id.bytes))
             del kept[limit:]
     return best

@@ -16,6 +16,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.models import (
     Added,
+    Asked,
     Changed,
     Changes,
     Delta,
@@ -32,14 +33,18 @@ from memory_mcp.models import (
     Provenance,
     Scope,
     StoreCounts,
+    Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, erasing, outbox, reads, timeline, writes
-from memory_mcp.tiers.sqlite.database import TIER, sqlite_errors
+from memory_mcp.tiers.sqlite import database, erasing, experience, outbox, reads, timeline, writes
+from memory_mcp.tiers.sqlite.cipher import TIER, Key
+from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
+from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.presence import present
+from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
 
 T = TypeVar("T")
 
@@ -53,15 +58,16 @@ class SqliteStore:
 
     Attributes:
         reads, writes: How many there have been.
+        encrypted: Whether the file is.
         unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
     """
 
-    def __init__(self, folder: Path, lane: WriterLane | None, derived: Derived) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, key: Key | None, lane: WriterLane | None, derived: Derived) -> None:
+        self.folder, self.encrypted = folder, key is not None
         self.unclean = False
         self.reads = self.writes = 0
         self._closed = False
-        self._lane, self._derived = lane, derived
+        self._key, self._lane, self._derived = key, lane, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._limiter = anyio.CapacityLimiter(_READERS)
         self._opened: list[apsw.Connection] = []
@@ -69,35 +75,44 @@ class SqliteStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, *, derived_tiers: Sequence[str] = (), lock_wait_seconds: float = database.LOCK_WAIT_SECONDS
+        cls,
+        folder: Path,
+        encryption: EncryptionSettings = NOT_ENCRYPTED,
+        *,
+        derived_tiers: Sequence[str] = (),
+        lock_wait_seconds: float = database.LOCK_WAIT_SECONDS,
     ) -> AsyncIterator["SqliteStore"]:
         """Open the data directory's store, making it where there is none; close it on leaving.
 
         A store that this process may not write is opened all the same: every write then raises StoreReadOnlyError.
 
         Raises:
-            StoreBusyError, StoreDamagedError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
+            StoreBusyError, StoreDamagedError, StoreKeyError, SchemaTooNewError, TierError: See `errors`; nothing was changed.
         """
         lock = StoreLock(folder / database.LOCK_NAME)
         unclean: list[bool] = []
         with ExitStack() as held:
 
-            def opened() -> WriterLane | None:
+            def opened() -> tuple[Key | None, WriterLane | None]:
+                path, key = folder / database.FILE_NAME, find_key(encryption, folder)
                 with sqlite_errors():
                     if database.is_read_only(folder):
-                        database.open_reader(folder).close()
-                        return None
+                        database.open_reader(folder, key).close()
+                        return key and key.derived(path), None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
                     unclean.append(database.has_wal(folder))
                     try:
-                        return WriterLane(database.open_writer(folder, lock, lock_wait_seconds), lock, lock_wait_seconds)
+                        key = key and key.derived(path)
+                        connection = database.open_writer(folder, key, lock, lock_wait_seconds)
+                        # a new file has its salt by now
+                        return key and key.derived(path), WriterLane(connection, lock, lock_wait_seconds)
                     except BaseException:
                         lock.close()
                         raise
 
-            store = cls(folder, await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
+            store = cls(folder, *await anyio.to_thread.run_sync(opened), Derived(tuple(derived_tiers)))
             store.unclean = any(unclean)
             try:
                 yield store
@@ -125,7 +140,7 @@ class SqliteStore:
             try:
                 connection = self._readers.get_nowait()
             except queue.Empty:
-                connection = database.connect(self.folder / database.FILE_NAME, read_only=self._lane is None)
+                connection = database.connect(self.folder / database.FILE_NAME, self._key, read_only=self._lane is None)
                 connection.pragma("query_only", True)
                 self._opened.append(connection)
             try:
@@ -203,6 +218,24 @@ class SqliteStore:
     async def check(self) -> list[str]:
         """See `RecordStore`."""
         return await self._read(database.faults)
+
+    # Experience
+
+    async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
+        """See `Experience`."""
+        return await self._write(partial(experience.report, scopes=scopes, memory_id=memory_id, good=good, seconds=seconds, now=now))
+
+    async def tallies(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> dict[UUID, Tally]:
+        """See `Experience`."""
+        return await self._read(partial(experience.tallies, scopes=scopes, ids=ids)) if ids else {}
+
+    async def count_questions(self, scope: Scope, asked: Sequence[Asked]) -> None:
+        """See `Experience`."""
+        await self._write(partial(experience.count_questions, scope=scope, asked=asked))
+
+    async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
+        """See `Experience`."""
+        return await self._read(partial(experience.questions, scopes=scopes, since=since))
 
     # TextIndex, VectorSource and the exact search that needs no index
 

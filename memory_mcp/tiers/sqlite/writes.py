@@ -12,7 +12,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal, timeline
-from memory_mcp.tiers.sqlite.database import TIER
+from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt

@@ -1,0 +1,122 @@
+"""What the set `learning` answers, in both forms and within the budget."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mcp.types import CallToolResult
+
+from memory_mcp.answers import ErrorSeen, Outcome
+from memory_mcp.knowledge.insights import Insights
+from memory_mcp.knowledge.solutions import Solution
+from memory_mcp.models import Asked, Memory, Recalled, Tally
+from memory_mcp.server.render import DATA_NOTE, fitting, line, result, shortened, shown, tokens
+
+_SHOWN = 5
+"""Solutions beside a recorded error, and entries of each heading of the insights."""
+_LINE_CHARACTERS = 160
+
+
+def error_seen(seen: ErrorSeen, now: datetime) -> CallToolResult:
+    """The answer to `record_error`."""
+    added = seen.receipt.added
+    again = added.status == "already_known"
+    facts: dict[str, Any] = {"id": str(added.id), "status": "seen_again" if again else added.status, "times": seen.times}
+    facts["namespace"] = seen.receipt.namespace
+    met = f"met {seen.times} times" if again else "met for the first time"
+    lines = [f"{facts['status']} in {seen.receipt.namespace}: {met}; id {added.id}"]
+    if seen.receipt.pending:
+        facts["pending"] = seen.receipt.pending
+        lines.append(f"pending: {seen.receipt.pending}")
+    if seen.solutions:
+        facts["solutions"] = fitting([_entry(one, now, seen.receipt.namespace) for one in seen.solutions[:_SHOWN]], 1_000, {})
+        lines += [f"what was told to help, the most proven first. {DATA_NOTE}", *map(line, facts["solutions"])]
+    return result(facts, lines)
+
+
+def solutions(found: Sequence[Solution], now: datetime, namespace: str, max_tokens: int) -> CallToolResult:
+    """The answer to `find_solution`."""
+    if not found:
+        hint = "nothing is known that helps. Once it is solved, tell by record_error with solution what helped."
+        return result({"namespace": namespace, "solutions": [], "hint": hint}, [f"none in {namespace}: {hint}"])
+    kept = fitting([_entry(one, now, namespace) for one in found], max_tokens - 60, {})
+    head = f"{len(kept)} in {namespace}, the most proven first; tell by report_outcome whether it worked. {DATA_NOTE}"
+    return result({"namespace": namespace, "solutions": kept}, [head, *map(line, kept)])
+
+
+def outcome(told: Outcome) -> CallToolResult:
+    """The answer to `report_outcome`."""
+    facts = {"id": str(told.memory.id), **_record(told.tally), "expected": round(told.success.expected, 2)}
+    words = f"{facts['worked']} of {facts['tried']} worked; the next one works with a chance of {facts['expected']}"
+    return result(facts, [f"counted: {words}; id {told.memory.id}"])
+
+
+def insights(found: Insights, now: datetime, namespace: str, days: int, max_tokens: int) -> CallToolResult:
+    """The answer to `insights`: each heading by its most telling entries, as many as the budget allows."""
+    head: dict[str, Any] = {"namespace": namespace, "days": days, "grew": dict(found.grew)}
+    grew = ", ".join(f"{count} {kind}" for kind, count in found.grew.items()) or "nothing"
+    lines = [f"{namespace}, {days} days. {DATA_NOTE}", f"new: {grew}"]
+    if found.calibration is not None:
+        own = found.calibration
+        head["decisions_with_outcome"] = {
+            "decisions": own.decisions,
+            "mean_confidence": round(own.stated, 2),
+            "worked": round(own.worked, 2),
+            "brier": round(own.brier, 3),
+        }
+        lines.append(
+            f"{own.decisions} decisions with confidence and outcome: mean confidence {own.stated:.2f}, worked {own.worked:.2f}, "
+            f"Brier score {own.brier:.3f}"
+        )
+    sections: dict[str, tuple[int, list[dict[str, Any]]]] = {
+        "errors that came again": (len(found.recurring), [_brief(memory, now, times=times) for memory, times in found.recurring]),
+        "unsolved errors": (len(found.unsolved), [_brief(memory, now) for memory in found.unsolved]),
+        "decisions without outcome": (len(found.undecided), [_brief(memory, now) for memory in found.undecided]),
+        "questions that found nothing": (len(found.unanswered), list(map(_question, found.unanswered))),
+        "questions asked again": (len(found.frequent), list(map(_question, found.frequent))),
+        "rules never recalled": (len(found.unused_rules), [_brief(memory, now) for memory in found.unused_rules]),
+        "recalled most": (
+            len(found.most_recalled),
+            [_brief(one, now, recalled=one.recalled_count) for one in found.most_recalled],
+        ),
+    }
+    per_heading = _SHOWN
+    while True:
+        shown_sections = {name: (total, entries[:per_heading]) for name, (total, entries) in sections.items() if total}
+        facts = {**head, **{name.replace(" ", "_"): {"total": total, "first": first} for name, (total, first) in shown_sections.items()}}
+        text = [*lines, *_headings(shown_sections)]
+        answer = result(facts, text)
+        if per_heading == 0 or max(tokens("\n".join(text)), tokens(str(facts))) <= max_tokens:
+            return answer
+        per_heading -= 1
+
+
+def _headings(sections: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]) -> Iterable[str]:
+    for name, (total, entries) in sections.items():
+        yield f"{name}: {total}" if len(entries) == total else f"{name}: {total}, of which"
+        for entry in entries:
+            facts = [f"{key} {value}" for key, value in entry.items() if key not in ("text",)]
+            yield f"- {' ⏎ '.join(str(entry['text']).splitlines())} ({'; '.join(facts)})"
+
+
+def _entry(solution: Solution, now: datetime, namespace: str) -> dict[str, Any]:
+    entry = shown(Recalled(solution.memory, solution.likeness), now, namespace)
+    entry["tags"] = [tag for tag in entry.get("tags", ()) if not tag.startswith("error:")]
+    facts: dict[str, Any] = {"for": "this error" if solution.same else "", **_record(solution.tally), "seconds": solution.seconds}
+    return {name: value for name, value in {**entry, "metadata": {**entry.get("metadata", {}), **_given(facts)}}.items() if value != []}
+
+
+def _given(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 1) if isinstance(value, float) else value for name, value in facts.items() if value not in ("", None)}
+
+
+def _record(tally: Tally) -> dict[str, int]:
+    return {"worked": tally.good, "tried": tally.good + tally.bad}
+
+
+def _brief(memory: Memory, now: datetime, **more: int) -> dict[str, Any]:
+    return {"text": shortened(memory.content, _LINE_CHARACTERS), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
+
+
+def _question(asked: Asked) -> dict[str, Any]:
+    return {"text": asked.text, "times": asked.times, "unanswered": asked.unanswered, "last": asked.last.strftime("%Y-%m-%d")}

@@ -1,0 +1,37 @@
+"""The parts of the benchmarks that put real servers side by side, at a size that takes seconds."""
+
+import pytest
+from postgres_server import server
+
+from tests.benchmarks import bench_cache, bench_tiers
+from tests.benchmarks.sets import OWN, read_sets
+from tests.redis_servers import needs_redis
+
+
+async def test_tiers_are_compared_and_find_what_they_should() -> None:
+    tables = await bench_tiers.run(read_sets([OWN]), [200], questions=12, postgres=server)
+    vectors, recall, words, costs = tables.values()
+    everywhere = {"memory, NumPy", "SQLite, every vector", "Qdrant's code in this process", "pgvector, every vector", "pgvector, HNSW"}
+
+    assert everywhere <= vectors.keys() == recall.keys()
+    for name in everywhere:
+        assert min(recall[name][what] for what in bench_tiers.FILTERS) >= bench_tiers.LEAST_RECALL
+        assert 0 < vectors[name]["all, p50"] <= vectors[name]["all, p95"]
+        assert costs[name]["s to build 1,000"] > 0
+    assert words.keys() == {"memory, postings", "SQLite, FTS5", "PostgreSQL, tsvector"}
+    assert all(row["bytes"] > 0 for name, row in costs.items() if "Qdrant" not in name)  # memory may have been there already
+
+
+@needs_redis
+async def test_what_the_caches_know_is_told_layer_by_layer() -> None:
+    shares, rates, times = (await bench_cache.run(read_sets([OWN]), memories=30, reads=150)).values()
+    names = ("without Redis, no writes", "with Redis, no writes", "with Redis, a write every 100")
+
+    for name in names:
+        assert sum(shares[f"{layer}, share of reads"][name] for layer in bench_cache.LAYERS) == pytest.approx(1)
+    without, with_redis, written = names
+    assert shares["candidates in Redis, share of reads"][without] == shares["embedding in Redis, share of reads"][without] == 0
+    assert shares["candidates in Redis, share of reads"][with_redis] > 0
+    assert shares["embedding in Redis, share of reads"][written] > 0
+    assert rates["candidates in the process"][written] < rates["candidates in the process"][with_redis]
+    assert times.keys() == set(bench_cache.LAYERS)
