@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.knowledge.success import Success
@@ -16,12 +17,24 @@ class Receipt:
     Attributes:
         pending: In words, what is not done yet and will be done later by itself; empty when all is done.
         similar: Live memories of the namespace that say nearly the same.
+        redacted: What was cut out before the text was stored, in words.
+        echoes: Memories that the text only says back; nothing was stored.
     """
 
     added: Added
     namespace: str
     similar: Sequence[Recalled] = ()
     pending: str = ""
+    redacted: Sequence[str] = ()
+    echoes: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """How a memory was changed; `redacted` as in a `Receipt`."""
+
+    operation: Operation
+    redacted: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

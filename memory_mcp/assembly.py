@@ -190,6 +190,7 @@ def _tuning(settings: Settings) -> Tuning:
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
         trash_days=settings.trash.keep_days,
+        secrets=settings.remember.secrets,
     )
 
 

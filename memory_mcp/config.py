@@ -94,6 +94,10 @@ class RememberSettings(Section):
 
     similar_shown: int = Field(default=3, ge=0, le=10, description="similar memories named in a receipt")
     similar_from: float = Field(default=0.6, ge=0, le=1, description="lowest cosine that counts as similar")
+    secrets: Literal["refuse", "redact", "allow"] = Field(
+        default="refuse",
+        description="a text that holds a password or key is refused; redact: stored without it, and the receipt says so; allow: stored",
+    )
 
 
 class WeightSettings(Section):

@@ -25,7 +25,7 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge", "memory_mcp.upkeep"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
-    {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log"},
+    {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene"},
     {"memory_mcp.models"},
     {"memory_mcp.errors", "memory_mcp.portable", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
     {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},

@@ -6,6 +6,7 @@ import structlog
 
 from memory_mcp.contracts import Clock, Experience
 from memory_mcp.errors import TierError
+from memory_mcp.hygiene.secrets import found, redacted
 from memory_mcp.models import Asked, Scope
 
 log = structlog.get_logger(__name__)
@@ -17,7 +18,7 @@ MAX_WAITING = 1_000
 
 
 class Questions:
-    """Collects questions and whether anything was found; a count lost with the process is no loss."""
+    """Collects questions, without the secrets in them, and whether anything was found; a count lost with the process is no loss."""
 
     def __init__(self, experience: Experience, clock: Clock) -> None:
         self._experience, self._clock = experience, clock
@@ -25,7 +26,8 @@ class Questions:
 
     def note(self, scope: Scope, question: str, *, answered: bool) -> None:
         """This was asked of a scope."""
-        text = " ".join(question[: 2 * MAX_CHARACTERS].split())[:MAX_CHARACTERS]
+        start = question[: 10 * MAX_CHARACTERS]  # enough that no secret in what is kept is cut beyond recognition
+        text = " ".join(redacted(start, found(start)).split())[:MAX_CHARACTERS]
         before = self._waiting.get((scope, text))
         if before is None and len(self._waiting) >= MAX_WAITING:
             return

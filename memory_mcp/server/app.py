@@ -92,5 +92,6 @@ def _add_prompt(server: MCPServer[Desk]) -> None:
         except MemoryMcpError as error:
             raise MCPError(INTERNAL_ERROR, str(error)) from error
         found = render.sections(sections, service.clock(), caller.namespace, 1_500)
+        service.told(caller, render.told(found.structured_content))
         (text,) = (block.text for block in found.content if isinstance(block, TextContent))
         return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

@@ -10,6 +10,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from memory_mcp.errors import MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
+from memory_mcp.hygiene.trust import client_named
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.server.faults import UNEXPECTED
 
@@ -95,7 +96,7 @@ class Desk:
         """The memory, and the caller as the server sees it."""
         service = await self.opening.service()
         params = ctx.session.client_params
-        client = params.client_info.name[:200] if params is not None else ""
+        client = client_named(params.client_info.name) if params is not None else ""
         return service, Caller(self.tenant, self.namespace, Provenance(client=client))
 
     async def statistics(self, ctx: Context[Any, Any]) -> "Statistics":

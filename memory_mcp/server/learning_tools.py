@@ -10,7 +10,7 @@ from memory_mcp.server import render_learning
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Limit, MaxTokens, Namespace, Number, Texts, Whole
-from memory_mcp.server.tools import Call, annotated
+from memory_mcp.server.tools import Call, annotated, told
 
 
 async def record_error(
@@ -27,7 +27,7 @@ async def record_error(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     seen = await service.record_error(ErrorReport(error, solution, tags, session_id), caller, namespace)
-    return render_learning.error_seen(seen, service.clock())
+    return told(service, caller, render_learning.error_seen(seen, service.clock()))
 
 
 async def find_solution(
@@ -43,7 +43,7 @@ async def find_solution(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.find_solution(problem, caller, namespace, limit=limit)
-    return render_learning.solutions(found, service.clock(), namespace or caller.namespace, max_tokens)
+    return told(service, caller, render_learning.solutions(found, service.clock(), namespace or caller.namespace, max_tokens))
 
 
 async def report_outcome(
@@ -69,7 +69,7 @@ async def insights(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.insights(caller, namespace, days=days)
-    return render_learning.insights(found, service.clock(), namespace or caller.namespace, days, max_tokens)
+    return told(service, caller, render_learning.insights(found, service.clock(), namespace or caller.namespace, days, max_tokens))
 
 
 def learning_tools() -> list[StrictTool]:

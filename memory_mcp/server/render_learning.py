@@ -10,7 +10,7 @@ from memory_mcp.answers import ErrorSeen, Outcome
 from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.models import Asked, Memory, Recalled, Tally
-from memory_mcp.server.render import DATA_NOTE, fitting, line, result, shortened, shown, tokens
+from memory_mcp.server.render import CAUTIONS, DATA_NOTE, cautions, fitting, line, quoted, result, shortened, shown, tokens, warnings
 
 _SHOWN = 5
 """Solutions beside a recorded error, and entries of each heading of the insights."""
@@ -28,6 +28,9 @@ def error_seen(seen: ErrorSeen, now: datetime) -> CallToolResult:
     if seen.receipt.pending:
         facts["pending"] = seen.receipt.pending
         lines.append(f"pending: {seen.receipt.pending}")
+    if seen.receipt.redacted:
+        facts["redacted"] = list(seen.receipt.redacted)
+        lines.append(f"redacted, and not stored: {', '.join(seen.receipt.redacted)}")
     if seen.solutions:
         facts["solutions"] = fitting([_entry(one, now, seen.receipt.namespace) for one in seen.solutions[:_SHOWN]], 1_000, {})
         lines += [f"what was told to help, the most proven first. {DATA_NOTE}", *map(line, facts["solutions"])]
@@ -95,8 +98,8 @@ def _headings(sections: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]) -
     for name, (total, entries) in sections.items():
         yield f"{name}: {total}" if len(entries) == total else f"{name}: {total}, of which"
         for entry in entries:
-            facts = [f"{key} {value}" for key, value in entry.items() if key not in ("text",)]
-            yield f"- {' ⏎ '.join(str(entry['text']).splitlines())} ({'; '.join(facts)})"
+            facts = [f"{key} {value}" for key, value in entry.items() if key not in ("text", *CAUTIONS)]
+            yield f"- {quoted(entry['text'], entry)} ({'; '.join([*warnings(entry), *facts])})"
 
 
 def _entry(solution: Solution, now: datetime, namespace: str) -> dict[str, Any]:
@@ -115,8 +118,15 @@ def _record(tally: Tally) -> dict[str, int]:
 
 
 def _brief(memory: Memory, now: datetime, **more: int) -> dict[str, Any]:
-    return {"text": shortened(memory.content, _LINE_CHARACTERS), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
+    text = shortened(memory.content, _LINE_CHARACTERS)
+    return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
 
 
 def _question(asked: Asked) -> dict[str, Any]:
-    return {"text": asked.text, "times": asked.times, "unanswered": asked.unanswered, "last": asked.last.strftime("%Y-%m-%d")}
+    return {
+        "text": asked.text,
+        **cautions(asked.text),
+        "times": asked.times,
+        "unanswered": asked.unanswered,
+        "last": asked.last.strftime("%Y-%m-%d"),
+    }

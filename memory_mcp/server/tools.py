@@ -5,7 +5,7 @@ The docstrings are what a model reads before it calls: when to use a tool, and w
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
@@ -13,11 +13,15 @@ from pydantic import Field
 
 from memory_mcp.answers import RecallRequest, Selection
 from memory_mcp.errors import RequestError
+from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Reach, Tags, Texts
+
+if TYPE_CHECKING:
+    from memory_mcp.service import MemoryService
 
 IDEMPOTENCY_META = "memory-mcp/idempotencyKey"
 """In a request's `_meta`: repeating a `remember` with the same value returns the first receipt."""
@@ -59,7 +63,13 @@ async def remember(
         metadata=metadata,
         idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
     )
-    return render.receipt(await service.remember(request, caller, namespace))
+    return told(service, caller, render.receipt(await service.remember(request, caller, namespace)))
+
+
+def told(service: "MemoryService", caller: Caller, result: CallToolResult) -> CallToolResult:
+    """A result, noted as told to the caller: said back it is nothing new."""
+    service.told(caller, render.told(result.structured_content))
+    return result
 
 
 async def recall(
@@ -87,7 +97,8 @@ async def recall(
     mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
     request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark), min_score)
     answer = await service.recall(request, caller)
-    return render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
+    shown = render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
+    return told(service, caller, shown)
 
 
 def _offset(cursor: str, mark: str) -> int:
@@ -115,7 +126,7 @@ async def find_similar(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     answer = await service.find_similar(text, id, caller, limit=limit, kinds=kind, namespace=namespace, min_score=min_score)
-    return render.recalled(answer, service.clock(), max_tokens=2_000, explain=False)
+    return told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, explain=False))
 
 
 async def context(
@@ -130,7 +141,7 @@ async def context(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.context(task, caller, namespace)
-    return render.sections(found, service.clock(), namespace or caller.namespace, max_tokens)
+    return told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens))
 
 
 async def get(
@@ -140,7 +151,7 @@ async def get(
 ) -> CallToolResult:
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
-    return render.whole(await service.get(ids, caller, history=history), service.clock())
+    return told(service, caller, render.whole(await service.get(ids, caller, history=history), service.clock()))
 
 
 async def update(
@@ -163,7 +174,7 @@ async def update(
         metadata=metadata or None,
         expires_in=expires_in,
     )
-    return render.operation(done, "updated")
+    return render.operation(done.operation, "updated", done.redacted)
 
 
 async def forget(

@@ -48,6 +48,7 @@ class Erasing(Parts):
         memories = await self.eraser.meant(caller.tenant, _meant(request))
         if not memories or token.strip() != confirmation(Scope(caller.tenant, ""), [memory_id for memory_id, _ in memories]):
             raise ConflictError("The memories meant are not those that were shown. Nothing was erased; look at them again.")
+        self.echoes.clear()
         return await self.eraser.erase(caller.tenant, memories, caller.provenance, self.clock())
 
     async def empty_trash(self, caller: Caller) -> Sequence[Operation]:

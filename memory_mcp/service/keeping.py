@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memory_mcp import __version__
-from memory_mcp.answers import Forgotten, Selection, Statistics
+from memory_mcp.answers import Forgotten, Revised, Selection, Statistics
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.hygiene.trust import may_rewrite
 from memory_mcp.models import (
     Caller,
     Changes,
@@ -19,6 +20,7 @@ from memory_mcp.models import (
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.remember.drafts import fingerprint
+from memory_mcp.remember.hygiene import Inspection, weight_of
 from memory_mcp.service.parts import Parts
 from memory_mcp.timing import memory_used
 
@@ -57,7 +59,7 @@ class Keeping(Parts):
         importance: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         expires_in: str = "",
-    ) -> Operation:
+    ) -> Revised:
         """Change a memory in place; what is not given stays.
 
         Raises:
@@ -69,11 +71,16 @@ class Keeping(Parts):
         if not memories:
             raise MemoryNotFoundError([target])
         (memory,) = memories
+        if content and not may_rewrite(memory.provenance, caller.provenance):
+            raise RequestError("This memory comes from a more trusted source: remember the new statement with supersedes instead.")
+        given = door.content(content) if content else "", door.tags(tags or ()), door.metadata(metadata or {})
+        look = Inspection(self.tuning.secrets)
+        content, clean_tags, clean_metadata = await self._looked_through(lambda: look.parts(*given), weight_of(*given))
         changes = Changes(
-            content=door.content(content) if content else None,
+            content=content or None,
             fingerprint=fingerprint(content, memory.kind, memory.session_id, memory.occurred_at) if content else None,
-            tags=None if tags is None else door.tags(tags),
-            metadata=None if metadata is None else door.metadata(metadata),
+            tags=None if tags is None else clean_tags,
+            metadata=None if metadata is None else clean_metadata,
             importance=None if importance is None else door.fraction(importance, "importance"),
             expires_at=door.lifetime(expires_in, "expires_in", now),
             embedding=await self._embed(content) if content else None,
@@ -83,7 +90,7 @@ class Keeping(Parts):
         operation = await self.records.revise(scopes, target, changes, caller.provenance, now)
         if content and changes.embedding is None:
             self.indexer.wake()
-        return operation
+        return Revised(operation, look.redactions)
 
     async def forget(self, ids: Sequence[str], caller: Caller) -> Forgotten:
         """Take single memories out of every answer; `undo` brings them back."""

@@ -1,6 +1,7 @@
 """Errors and what solved them, outcomes, and what a namespace has come to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from memory_mcp.knowledge.success import success
 from memory_mcp.models import Caller, Changes, Filter, Memory, Scope, Tally
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.remember.hygiene import Inspection
 from memory_mcp.service.recalling import Recalling
 from memory_mcp.service.remembering import Remembering
 
@@ -41,6 +43,8 @@ class Learning(Remembering, Recalling):
         text = door.content(report.error)
         mark = _mark(text)
         solution = door.content(report.solution) if report.solution.strip() else ""
+        look = Inspection(self.tuning.secrets)
+        await self._looked_through(lambda: look.text(solution, "solution"), len(solution))  # refused before anything is stored
         request = RememberRequest(text, "error", [*report.tags, mark], session_id=report.session_id, identity=mark)
         receipt = await self.remember(request, caller, namespace)
         scopes = self._scopes(caller, namespace)
@@ -48,21 +52,24 @@ class Learning(Remembering, Recalling):
         if receipt.added.status == "already_known":
             tally = await self.experience.report(scopes, receipt.added.id, good=False, seconds=None, now=self.clock())
         if solution:
-            await self._keep_solution(solution, mark, report, caller, namespace)
+            redacted = await self._keep_solution(solution, mark, report, caller, namespace)
+            receipt = replace(receipt, redacted=tuple(dict.fromkeys([*receipt.redacted, *redacted])))
         known = await self._told_for(mark, scopes)
         tallies = await self.experience.tallies(scopes, [memory.id for memory in known])
         return ErrorSeen(receipt, 1 + tally.bad, ranked_solutions(((memory, 1.0, True) for memory in known), tallies))
 
-    async def _keep_solution(self, text: str, mark: str, report: ErrorReport, caller: Caller, namespace: str) -> None:
+    async def _keep_solution(self, text: str, mark: str, report: ErrorReport, caller: Caller, namespace: str) -> Sequence[str]:
+        """Store what helped, or note that it helps here, too; what was cut out of it."""
         tags = [*report.tags, mark]
         kept = await self.remember(RememberRequest(text, "procedure", tags, session_id=report.session_id), caller, namespace)
         if kept.added.status != "already_known":
-            return
+            return kept.redacted
         scopes = self._scopes(caller, namespace)
         for memory in await self.records.get_many(scopes, [kept.added.id]):
             if mark not in memory.tags:  # it solves another error, too
                 changes = Changes(tags=door.tags([*memory.tags, mark]))
                 await self.records.revise(scopes, memory.id, changes, caller.provenance, self.clock())
+        return kept.redacted
 
     async def find_solution(self, problem: str, caller: Caller, namespace: str = "", *, limit: int = 5) -> list[Solution]:
         """What may help, best first: what was told for this very error, then for similar ones, then procedures that speak of it.

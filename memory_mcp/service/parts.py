@@ -1,16 +1,17 @@
 """What the use cases share: the seams they were given, and which scopes a caller means."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import EmbedderNotReadyError
+from memory_mcp.hygiene.echoes import Echoes
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
     Caller,
@@ -29,6 +30,7 @@ from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember import door
 from memory_mcp.remember.embed import embed_texts
+from memory_mcp.remember.hygiene import Policy
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.timing import Stages
 from memory_mcp.upkeep.erasing import Eraser
@@ -36,6 +38,10 @@ from memory_mcp.upkeep.erasing import Eraser
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
 EVERY_NAMESPACE = "*"
+INLINE_CHARACTERS = 20_000
+"""Of what is to be stored: so many are looked through for secrets on the event loop, in a millisecond or two."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Tuning:
     similar_shown: int = 3
     similar_from: float = 0.6
     trash_days: float = 30.0
+    secrets: Policy = "refuse"
 
 
 @dataclass(slots=True)
@@ -71,6 +78,7 @@ class Parts:
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)
     stages: Stages = field(default_factory=Stages)
+    echoes: Echoes = field(default_factory=Echoes)
     started: float = field(default_factory=time.monotonic)
     figures: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,6 +93,10 @@ class Parts:
         own = Scope(caller.tenant, door.namespace(namespace) if namespace else caller.namespace)
         shared = Scope(caller.tenant, GLOBAL_NAMESPACE)
         return [own] if own == shared else [own, shared]
+
+    async def _looked_through(self, look: Callable[[], T], characters: int) -> T:
+        """Do what takes a while for many characters, in a worker thread if there are."""
+        return look() if characters <= INLINE_CHARACTERS else await anyio.to_thread.run_sync(look)
 
     async def _embed(self, text: str) -> Embedding | None:
         """None where there is no vector to be had at once."""

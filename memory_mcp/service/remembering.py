@@ -1,6 +1,7 @@
 """Storing texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 import anyio
@@ -9,6 +10,7 @@ import anyio.to_thread
 from memory_mcp.answers import Receipt
 from memory_mcp.errors import TierError
 from memory_mcp.models import (
+    Added,
     Caller,
     Draft,
     Embedding,
@@ -18,6 +20,8 @@ from memory_mcp.models import (
 )
 from memory_mcp.recall.similar import nearest
 from memory_mcp.remember.drafts import RememberRequest, draft
+from memory_mcp.remember.echo import deliberate, says_back
+from memory_mcp.remember.hygiene import cleaned, weight_of
 from memory_mcp.service.parts import Parts
 
 
@@ -34,19 +38,40 @@ class Remembering(Parts):
         """
         with self.stages.measure("remember"):
             scopes = self._scopes(caller, namespace)
+            weight = weight_of(request.content, request.tags, request.metadata)
+            request, redacted = await self._looked_through(partial(cleaned, request, self.tuning.secrets), weight)
+            echo = await self._echo(request, caller, scopes[:1] if namespace else scopes)
+            if echo is not None:
+                return echo
             new = draft(request, scopes[0], caller, self.clock())
             embedding = await self._embed(new.content)
             with self.stages.measure("commit"):
                 added = await self.records.add(new, embedding, within=await self._reach(new, caller))
             if added.status == "already_known":
                 self.reinforcer.note(caller.tenant, [added.id])
-                return Receipt(added, scopes[0].namespace)
+                return Receipt(added, scopes[0].namespace, redacted=redacted)
             if embedding is None:
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
-                return Receipt(added, scopes[0].namespace, pending=pending)
+                return Receipt(added, scopes[0].namespace, pending=pending, redacted=redacted)
             similar = await self._similar(embedding, scopes[:1], leave_out={added.id, *added.replaced})
-            return Receipt(added, scopes[0].namespace, similar)
+            return Receipt(added, scopes[0].namespace, similar, redacted=redacted)
+
+    def told(self, caller: Caller, told: Iterable[tuple[UUID, str]]) -> None:
+        """These memories were shown to the caller, with these texts."""
+        self.echoes.note(_listener(caller), told)
+
+    async def _echo(self, request: RememberRequest, caller: Caller, reach: Sequence[Scope]) -> Receipt | None:
+        """The receipt for a text that only says back what memory has just told the caller; being said back strengthens nothing."""
+        heard = [] if deliberate(request) else self.echoes.heard(_listener(caller), request.content)
+        if not heard:
+            return None
+        found = {memory.id: memory for memory in await self.records.get_many(reach, list({memory_id for memory_id, _ in heard}))}
+        now = self.clock()
+        if not all(memory_id in found and says_back(request, form, found[memory_id], now) for memory_id, form in heard):
+            return None
+        first, ids = found[heard[0][0]], tuple(dict.fromkeys(memory_id for memory_id, _ in heard))
+        return Receipt(Added(first.id, "already_known", None, embedded=True), first.scope.namespace, echoes=ids)
 
     async def _reach(self, new: Draft, caller: Caller) -> Sequence[Scope]:
         """Where the memories may lie that a draft supersedes by their ids."""
@@ -63,3 +88,8 @@ class Remembering(Parts):
             return []  # the receipt's truth does not hang on it
         score = {hit.id: hit.score for hit in hits}
         return [Recalled(memory, score[memory.id]) for memory in memories]
+
+
+def _listener(caller: Caller) -> tuple[str, ...]:
+    """Who is told and who says back."""
+    return (caller.tenant, caller.provenance.client, caller.provenance.user, caller.provenance.agent)

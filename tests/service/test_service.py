@@ -113,9 +113,9 @@ async def test_an_expired_memory_is_no_answer(tmp_path: Path) -> None:
 async def test_updating_a_memory_changes_what_finds_it_and_undo_changes_it_back(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         stored = await remember(service, "The cat is called Mia", tags=["pets"])
-        operation = await service.update(stored, CALLER, content="The tortoise is called Otto", tags=["animals"], importance=0.9)
+        revised = await service.update(stored, CALLER, content="The tortoise is called Otto", tags=["animals"], importance=0.9)
         assert await recall(service, "What is the tortoise called?", tags=["animals"]) == [stored]
-        await service.undo(str(operation.number), CALLER)
+        await service.undo(str(revised.operation.number), CALLER)
         ((memory, versions),) = await service.get([stored], CALLER, history=True)
 
         assert await recall(service, "What is the cat called?", tags=["pets"]) == [stored]

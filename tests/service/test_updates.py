@@ -64,7 +64,7 @@ class Life:
             return done and done.number
         if step.rewrites:
             self.ids[step.text] = self.ids[step.rewrites]
-            return (await self.service.update(self.ids[step.rewrites], CALLER, content=step.text)).number
+            return (await self.service.update(self.ids[step.rewrites], CALLER, content=step.text)).operation.number
         return await self.remember(step.text, step.key, tuple(step.replaces), step.when)
 
     async def answers(self, question: str, as_of: datetime | None = None) -> list[str]:
