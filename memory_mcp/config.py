@@ -133,6 +133,12 @@ class RecallSettings(Section):
     weights: WeightSettings = WeightSettings()
 
 
+class TrashSettings(Section):
+    """Forgotten memories."""
+
+    keep_days: float = Field(default=30.0, ge=0, le=36_500, description="forgotten memories can be brought back for so long; 0: for ever")
+
+
 class ToolSettings(Section):
     """Which tools clients see."""
 
@@ -285,6 +291,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
+    trash: TrashSettings = TrashSettings()
     tools: ToolSettings = ToolSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()

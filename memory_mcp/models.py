@@ -136,13 +136,18 @@ AddStatus = Literal["stored", "already_known", "superseded"]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a draft. `superseded` means stored, in place of `replaced`."""
+    """What became of a draft. `superseded` means stored, in place of `replaced`.
+
+    Attributes:
+        superseded_by: Where it was stored as a past value: the current one of its key, which is dated later.
+    """
 
     id: UUID
     status: AddStatus
     operation: int | None
     replaced: tuple[UUID, ...] = ()
     embedded: bool = False
+    superseded_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +248,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A past form of a memory; `replaced_at` is when it ceased to be the present one."""
+    """A past form of a memory; `replaced_at` is when it ceased to be the present one.
+
+    Or, with `n` 0, another memory that one took the place of; `replaced_at` is then until when it was true.
+    """
 
     n: int
     memory: Memory
@@ -263,6 +271,26 @@ class Operation:
     actor: Provenance
     undoes: int | None = None
     undone_by: int | None = None
+
+
+EraseAction = Literal["erase", "purge"]
+"""What took a memory away for good: somebody's wish, or the end of its time in the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which memories are to be gone for good, whether live, superseded or forgotten: all that is given holds of each.
+
+    Attributes:
+        person: Written by this user, or with this name as a value of the metadata (`speaker` and the like), now or earlier.
+        everything: The whole tenant; without it something else has to be given.
+    """
+
+    ids: tuple[UUID, ...] = ()
+    person: str = ""
+    namespace: str = ""
+    forgotten_before: datetime | None = None
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ async def remember(
     importance: Annotated[Number, Field(ge=0, le=1)] = 0.5,
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
     occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
-    expires_in: Annotated[str, Field(description="Like 7d or 12h; absent: kept")] = "",
+    expires_in: Annotated[str, Field(description="Like 7d, or until a date; absent: kept")] = "",
     metadata: Annotated[Metadata, Field(description="Flat, like {speaker: Ann}")] = {},  # noqa: B006
     namespace: Namespace = "",
     visibility: Literal["", "private", "shared"] = "",
@@ -190,7 +190,7 @@ async def forget(
     tags: Tags = [],  # noqa: B006
     before: Moment = "",
     confirm: Annotated[str, Field(description="Token of the dry run")] = "",
-    undo: Annotated[str, Field(description="Number of an operation to reverse, or last")] = "",
+    undo: Annotated[str, Field(description="Number of an operation to reverse, or last, or last 3")] = "",
 ) -> CallToolResult:
     """Take memories out of all answers: by ids, or by kind, tags and before, first as a dry run, then with its token.
 
@@ -202,7 +202,7 @@ async def forget(
     if len(given) != 1:
         raise RequestError("Give one of the three: ids, or some of kind, tags and before, or undo.")
     if undo:
-        return render.operation(await service.undo(undo, caller, namespace), "undone:")
+        return render.undone(await service.undo(undo, caller, namespace))
     if ids:
         return render.forgotten(await service.forget(ids, caller))
     return render.forgotten(await service.forget_selected(selection, caller, namespace, confirm))

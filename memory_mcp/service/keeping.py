@@ -26,6 +26,8 @@ from memory_mcp.remember.hygiene import Inspection, weight_of
 from memory_mcp.service.parts import Parts
 from memory_mcp.timing import memory_used
 
+REPLACED_SHOWN = 100
+
 
 class Keeping(Parts):
     """The use cases `get`, `update`, `forget`, `undo` and `stats`."""
@@ -33,7 +35,7 @@ class Keeping(Parts):
     __slots__ = ()
 
     async def get(self, ids: Sequence[str], caller: Caller, *, history: bool = False) -> list[tuple[Memory, list[Version]]]:
-        """Whole memories, superseded ones too, with their past forms if asked for.
+        """Whole memories, superseded ones too; if asked for, with what was said before: what they took the place of, their past forms.
 
         Raises:
             MemoryNotFoundError: One of them is not visible to the caller.
@@ -43,7 +45,11 @@ class Keeping(Parts):
         memories = await self.records.get_many(scopes, wanted)
         if missing := set(wanted) - {memory.id for memory in memories}:
             raise MemoryNotFoundError(sorted(missing))
-        return [(memory, await self.records.history(scopes, memory.id) if history else []) for memory in memories]
+        if not history:
+            return [(memory, []) for memory in memories]
+        earlier = [await self.records.replaced(scopes, memory.id, limit=REPLACED_SHOWN) for memory in memories]
+        own = [await self.records.history(scopes, memory.id) for memory in memories]
+        return [(memory, [*replaced, *past]) for memory, replaced, past in zip(memories, earlier, own, strict=True)]
 
     async def update(
         self,
@@ -116,10 +122,10 @@ class Keeping(Parts):
         operation = await self.records.forget([scope], [memory.id for memory in memories], caller.provenance, self.clock())
         return Forgotten(scope.namespace, memories, operation)
 
-    async def undo(self, which: str, caller: Caller, namespace: str = "") -> Operation:
-        """Reverse an operation by its number, or the `last` one of this client in the namespace."""
-        number = None if which.strip() == "last" else door.operation_number(which)
-        return await self.records.undo(self._place(caller, namespace, ""), number, caller.provenance, self.clock())
+    async def undo(self, which: str, caller: Caller, namespace: str = "") -> list[Operation]:
+        """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none."""
+        number, count = door.operations(which)
+        return await self.records.undo(self._place(caller, namespace, ""), number, caller.provenance, self.clock(), count=count)
 
     async def stats(self, caller: Caller) -> Statistics:
         """How much there is of what the caller may read, and for administrators how each part is doing."""

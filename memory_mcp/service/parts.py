@@ -37,6 +37,7 @@ from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
+from memory_mcp.upkeep.erasing import Eraser
 
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
@@ -61,6 +62,7 @@ class Tuning:
     candidates: int = 50
     similar_shown: int = 3
     similar_from: float = 0.6
+    trash_days: float = 30.0
     secrets: Policy = "refuse"
 
 
@@ -81,6 +83,7 @@ class Parts:
     scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
+    eraser: Eraser
     questions: Questions | None
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)

@@ -202,7 +202,7 @@ async def counts(tx: Transaction, namespaces: Collection[str] | None = None) -> 
         )
     )
     row = await tx.row(
-        f"""SELECT (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NOT NULL),
+        f"""SELECT (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NOT NULL AND salt <> ''),
                   (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NULL AND superseded_by IS NOT NULL),
                   (SELECT count(*) FROM operations WHERE scope IN ({numbers})),
                   (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -20,8 +20,18 @@ CONNECT_SECONDS = 3
 
 _LOCK = 0x4D4D4350  # "MMCP"
 _GRANTS = {
-    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "uses", "outcomes", "tokens"),
-    "SELECT, INSERT, UPDATE, DELETE": ("memories", "vectors", "words", "versions", "idempotency", "outbox", "questions"),
+    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "tokens"),
+    "SELECT, INSERT, UPDATE, DELETE": (
+        "memories",
+        "vectors",
+        "words",
+        "uses",
+        "outcomes",
+        "versions",
+        "idempotency",
+        "outbox",
+        "questions",
+    ),
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),
 }

@@ -25,9 +25,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -37,7 +39,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, tokens, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, tokens, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
@@ -51,7 +53,9 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 
 class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Gate`).
+    """Every seam of a record store over one database.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -154,9 +158,9 @@ class PostgresStore:
         forget = partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now)
         return await self._write(_tenant(scopes, ids), forget)
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now)
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
         return await self._write(scope.tenant, undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
@@ -175,6 +179,11 @@ class PostgresStore:
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""
         return await self._read(_tenant(scopes, [memory_id]), partial(reads.history, namespaces=_namespaces(scopes), memory_id=memory_id))
+
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        earlier = partial(timeline.replaced, namespaces=_namespaces(scopes), memory_id=memory_id, limit=limit)
+        return await self._read(_tenant(scopes, [memory_id]), earlier)
 
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
@@ -349,6 +358,42 @@ class PostgresStore:
             if broken is not None:
                 return broken
         return None
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.meant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.texts, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._write(tenant, partial(erasing.erase, derived=self._derived, ids=ids, actor=actor, now=now, action=action))
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `upkeep.erasing.Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
+        return False
+
+    async def scouring_owed(self) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return False
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.standing, strings=strings))
+
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.remains, ids=ids))
+
+    async def epochs(self) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(NOBODY, erasing.epochs)
 
 
 async def look(settings: PostgresSettings) -> schema.Standing:

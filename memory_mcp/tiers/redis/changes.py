@@ -47,15 +47,15 @@ class AnnouncedStore:
 
     async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
-        return self._told(await self._inner.revise(scopes, memory_id, changes, actor, now))
+        return self.told(await self._inner.revise(scopes, memory_id, changes, actor, now))
 
     async def forget(self, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
-        return self._told(await self._inner.forget(scopes, ids, actor, now))
+        return self.told(await self._inner.forget(scopes, ids, actor, now))
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        return self._told(await self._inner.undo(scope, operation, actor, now))
+        return [self.told(undone) for undone in await self._inner.undo(scope, operation, actor, now, count=count)]
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """See `RecordStore`."""
@@ -77,6 +77,10 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.history(scopes, memory_id)
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._inner.replaced(scopes, memory_id, limit=limit)
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -95,7 +99,8 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.check()
 
-    def _told(self, operation: Operation) -> Operation:
+    def told(self, operation: Operation) -> Operation:
+        """Tell of an entry of the log that was not made through here; the entry itself."""
         self._announce(operation.scope, operation.number, operation.action, operation.subjects)
         return operation
 

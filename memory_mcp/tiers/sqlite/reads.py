@@ -20,6 +20,7 @@ from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
+    ERASED,
     LIVE,
     MEMORY_COLUMNS,
     MEMORY_TABLES,
@@ -311,7 +312,7 @@ def counts(db: apsw.Connection, tenant: str, namespaces: Collection[str] | None 
     return StoreCounts(
         by_namespace=dict(live),
         by_kind=dict(kinds),
-        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL", *place),
+        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL AND NOT {ERASED}", *place),
         superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", *place),
         unembedded=waiting.get("embed", 0),
         operations=one(f"SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE {within}", *place),

@@ -22,9 +22,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -34,7 +36,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, experience, outbox, reads, tokens, writes
+from memory_mcp.tiers.sqlite import database, erasing, experience, outbox, reads, timeline, tokens, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
@@ -51,7 +53,9 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Gate`) over one file.
+    """Every seam of a record store over one file.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -148,11 +152,11 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 self._readers.put(connection)
 
-    async def _write(self, write: Write[T]) -> T:
+    async def _write(self, write: Write[T], *, alone: bool = False) -> T:
         if self._lane is None:
             raise StoreReadOnlyError(TIER)
         self.writes += 1
-        return await self._lane.run(write)
+        return await self._lane.run(write, alone=alone)
 
     # RecordStore
 
@@ -177,9 +181,10 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._write(partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now))
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        return await self._write(partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now))
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
+        return await self._write(undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
         """See `RecordStore`."""
@@ -192,6 +197,10 @@ class SqliteStore:
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""
         return await self._read(partial(reads.history, scopes=scopes, memory_id=memory_id))
+
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._read(partial(timeline.replaced, scopes=scopes, memory_id=memory_id, limit=limit))
 
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
@@ -327,3 +336,40 @@ class SqliteStore:
     async def verify_chain(self) -> int | None:
         """See `OperationLog`."""
         return await self._read(reads.verify_chain)
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.meant, tenant=tenant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.texts, tenant=tenant, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `upkeep.erasing.Erasing`."""
+        erase = partial(erasing.erase, derived=self._derived, tenant=tenant, ids=ids, actor=actor, now=now, action=action)
+        return await self._write(erase)
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._write(partial(erasing.scour, compact=compact), alone=True)
+
+    async def scouring_owed(self) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(erasing.is_owed)
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `upkeep.erasing.Erasing`; of all tenants, whose texts lie in the one file."""
+        return await self._read(partial(erasing.standing, strings=strings))
+
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.remains, tenant=tenant, ids=ids))
+
+    async def epochs(self) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(erasing.epochs)
