@@ -1,11 +1,12 @@
 """The MCP server: what it says of itself, its tools, resources and the prompt that starts a session."""
 
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server.caching import CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
@@ -33,11 +34,15 @@ Before you debug, call find_solution; record_error keeps what went wrong and wha
 """What the set `learning` adds to the instructions."""
 
 
-def make_server(desk: Desk, sets: Collection[str] = ()) -> MCPServer[Desk]:
+def make_server(
+    desk: Desk, sets: Collection[str] = (), *, several: bool = False, middleware: Sequence[ServerMiddleware[Desk]] = ()
+) -> MCPServer[Desk]:
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
     Args:
         sets: Sets of tools beside the core: "learning".
+        several: See `core_tools`.
+        middleware: What sees every message first, outermost first.
     """
 
     @asynccontextmanager
@@ -51,11 +56,12 @@ def make_server(desk: Desk, sets: Collection[str] = ()) -> MCPServer[Desk]:
         description="Long-term memory for AI assistants",
         instructions=INSTRUCTIONS + ("\n" + LEARNING if "learning" in sets else ""),
         version=__version__,
-        tools=[*core_tools(), *(learning_tools() if "learning" in sets else ())],
+        tools=[*core_tools(several=several), *(learning_tools() if "learning" in sets else ())],
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
         subscriptions=False,
+        middleware=middleware,
     )
     _add_resources(server)
     _add_prompt(server)

@@ -1,8 +1,9 @@
 """Keeping a store in order behind everybody's back: one process at a time, a scope at a time, every step undoable."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -12,7 +13,8 @@ import structlog
 
 from memory_mcp.contracts import Clock, Experience, RecordStore, VectorSource
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
-from memory_mcp.models import Changes, Operation, Scope
+from memory_mcp.models import Changes, Operation, Provenance, Scope
+from memory_mcp.upkeep.erasing import Trash
 from memory_mcp.upkeep.lifecycle import KEEPER, Plan, Policy, plan
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,13 @@ class Tended(RecordStore, VectorSource, Experience, Protocol):
 
     async def tenants(self) -> list[str]:
         """See `contracts.Origin`."""
+
+    async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
+        """End live memories of a scope in favour of another one, which stays as it is; undone like any other change.
+
+        Raises:
+            MemoryNotFoundError: One of them is not a live memory of the scope, or there is no other.
+        """
 
 
 @dataclass(slots=True)
@@ -51,11 +60,20 @@ class Maintenance:
     """Promotes, archives and merges by `lifecycle.plan`, and empties the trash.
 
     Args:
-        empty_trash: Takes away for good what a tenant forgot too long ago; how many there were.
+        trash: Takes away for good what was forgotten too long ago.
+        tell: Told of every change.
     """
 
-    def __init__(self, store: Tended, clock: Clock, policy: Policy, empty_trash: Callable[[str], Awaitable[int]]) -> None:
-        self._store, self._clock, self._policy, self._empty_trash = store, clock, policy, empty_trash
+    def __init__(
+        self,
+        store: Tended,
+        clock: Clock,
+        policy: Policy,
+        trash: Trash,
+        tell: Callable[[Operation], object] = lambda operation: None,
+    ) -> None:
+        self._store, self._clock, self._policy = store, clock, policy
+        self._trash, self._tell = trash, tell
 
     async def run(self, every_seconds: float) -> None:
         """Again and again; a store that is away is tried the next time."""
@@ -64,28 +82,40 @@ class Maintenance:
             try:
                 async with self._store.tending() as chosen:
                     if chosen:
-                        done = await self.tidy()
-                        if done.operations or done.purged:
-                            log.info("store_tidied", operations=len(done.operations), purged=done.purged)
+                        await self._tidy(dry_run=False)
             except TierError as error:
                 log.warning("store_not_tidied", error=type(error).__name__)
             await anyio.sleep(every_seconds)
 
-    async def tidy(self, *, dry_run: bool = False) -> Tidied:
-        """Everything that there is to do now, in every scope.
+    async def once(self, *, dry_run: bool) -> Tidied:
+        """Everything that there is to do now, in every scope; with a dry run it is only told.
 
         Raises:
+            ConflictError: Another process is at it.
             TierError: The store is away; what was done by then stays done.
         """
+        if dry_run:
+            return await self._tidy(dry_run=True)
+        async with self._store.tending() as chosen:
+            if chosen:
+                return await self._tidy(dry_run=False)
+        raise ConflictError("Another process tends the memories just now. Nothing was done; try again in a minute.")
+
+    async def _tidy(self, *, dry_run: bool) -> Tidied:
         done = Tidied()
         for tenant in await self._store.tenants():
             for scope in await self._store.scopes(tenant):
                 found = await self.planned(scope)
                 if found:
                     done.plans[scope] = found
-                    done.operations += [] if dry_run else await self._carry_out(scope, found)
+                    operations = [] if dry_run else await self._carry_out(scope, found)
+                    for operation in operations:
+                        self._tell(operation)
+                    done.operations += operations
             if not dry_run:
-                done.purged += await self._empty_trash(tenant)
+                done.purged += sum(len(one.subjects) for one in await self._trash.empty(tenant, KEEPER, self._clock()))
+        if done.operations or done.purged:
+            log.info("store_tidied", operations=len(done.operations), purged=done.purged)
         return done
 
     async def planned(self, scope: Scope) -> Plan:

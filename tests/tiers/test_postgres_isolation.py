@@ -17,7 +17,7 @@ from memory_mcp.tiers.postgres import schema
 from memory_mcp.tiers.postgres.store import PostgresStore
 
 TENANTS_OWN = ("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions")
-OPEN = ("tenants", "epochs", "outbox", "schema_version")
+OPEN = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 
 @pytest.fixture

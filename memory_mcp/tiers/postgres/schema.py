@@ -22,12 +22,22 @@ _LOCK = 0x4D4D4350  # "MMCP"
 TENDING_LOCK = _LOCK + 1
 """Held by whoever tends the database; gone with its connection."""
 _GRANTS = {
-    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "uses", "outcomes"),
-    "SELECT, INSERT, UPDATE, DELETE": ("memories", "vectors", "words", "versions", "idempotency", "outbox", "questions"),
+    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "tokens"),
+    "SELECT, INSERT, UPDATE, DELETE": (
+        "memories",
+        "vectors",
+        "words",
+        "uses",
+        "outcomes",
+        "versions",
+        "idempotency",
+        "outbox",
+        "questions",
+    ),
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),
 }
-_OPEN_TABLES = ("tenants", "epochs", "outbox", "schema_version")
+_OPEN_TABLES = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 NO_EXTENSION = (
     "The database lacks the extension pgvector, 0.8 or later. Have an administrator run, once and in this database: CREATE EXTENSION vector"

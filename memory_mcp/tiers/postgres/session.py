@@ -13,11 +13,15 @@ from weakref import WeakKeyDictionary
 import anyio
 import psycopg
 import structlog
+from pgvector import HalfVector
+from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.types import TypeInfo
 from psycopg_pool import AsyncConnectionPool
 
 from memory_mcp.errors import TierError, TierUnavailableError
 from memory_mcp.tiers.postgres.faults import REPEATABLE, SLOW, TIER, UNCERTAIN, postgres_errors
+from memory_mcp.tiers.postgres.schema import prepare
 
 log = structlog.get_logger(__name__)
 
@@ -385,3 +389,18 @@ def scopes_by_tenant(scopes: Sequence[Any]) -> dict[str, list[str]]:
     for scope in dict.fromkeys(scopes):
         found.setdefault(scope.tenant, []).append(scope.namespace)
     return found
+
+
+async def configure(connection: AsyncConnection[Any], answer_seconds: float, pulse: Pulse) -> None:
+    """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
+    await connection.set_autocommit(True)
+    await prepare(connection)
+    # the server is to give up first; and compiling a plan takes longer than any of ours
+    await connection.execute(
+        "SELECT set_config('statement_timeout', %s, false), set_config('jit', 'off', false)", (str(int(answer_seconds * 900)),)
+    )
+    info = await TypeInfo.fetch(connection, "halfvec")
+    assert info is not None
+    info.register(connection)
+    connection.adapters.register_dumper(HalfVector, type("HalfVectorDumper", (HalfVectorBinaryDumper,), {"oid": info.oid}))
+    pulse.beat(connection)

@@ -9,10 +9,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import anyio
-from pgvector import HalfVector
-from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
-from psycopg import AsyncConnection
-from psycopg.types import TypeInfo
 from psycopg_pool import AsyncConnectionPool
 
 from memory_mcp.contracts import Comparison
@@ -25,9 +21,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -37,20 +35,23 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, tokens, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
-from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
+from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, configure, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.text import labels_of
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
+from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
 class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one database.
+    """Every seam of a record store over one database.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -88,7 +89,7 @@ class PostgresStore:
             max_size=settings.pool_size,
             timeout=settings.pool_seconds,
             max_waiting=settings.max_waiting,
-            configure=partial(_configure, answer_seconds=settings.answer_seconds, pulse=pulse),
+            configure=partial(configure, answer_seconds=settings.answer_seconds, pulse=pulse),
             check=pulse.check,
             reconnect_timeout=5.0,
             open=False,
@@ -158,9 +159,9 @@ class PostgresStore:
         merge = partial(writes.merge, derived=self._derived, scope=scope, keep=keep, others=others, actor=actor, now=now)
         return await self._write(scope.tenant, merge)
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now)
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
         return await self._write(scope.tenant, undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
@@ -180,6 +181,11 @@ class PostgresStore:
         """See `RecordStore`."""
         return await self._read(_tenant(scopes, [memory_id]), partial(reads.history, namespaces=_namespaces(scopes), memory_id=memory_id))
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        earlier = partial(timeline.replaced, namespaces=_namespaces(scopes), memory_id=memory_id, limit=limit)
+        return await self._read(_tenant(scopes, [memory_id]), earlier)
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -191,9 +197,9 @@ class PostgresStore:
         """See `RecordStore`."""
         await self._write(tenant, partial(writes.count_uses, ids=ids, now=now))
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._read(tenant, reads.counts)
+        return await self._read(tenant, partial(reads.counts, namespaces=namespaces))
 
     async def check(self) -> list[str]:
         """See `RecordStore`; of the server's own files the server's own tools tell."""
@@ -326,6 +332,28 @@ class PostgresStore:
         """See `Origin`."""
         return await self._read(NOBODY, reads.tenants)
 
+    # Gate
+
+    async def ready(self) -> None:
+        """See `Gate`."""
+        await self._read(NOBODY, tokens.ready)
+
+    async def add_token(self, token: Token) -> None:
+        """See `Gate`."""
+        await self._write(NOBODY, partial(tokens.add, token=token))
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """See `Gate`."""
+        return await self._read(NOBODY, partial(tokens.find, digest=digest))
+
+    async def tokens(self) -> list[Token]:
+        """See `Gate`."""
+        return await self._read(NOBODY, tokens.everyone)
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """See `Gate`."""
+        return await self._write(NOBODY, partial(tokens.revoke, token_id=token_id, now=now))
+
     # OperationLog
 
     async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
@@ -340,6 +368,42 @@ class PostgresStore:
                 return broken
         return None
 
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.meant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.texts, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._write(tenant, partial(erasing.erase, derived=self._derived, ids=ids, actor=actor, now=now, action=action))
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `upkeep.erasing.Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
+        return False
+
+    async def scouring_owed(self) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return False
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.standing, strings=strings))
+
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.remains, ids=ids))
+
+    async def epochs(self) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(NOBODY, erasing.epochs)
+
 
 async def look(settings: PostgresSettings) -> schema.Standing:
     """How the role that serves stands to the schema.
@@ -351,21 +415,6 @@ async def look(settings: PostgresSettings) -> schema.Standing:
     refuse_plaintext(settings)
     async with schema.connected(settings.dsn.get_secret_value()) as connection:
         return await schema.standing(connection)
-
-
-async def _configure(connection: AsyncConnection[Any], answer_seconds: float, pulse: Pulse) -> None:
-    """A new connection: where names are looked for, how long the server works on a statement, and how vectors travel."""
-    await connection.set_autocommit(True)
-    await schema.prepare(connection)
-    # the server is to give up first; and compiling a plan takes longer than any of ours
-    await connection.execute(
-        "SELECT set_config('statement_timeout', %s, false), set_config('jit', 'off', false)", (str(int(answer_seconds * 900)),)
-    )
-    info = await TypeInfo.fetch(connection, "halfvec")
-    assert info is not None
-    info.register(connection)
-    connection.adapters.register_dumper(HalfVector, type("HalfVectorDumper", (HalfVectorBinaryDumper,), {"oid": info.oid}))
-    pulse.beat(connection)
 
 
 def _tenant(scopes: Sequence[Scope], ids: Sequence[UUID]) -> str:

@@ -1,0 +1,83 @@
+"""`memory-mcp maintain`: what an engine does now and then by itself, done or only shown now."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from memory_mcp.assembly import open_memory
+from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.config import Settings, load_settings
+from memory_mcp.errors import MemoryMcpError, RequestError
+from memory_mcp.log import configure_log
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.upkeep.maintenance import Tidied
+
+
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and leave it.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep for good what is recalled again and again, archive what has lost its value, merge what says the same, empty the trash.
+
+    Servers go on working meanwhile. All but the trash can be undone, by `memory-mcp forget --undo NUMBER`.
+    """
+    settings = load_settings(data_dir=data_dir)
+    configure_log("error")
+    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
+        raise RequestError(f"There is no memory store in {settings.data_dir}.")
+    done = anyio.run(_maintain, settings, dry_run)
+    if as_json:
+        print(json.dumps(_facts(done, dry_run), ensure_ascii=False, indent=2))  # noqa: T201
+    else:
+        _tell(done, dry_run)
+
+
+async def _maintain(settings: Settings, dry_run: bool) -> Tidied:
+    refused: MemoryMcpError
+    async with open_memory(settings, model_seconds=0) as service:
+        try:
+            return await service.maintenance.once(dry_run=dry_run)
+        except MemoryMcpError as error:
+            refused = error  # raised here it would leave the background work as a group of errors
+    raise refused
+
+
+def _facts(done: Tidied, dry_run: bool) -> Mapping[str, Any]:
+    namespaces = {
+        scope.namespace: {
+            "kept_for_good": [str(memory.id) for memory in plan.promote],
+            "archived": [str(memory.id) for memory in plan.archive],
+            "merged": {str(kept.id): [str(other.id) for other in others] for kept, others in plan.merge},
+        }
+        for scope, plan in done.plans.items()
+    }
+    return {"dry_run": dry_run, "namespaces": namespaces, "operations": [one.number for one in done.operations], "purged": done.purged}
+
+
+def _tell(done: Tidied, dry_run: bool) -> None:
+    console = Console(soft_wrap=True)
+    would = "would be " if dry_run else ""
+    for scope, plan in done.plans.items():
+        console.print(Text(scope.namespace, "bold"))
+        for verb, memories in (("kept for good", plan.promote), ("archived", plan.archive)):
+            for memory in memories:
+                console.print(Text(f"  {would}{verb}: {_line(memory.content)}"))
+        for kept, others in plan.merge:
+            console.print(Text(f"  {would}merged with {len(others)} that say the same: {_line(kept.content)}"))
+    if done.operations:
+        numbers = ", ".join(str(operation.number) for operation in done.operations)
+        console.print(f"Operations {numbers}: each can be undone by `memory-mcp forget --undo NUMBER`.")
+    if done.purged:
+        console.print(f"{done.purged:,} from the trash {would}gone for good.")
+    if not done.plans and not done.purged:
+        console.print("There is nothing to do.")
+
+
+def _line(text: str) -> str:
+    return " ".join(text[:100].split())

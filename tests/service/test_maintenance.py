@@ -1,0 +1,119 @@
+"""Maintenance of a real store: what it does, that it can be undone, and that it is done by one process at a time."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from memory_mcp.answers import RecallRequest
+from memory_mcp.errors import ConflictError
+from memory_mcp.models import Scope
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.service import MemoryService
+from memory_mcp.upkeep.erasing import Trash
+from memory_mcp.upkeep.lifecycle import Policy
+from memory_mcp.upkeep.maintenance import Maintenance
+from tests.memories import CALLER, open_service, settings_for
+
+HERE = Scope("local", "project")
+
+
+async def remember(service: MemoryService, content: str, **fields: object) -> str:
+    return str((await service.remember(RememberRequest(content, **fields), CALLER)).added.id)  # type: ignore[arg-type]
+
+
+def later(service: MemoryService, days: float) -> Maintenance:
+    """The same store's maintenance, after so many days."""
+    now = service.clock() + timedelta(days=days)
+    return Maintenance(service.maintenance._store, lambda: now, Policy(), Trash(service.eraser, 30.0))
+
+
+async def found(service: MemoryService, query: str) -> list[str]:
+    answer = await service.recall(RecallRequest(query), CALLER)
+    return [str(hit.memory.id) for hit in answer.hits]
+
+
+async def test_what_faded_leaves_the_answers_and_comes_back_by_undoing(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        faded = await remember(service, "The canteen serves barley soup", importance=0.1)
+        rule = await remember(service, "Always knock at the canteen's door", kind="rule", importance=0.1)
+        assert not (await later(service, 30).once(dry_run=False)).plans
+        done = await later(service, 600).once(dry_run=False)
+
+        assert [str(memory.id) for memory in done.plans[HERE].archive] == [faded]
+        now = service.clock() + timedelta(days=601)
+        service.clock = lambda: now
+        assert faded not in await found(service, "What soup does the canteen serve?")
+        assert rule in await found(service, "What to do at the door of the canteen?")
+        ((kept, _),) = await service.get([faded], CALLER)
+        await service.undo(str(done.operations[0].number), CALLER)
+        assert faded in await found(service, "What soup does the canteen serve?")
+
+    assert kept.content == "The canteen serves barley soup"
+
+
+async def test_short_term_memories_in_use_stay_and_those_that_say_the_same_become_one(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        wifi = await remember(service, "The guest wifi is down", expires_in="7d", retention="short_term")
+        first = await remember(service, "The build server runs on port 8080")
+        second = await remember(service, "the build server runs on port 8080.")
+        for _ in range(3):
+            await service.recall(RecallRequest("Is the guest wifi down?"), CALLER)
+        await service.reinforcer.flush()
+        shown = await service.maintenance.once(dry_run=True)
+        ((before, _),) = await service.get([wifi], CALLER)
+        done = await service.maintenance.once(dry_run=False)
+        again = await service.maintenance.once(dry_run=False)
+        ((after, _),) = await service.get([wifi], CALLER)
+        live = {str(memory.id) for memory in (await service.records.newest([HERE], service._where(RecallRequest()), limit=10))}
+
+    assert (shown.plans, shown.operations) == (done.plans, [])
+    assert [operation.action for operation in done.operations] == ["update", "merge"]
+    assert {operation.actor.source for operation in done.operations} == {"maintenance"}
+    assert not again.plans
+    assert (before.retention, after.retention, after.expires_at) == ("short_term", "long_term", None)
+    assert len(live & {first, second}) == 1
+
+
+async def test_the_trash_is_emptied_when_its_time_is_over(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        gone = await remember(service, "Quirinius plays the zimbeln")
+        await service.forget([gone], CALLER)
+
+        assert (await later(service, 29).once(dry_run=False)).purged == 0
+        assert (await later(service, 31).once(dry_run=False)).purged == 1
+
+
+async def test_one_process_at_a_time(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service, open_service(settings_for(tmp_path)) as other:
+        await remember(service, "The lamp is green")
+        async with service.maintenance._store.tending() as chosen:
+            assert chosen
+            with pytest.raises(ConflictError, match="Another process"):
+                await other.maintenance.once(dry_run=False)
+            assert not (await other.maintenance.once(dry_run=True)).plans
+
+
+async def test_the_command_shows_and_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from typer.testing import CliRunner  # noqa: PLC0415
+
+    from memory_mcp.cli.app import app  # noqa: PLC0415
+
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "The build server runs on port 8080")
+        await remember(service, "the build server runs on port 8080.")
+    import anyio.to_thread  # noqa: PLC0415
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["maintain", "--data-dir", str(tmp_path), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    shown = json.loads(await anyio.to_thread.run_sync(lambda: run("--dry-run", "--json")))
+    told = await anyio.to_thread.run_sync(run)
+    nothing = await anyio.to_thread.run_sync(run)
+
+    assert (shown["operations"], len(shown["namespaces"]["project"]["merged"])) == ([], 1)
+    assert "merged with 1 that say the same: " in told
+    assert "There is nothing to do." in nothing
