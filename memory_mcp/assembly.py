@@ -31,6 +31,7 @@ from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+from memory_mcp.upkeep.mentions import mention_older
 from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             tiers["redis"] = redis.figures
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
+        tasks.start_soon(mention_older, store)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, counting)
@@ -132,6 +134,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             experience=store,
+            graph=store,
             sources=Sources(
                 embedder,
                 nearest,

@@ -1,4 +1,4 @@
-"""The seams, on one page: what the use cases need of a backend, and no more.
+"""The seams, on one page: what the use cases need of a backend, and no more. That of the knowledge graph is in `graph`.
 
 Backends match these protocols by shape. Any method may raise `TierUnavailableError`, and may then be
 repeated; whatever a method is asked twice has the same effect as once. Every method stays inside the
@@ -197,7 +197,7 @@ class Outbox(Protocol):
         """The notes failed: give them back, due after the delay, with one more attempt counted."""
 
     async def keep_tiers(self, tiers: Collection[str]) -> None:
-        """Drop the notes of all tiers but these and "embed": nobody will carry them."""
+        """Drop the notes of all tiers but these, "embed" and "mentions": nobody will carry them."""
 
 
 class OperationLog(Protocol):

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import EmbedderNotReadyError
+from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
@@ -66,6 +67,7 @@ class Parts:
 
     records: RecordStore
     experience: Experience
+    graph: Graph
     sources: Sources
     cache: RecallCache
     scale: Scale

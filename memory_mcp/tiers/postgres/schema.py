@@ -21,7 +21,17 @@ CONNECT_SECONDS = 3
 _LOCK = 0x4D4D4350  # "MMCP"
 _GRANTS = {
     "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "uses", "outcomes"),
-    "SELECT, INSERT, UPDATE, DELETE": ("memories", "vectors", "words", "versions", "idempotency", "outbox", "questions"),
+    "SELECT, INSERT, UPDATE, DELETE": (
+        "memories",
+        "vectors",
+        "words",
+        "versions",
+        "idempotency",
+        "outbox",
+        "questions",
+        "mentions",
+        "relations",
+    ),
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),
 }

@@ -16,7 +16,9 @@ from psycopg.types import TypeInfo
 from psycopg_pool import AsyncConnectionPool
 
 from memory_mcp.contracts import Comparison
+from memory_mcp.entities import Entity
 from memory_mcp.errors import MemoryNotFoundError, TierError
+from memory_mcp.graph import Mentions, Relation
 from memory_mcp.models import (
     Added,
     Asked,
@@ -37,12 +39,11 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import experience, log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import experience, graph, log, outbox, reads, schema, search, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
-from memory_mcp.tiers.postgres.text import labels_of
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 
 class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`) over one database.
+    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, ...) over one database.
 
     Attributes:
         reads, writes: How many there have been.
@@ -139,7 +140,7 @@ class PostgresStore:
 
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """See `RecordStore`."""
-        words = await writes.words_of(draft.content, labels_of(draft.tags, draft.key, draft.metadata))
+        words = await writes.words_of(draft)
         add = partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within, words=words)
         return await self._write(draft.scope.tenant, add)
 
@@ -219,6 +220,32 @@ class PostgresStore:
         """See `Experience`."""
         answers = await self._each(scopes, partial(experience.questions, since=since))
         return [asked for answer in answers for asked in answer]
+
+    # Graph
+
+    async def reach(self, scopes: Sequence[Scope], key: str, *, depth: int, now: datetime) -> dict[str, int]:
+        """See `Graph`."""
+        answers = await self._each(scopes, partial(graph.reach, key=key, depth=depth, now=now))
+        return {key: 0, **{reached: steps for answer in answers for reached, steps in answer.items()}}
+
+    async def relations(self, scopes: Sequence[Scope], keys: Sequence[str] | None, *, now: datetime, limit: int) -> list[Relation]:
+        """See `Graph`."""
+        answers = await self._each(scopes, partial(graph.relations, keys=keys, now=now, limit=limit))
+        return [relation for answer in answers for relation in answer][:limit]
+
+    async def mentions(self, scopes: Sequence[Scope], keys: Sequence[str], *, now: datetime, limit: int) -> dict[str, Mentions]:
+        """See `Graph`."""
+        answers = await self._each(scopes, partial(graph.mentions, keys=keys, now=now, limit=limit))
+        return {key: found for answer in answers for key, found in answer.items()}
+
+    async def names(self, scopes: Sequence[Scope], part: str, *, now: datetime, limit: int) -> list[Entity]:
+        """See `Graph`."""
+        answers = await self._each(scopes, partial(graph.names, part=part, now=now, limit=limit))
+        return [entity for answer in answers for entity in answer][:limit]
+
+    async def mention_older(self, limit: int) -> int:
+        """See `Graph`."""
+        return await self._write(NOBODY, partial(graph.mention_older, limit=limit))
 
     # TextIndex, VectorSource and the search that needs no other tier
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,6 @@ from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.text import text_vector
 
 UNDOABLE = ("remember", "update", "forget")
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
@@ -36,11 +36,10 @@ _COLUMNS = (
 ).split()
 
 
-async def words_of(content: str, labels: str) -> Words:
+async def words_of(draft: Draft) -> Words:
     """The words of a text about to be stored."""
-    if len(content) + len(labels) > _LONG_TEXT:
-        return await anyio.to_thread.run_sync(text_vector, content, labels)
-    return text_vector(content, labels)
+    read = partial(journal.words_of, draft.content, draft.tags, draft.key, draft.metadata)
+    return await anyio.to_thread.run_sync(read) if len(draft.content) > _LONG_TEXT else read()
 
 
 async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope], words: Words) -> Added:
