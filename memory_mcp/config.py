@@ -134,7 +134,11 @@ class RecallSettings(Section):
 class ToolSettings(Section):
     """Which tools clients see."""
 
-    sets: list[Literal["learning"]] = Field(default=[], description="beside the core: learning (errors, solutions, outcomes, insights)")
+    sets: list[Literal["learning", "graph", "compat"]] = Field(
+        default=[],
+        description="beside the core: learning (errors, solutions, outcomes, insights), graph (entities and relations), "
+        "compat (the names of the official memory server)",
+    )
 
 
 class EngineSettings(Section):

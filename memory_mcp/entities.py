@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from memory_mcp import words
@@ -32,20 +33,6 @@ _WORD = rf"[{_UPPER}][\w’'&-]*"
 _EXTENSIONS = (
     "bash|c|cc|cfg|cpp|cs|css|csv|db|go|gz|h|hpp|html|ini|ipynb|java|jpg|js|json|jsonl|jsx|kt|lock|log|lua|md|mjs|pdf|php|png|proto|py|rb|"
     "rs|rst|scss|sh|sql|sqlite|svelte|swift|toml|ts|tsx|txt|vue|xml|yaml|yml|zip|zsh"
-)
-_FORMS = re.compile(
-    "|".join(
-        (
-            r"(?P<url>https?://[^\s<>\"'`)\]}|]+)",
-            r"(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)",
-            r"(?P<handle>(?<![\w@/.])@[A-Za-z][\w-]{1,38}(?![\w@/]))",
-            rf"(?P<path>(?:(?<![\w/.~:@])(?:~|\.{{1,2}})?/[\w.@+-]+(?:/[\w.@+-]+)+|(?<![\w\\])[A-Za-z]:\\[\w.\\@+-]+"
-            rf"|(?<![\w/.@-])(?:[\w@+-][\w.@+-]*/)*[\w@+-][\w.@+-]*\.(?:{_EXTENSIONS})(?![\w/])))",
-            r"(?P<quoted>(?<!`)`[^`\n]{2,80}`(?!`))",
-            r"(?P<identifier>(?<![\w.])(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?=\(\))|[A-Za-z]\w*_\w+|[a-z]+\d*[A-Z]\w*|[A-Z]{2,10}-\d{1,6})(?!\w))",
-            rf"(?P<name>(?<![\w.]){_WORD}(?:[ ](?:(?:of|de|del|da|di|van|von|der|den|la|le|du|bin|al)[ ]){{0,2}}{_WORD}){{0,4}})",
-        )
-    )
 )
 _ENDS = ".,;:!?'’\"…"
 _POSSESSIVE = re.compile(r"['’]s?$")
@@ -125,13 +112,32 @@ def entities_in(text: str) -> list[Entity]:
     """What the text speaks of, each once, in the order of the text."""
     found: dict[str, Entity] = {}
     read = text[:READ_CHARACTERS]
-    for match in _FORMS.finditer(read):
+    for match in _forms().finditer(read):
         form = str(match.lastgroup)
         for entity in _names(match, read) if form == "name" else _others(match[0], form):
             found.setdefault(entity.key, entity)
         if len(found) >= MAX_ENTITIES:
             break
     return list(found.values())[:MAX_ENTITIES]
+
+
+@cache
+def _forms() -> re.Pattern[str]:
+    """Compiled when it is first needed: importing waits for nothing."""
+    return re.compile(
+        "|".join(
+            (
+                r"(?P<url>https?://[^\s<>\"'`)\]}|]+)",
+                r"(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)",
+                r"(?P<handle>(?<![\w@/.])@[A-Za-z][\w-]{1,38}(?![\w@/]))",
+                rf"(?P<path>(?:(?<![\w/.~:@])(?:~|\.{{1,2}})?/[\w.@+-]+(?:/[\w.@+-]+)+|(?<![\w\\])[A-Za-z]:\\[\w.\\@+-]+"
+                rf"|(?<![\w/.@-])(?:[\w@+-][\w.@+-]*/)*[\w@+-][\w.@+-]*\.(?:{_EXTENSIONS})(?![\w/])))",
+                r"(?P<quoted>(?<!`)`[^`\n]{2,80}`(?!`))",
+                r"(?P<identifier>(?<![\w.])(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?=\(\))|[A-Za-z]\w*_\w+|[a-z]+\d*[A-Z]\w*|[A-Z]{2,10}-\d{1,6})(?!\w))",
+                rf"(?P<name>(?<![\w.]){_WORD}(?:[ ](?:(?:of|de|del|da|di|van|von|der|den|la|le|du|bin|al)[ ]){{0,2}}{_WORD}){{0,4}})",
+            )
+        )
+    )
 
 
 def _others(text: str, form: str) -> Iterator[Entity]:
@@ -203,6 +209,18 @@ def relations_of(metadata: Mapping[str, Any]) -> list[Statement]:
     texts = [given] if isinstance(given, str) else given if isinstance(given, (list, tuple)) else []
     read = [read_relation(text) for text in texts[:MAX_RELATIONS] if isinstance(text, str)]
     return list({one.triple: one for one in read if one is not None}.values())
+
+
+def with_relations(metadata: Mapping[str, Any], stated: Sequence[Statement], *, without: bool = False) -> dict[str, Any]:
+    """Metadata that states these relations, in place of what it states of the same; or states them no more."""
+    given = metadata.get(RELATIONS, [])
+    before = given if isinstance(given, list) else [given]
+    same = {one.triple for one in stated}
+    read = [read_relation(text) if isinstance(text, str) else None for text in before]
+    kept = [text for text, one in zip(before, read, strict=True) if one is None or one.triple not in same]
+    after = kept if without else [*kept, *map(str, stated)]
+    rest = {name: value for name, value in metadata.items() if name != RELATIONS}
+    return {**rest, RELATIONS: after} if after else rest
 
 
 def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:

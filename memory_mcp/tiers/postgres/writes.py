@@ -11,6 +11,7 @@ import anyio
 from psycopg.errors import UniqueViolation
 
 from memory_mcp.clock import to_micros
+from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import journal, log
@@ -160,6 +161,11 @@ async def revise(
         "importance": changes.importance,
         "expires": micros(changes.expires_at),
     }
+    if changes.relations:
+        told = changes.metadata
+        if told is None:
+            told = await tx.value("SELECT metadata FROM memories WHERE id = %(id)s", {"id": memory_id})
+        given["metadata"] = to_json(with_relations(told, changes.relations))
     new = {"updated": to_micros(now), "operation": head.number, **{name: value for name, value in given.items() if value is not None}}
     try:
         await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})
