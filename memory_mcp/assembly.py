@@ -143,6 +143,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
                 scale.probe,
                 questions=None if redis is None else redis.questions(embedder),
                 away=nearest.away,
+                graph=store if settings.recall.weights.entity else None,
             ),
             cache=cache if redis is None else LayeredCache(cache, redis.candidates),
             scale=scale,

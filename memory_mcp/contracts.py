@@ -371,6 +371,7 @@ class Candidates:
     Attributes:
         similarity: (k,) cosine to the question; NaN where the memory has no vector.
         passage: Of long texts, the number of the passage that is closest to the question, where that is not the first.
+        related: How telling the entities are that the question names and a memory speaks of, in (0, 1]; left out where there are none.
         around: Of the same memories; `session` counts through all scopes.
         mean, deviation: Of the question's similarity to the memories of its scopes.
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
@@ -390,6 +391,7 @@ class Candidates:
     rows: int
     terms: int
     passage: Mapping[UUID, int] = field(default_factory=dict)
+    related: Mapping[UUID, float] = field(default_factory=dict)
     whole: bool = True
     degraded: tuple[str, ...] = ()
 

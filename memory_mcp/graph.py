@@ -12,12 +12,18 @@ from typing import Protocol
 from uuid import UUID
 
 from memory_mcp.entities import Entity, Statement
-from memory_mcp.models import Scope
+from memory_mcp.models import Filter, Scope
 
 MOST_REACHED = 400
 """Steps of a walk."""
 FAN_OUT = 60
 """Of one entity so many relations in either direction are followed, the newest."""
+
+
+COMMON = 200
+"""Memories that speak of one entity: of more, it does not tell which is meant."""
+MOST_BESIDE = 50
+"""Entities one relation away from those that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,13 @@ class Graph(Protocol):
 
     async def names(self, scopes: Sequence[Scope], part: str, *, now: datetime, limit: int) -> list[Entity]:
         """Entities whose key contains that of `part`, those mentioned most first, equal ones by key."""
+
+    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
+        """Memories that pass the filter and speak of one of these entities, or of one that is one relation away.
+
+        An entity of more than `COMMON` memories tells nothing, and is left out. Each memory is named once, by what is nearest, then by
+        the rarest; those come first, equal ones by id.
+        """
 
     async def mention_older(self, limit: int) -> int:
         """Read up to `limit` memories that were written before there was a graph; how many that were, 0: none is left."""

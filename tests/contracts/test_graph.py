@@ -8,8 +8,8 @@ import pytest
 from record_stores import ACTOR, DAY, ELSEWHERE, GLOBAL, HOME, NOW, OpenStore, Store, add, rewritten
 
 from memory_mcp.entities import Entity, Statement
-from memory_mcp.graph import FAN_OUT, MOST_REACHED
-from memory_mcp.models import Changes, Scope
+from memory_mcp.graph import COMMON, FAN_OUT, MOST_REACHED, Named
+from memory_mcp.models import Changes, Filter, Scope
 
 LATER = NOW + DAY
 
@@ -142,3 +142,25 @@ async def test_there_is_nothing_older_in_a_new_store(open_store: OpenStore) -> N
     async with open_store() as store:
         await add(store, "we met Ann")
         assert await store.mention_older(10) == 0
+
+
+async def test_memories_are_found_by_entities_and_by_those_one_relation_away(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        rare, other = await add(store, "we met Zoe"), await add(store, "a rule for Zoe", kind="rule")
+        fact = await related(store, "Zoe | works at | Acme", "Acme | is a | company", "Acme | near | Ghent")
+        beside = await add(store, "visit to Acme", expires_at=LATER)
+        far = await add(store, "trip to Ghent")
+        hidden = await add(store, "Zoe elsewhere", ELSEWHERE)
+        for number in range(COMMON + 1):
+            await add(store, f"Bob again, {number}", embedded=False)
+        at = [HOME]
+
+        found = await store.named(at, ["zoe", "bob", "nobody"], Filter(), limit=10)
+        assert found == [Named(rare, 0, 3), Named(other, 0, 3), Named(fact, 0, 3), Named(beside, 1, 2)]
+        assert await store.named(at, ["zoe"], Filter(), limit=1) == found[:1]
+        assert await store.named(at, ["zoe"], Filter(kinds=frozenset({"rule"})), limit=10) == [Named(other, 0, 3)]
+        assert beside not in {one.memory for one in await store.named(at, ["zoe"], Filter(now=LATER), limit=10)}
+        assert {one.memory for one in await store.named(at, ["acme"], Filter(), limit=10)} == {rare, other, fact, beside, far}
+        assert [one.memory for one in await store.named([ELSEWHERE], ["zoe"], Filter(), limit=10)] == [hidden]
+        assert await store.named(at, ["bob", "company"], Filter(), limit=10) == []
+        assert await store.named(at, [], Filter(), limit=10) == []

@@ -10,9 +10,10 @@ import anyio
 
 from memory_mcp.clock import to_micros
 from memory_mcp.entities import ALSO_CALLED, IS_A, Entity, Statement, entities_of, entity_key, read_relation, relations_of
-from memory_mcp.graph import FAN_OUT, MOST_REACHED, Mentions, Relation
+from memory_mcp.graph import COMMON, FAN_OUT, MOST_BESIDE, MOST_REACHED, Mentions, Named, Relation
+from memory_mcp.models import Filter
 from memory_mcp.tiers.postgres import log
-from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE
+from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, conditions
 from memory_mcp.tiers.postgres.session import Row, Transaction
 
 _NOW = "(m.expires IS NULL OR m.expires > %(now)s)"
@@ -154,3 +155,34 @@ async def names(tx: Transaction, namespaces: Sequence[str], part: str, now: date
                 GROUP BY x.key ORDER BY count(*) DESC, x.key COLLATE "C" LIMIT %(limit)s"""
     values = {"part": entity_key(part), "now": to_micros(now), "limit": limit, "namespaces": list(namespaces)}
     return [Entity(name, kind) for name, kind in await tx.rows(query, values)]
+
+
+async def named(tx: Transaction, namespaces: Sequence[str], keys: Sequence[str], where: Filter, limit: int) -> list[Named]:
+    """`Graph.named`."""
+    here = {"namespaces": list(namespaces)}
+    asked = await _counted(tx, namespaces, keys)
+    if not asked:
+        return []
+    ends = f"SELECT {{other}} AS key FROM relations WHERE scope {IN_SCOPES} AND {{end}} = ANY(%(keys)s) AND predicate <> '{IS_A}'"
+    both = " UNION ".join(ends.format(end=end, other=other) for end, other in (("subject", "object"), ("object", "subject")))
+    rows = await tx.rows(f"{both} LIMIT {MOST_BESIDE}", {**here, "keys": list(asked)})
+    beside = await _counted(tx, namespaces, [key for (key,) in rows if key not in asked])
+    more, values = conditions(where)
+    query = f"""SELECT m.id, x.key FROM mentions x JOIN memories m ON m.tenant = x.tenant AND m.id = x.memory
+                WHERE x.scope {IN_SCOPES} AND x.key = ANY(%(keys)s){more}"""
+    found: dict[UUID, tuple[int, int]] = {}
+    for hops, counted in enumerate((asked, beside)):
+        for memory, key in await tx.rows(query, {**values, **here, "keys": list(counted)}) if counted else ():
+            near = (hops, counted[key])
+            found[memory] = min(near, found.get(memory, near))
+    best = sorted(found.items(), key=lambda item: (*item[1], item[0].bytes))[:limit]
+    return [Named(memory, hops, frequency) for memory, (hops, frequency) in best]
+
+
+async def _counted(tx: Transaction, namespaces: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
+    """How many memories speak of each of these entities, without those of none and those that are common."""
+    query = f"""SELECT asked.key, x.frequency FROM unnest(%(keys)s::text[]) asked (key)
+                CROSS JOIN LATERAL (SELECT count(*) AS frequency FROM (
+                    SELECT FROM mentions x WHERE x.scope {IN_SCOPES} AND x.key = asked.key LIMIT {COMMON + 1}) y) x
+                WHERE x.frequency BETWEEN 1 AND {COMMON}"""
+    return dict(await tx.rows(query, {"keys": list(keys), "namespaces": list(namespaces)})) if keys else {}

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from memory_mcp.contracts import Comparison
 from memory_mcp.entities import Entity
 from memory_mcp.errors import MemoryNotFoundError, TierError
-from memory_mcp.graph import Mentions, Relation
+from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
     Asked,
@@ -242,6 +242,11 @@ class PostgresStore:
         """See `Graph`."""
         answers = await self._each(scopes, partial(graph.names, part=part, now=now, limit=limit))
         return [entity for answer in answers for entity in answer][:limit]
+
+    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
+        """See `Graph`."""
+        answers = await self._each(scopes, partial(graph.named, keys=keys, where=where, limit=limit))
+        return [one for answer in answers for one in answer][:limit]
 
     async def mention_older(self, limit: int) -> int:
         """See `Graph`."""

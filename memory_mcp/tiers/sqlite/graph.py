@@ -10,10 +10,10 @@ import apsw
 
 from memory_mcp.clock import to_micros
 from memory_mcp.entities import ALSO_CALLED, IS_A, Entity, entities_of, entity_key, read_relation, relations_of
-from memory_mcp.graph import FAN_OUT, MOST_REACHED, Mentions, Relation
-from memory_mcp.models import Scope
+from memory_mcp.graph import COMMON, FAN_OUT, MOST_BESIDE, MOST_REACHED, Mentions, Named, Relation
+from memory_mcp.models import Filter, Scope
 from memory_mcp.tiers.sqlite.query import all_rows
-from memory_mcp.tiers.sqlite.rows import LIVE, scope_numbers, to_json
+from memory_mcp.tiers.sqlite.rows import LIVE, conditions, scope_numbers, to_json
 
 _NOW = "(m.expires IS NULL OR m.expires > :now)"
 
@@ -104,3 +104,35 @@ def names(db: apsw.Connection, scopes: Sequence[Scope], part: str, now: datetime
 
 def _numbers(db: apsw.Connection, scopes: Sequence[Scope]) -> str:
     return ", ".join(map(str, scope_numbers(db, scopes)))
+
+
+def named(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, limit: int) -> list[Named]:
+    """`Graph.named`."""
+    within = _numbers(db, scopes)
+    asked = _counted(db, within, keys)
+    if not asked:
+        return []
+    ends = (
+        "SELECT {other} FROM relations WHERE scope IN ({within}) AND {end} IN (SELECT value FROM json_each(:keys)) AND predicate <> :is_a"
+    )
+    both = " UNION ".join(ends.format(end=end, other=other, within=within) for end, other in (("subject", "object"), ("object", "subject")))
+    rows = all_rows(db, f"{both} LIMIT {MOST_BESIDE}", {"keys": to_json(list(asked)), "is_a": IS_A})
+    beside = _counted(db, within, [key for (key,) in rows if key not in asked])
+    more, values = conditions(where)
+    query = f"""SELECT m.id, x.key FROM mentions x JOIN memories m ON m.number = x.memory
+                WHERE x.scope IN ({within}) AND x.key IN (SELECT value FROM json_each(:keys)){more}"""
+    found: dict[bytes, tuple[int, int]] = {}
+    for hops, counted in enumerate((asked, beside)):
+        for memory, key in all_rows(db, query, {**values, "keys": to_json(list(counted))}) if counted else ():
+            near = (hops, counted[key])
+            found[memory] = min(near, found.get(memory, near))
+    best = sorted(found.items(), key=lambda item: (*item[1], item[0]))[:limit]
+    return [Named(UUID(bytes=memory), hops, frequency) for memory, (hops, frequency) in best]
+
+
+def _counted(db: apsw.Connection, within: str, keys: Sequence[str]) -> dict[str, int]:
+    """How many memories speak of each of these entities, without those of none and those that are common."""
+    query = f"""SELECT value, (SELECT count(*) FROM (SELECT 1 FROM mentions x WHERE x.scope IN ({within}) AND x.key = value
+                                                     LIMIT {COMMON + 1})) AS frequency
+                FROM json_each(:keys) WHERE frequency BETWEEN 1 AND {COMMON}"""
+    return dict(all_rows(db, query, {"keys": to_json(list(keys))})) if keys else {}

@@ -15,7 +15,7 @@ import apsw
 from memory_mcp.contracts import Comparison
 from memory_mcp.entities import Entity
 from memory_mcp.errors import StoreReadOnlyError, TierError
-from memory_mcp.graph import Mentions, Relation
+from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
     Asked,
@@ -247,6 +247,10 @@ class SqliteStore:
     async def names(self, scopes: Sequence[Scope], part: str, *, now: datetime, limit: int) -> list[Entity]:
         """See `Graph`."""
         return await self._read(partial(graph.names, scopes=scopes, part=part, now=now, limit=limit))
+
+    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
+        """See `Graph`."""
+        return await self._read(partial(graph.named, scopes=scopes, keys=keys, where=where, limit=limit))
 
     async def mention_older(self, limit: int) -> int:
         """See `Graph`."""
