@@ -63,7 +63,7 @@ _TRIMMED = re.compile(r"^[\W_]+|[^\w)]+$")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """Something that a text speaks of.
+    """Something that a text speaks of; its name is one line without hidden characters.
 
     Attributes:
         name: As it stands in the text.
@@ -144,7 +144,7 @@ def _others(text: str, form: str) -> Iterator[Entity]:
     if form == "quoted":
         form, text = "identifier", text.strip("`").strip()
     name = text.rstrip(_ENDS if form == "url" else ".-") if form in ("url", "email", "path", "handle") else text
-    if 2 <= len(name) <= MAX_NAME_CHARACTERS and any(character.isalpha() for character in name):
+    if 2 <= len(name) <= MAX_NAME_CHARACTERS and name.isprintable() and any(character.isalpha() for character in name):
         yield Entity(name, form)
 
 
@@ -172,7 +172,7 @@ def _name(kept: Sequence[str]) -> Iterator[Entity]:
     while kept and not kept[0][0].isupper():
         kept = kept[1:]
     name = " ".join(kept)
-    if 2 <= len(name) <= MAX_NAME_CHARACTERS:
+    if 2 <= len(name) <= MAX_NAME_CHARACTERS and name.isprintable():
         yield Entity(name, "name")
 
 
@@ -229,7 +229,7 @@ def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:
     for value in (metadata.get(ENTITY), metadata.get(ENTITIES)):
         named += value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     named = [one.strip() for one in named[:MAX_ENTITIES] if isinstance(one, str)]
-    given = [Entity(one) for one in named if one and len(one) <= MAX_NAME_CHARACTERS]
+    given = [Entity(one) for one in named if one and len(one) <= MAX_NAME_CHARACTERS and one.isprintable()]
     for one in relations_of(metadata):  # a type is no entity
         given += [Entity(one.subject)] if one.triple[1] == IS_A else [Entity(one.subject), Entity(one.object)]
     read = entities_in(content)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from memory_mcp.entities import Statement
+from memory_mcp.hygiene.hidden import hides
 from memory_mcp.knowledge.nodes import Node
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
@@ -145,12 +146,18 @@ def _statements(relations: Sequence[Relation]) -> list[Statement]:
 
 
 def _told(made: list[dict[str, Any]], name: str) -> CallToolResult:
-    return result({name: made}, [json.dumps(made, indent=2, ensure_ascii=False)])
+    return result({name: made}, [_json(made)])
 
 
 def _graph(nodes: Sequence[Node], edges: Sequence[Statement]) -> CallToolResult:
     graph = {"entities": _entities(nodes), "relations": _relations(edges)}
-    return result(graph, [json.dumps(graph, indent=2, ensure_ascii=False)])
+    return result(graph, [_json(graph)])
+
+
+def _json(facts: Any) -> str:
+    """As that server writes it; where a text hides something, with every such character written out."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    return json.dumps(facts, indent=2) if hides(text) else text
 
 
 def _done(message: str) -> CallToolResult:

@@ -9,7 +9,7 @@ from memory_mcp.server import render_graph
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Lines, MaxTokens, Moment, Namespace, Whole
-from memory_mcp.server.tools import Call, annotated
+from memory_mcp.server.tools import Call, annotated, told
 
 
 async def relate(
@@ -39,7 +39,7 @@ async def explore(
     """What is known around one person, project, system or file: its relations, and the memories that mention it, newest first."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.explore(entity, caller, namespace, depth=depth)
-    return render_graph.explored(found, service.clock(), max_tokens)
+    return told(service, caller, render_graph.explored(found, service.clock(), max_tokens))
 
 
 def graph_tools() -> list[StrictTool]:

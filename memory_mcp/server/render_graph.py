@@ -11,7 +11,7 @@ from memory_mcp.answers import Explored, Related
 from memory_mcp.entities import Statement
 from memory_mcp.knowledge.neighbourhood import Fact, ended
 from memory_mcp.models import Recalled
-from memory_mcp.server.render import DATA_NOTE, cost, fitting, line, result, shown, tokens
+from memory_mcp.server.render import DATA_NOTE, cautions, cost, fitting, line, quoted, result, shown, tokens, warnings
 
 _HEAD_TOKENS = 80
 _LEAST_FOR_MEMORIES = 120
@@ -41,15 +41,17 @@ def related(done: Sequence[Related]) -> CallToolResult:
 def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
     """The answer to `explore`: relations get what they need, as long as the memories keep half, or all that they need."""
     facts: dict[str, Any] = {"entity": found.name, "namespace": found.namespace}
+    facts |= cautions(found.name, *found.types, *found.aliases, *(one.name for one in found.others))
+    name = quoted(found.name, facts)
     if not found.memories and not found.facts:
         hint = "nothing is known of it" + (": did you mean one of these?" if found.others else ". Try recall.")
         facts |= {"hint": hint, **({"others": [one.name for one in found.others]} if found.others else {})}
-        return result(facts, [f"{found.name} in {found.namespace}: {hint}", *(f"- {one.name}" for one in found.others)])
+        return result(facts, [f"{name} in {found.namespace}: {hint}", *(f"- {quoted(one.name, facts)}" for one in found.others)])
     names = {"type": list(found.types[:_NAMES_SHOWN]), "also_called": list(found.aliases[:_NAMES_SHOWN])}
     facts |= {name: values for name, values in names.items() if values}
-    called = f", also called {', '.join(names['also_called'])}" if names["also_called"] else ""
-    kinds = f" ({', '.join(names['type'])})" if names["type"] else ""
-    lines = [f"{found.name}{kinds}{called}, in {found.namespace}. {DATA_NOTE}"]
+    called = f", also called {quoted(', '.join(names['also_called']), facts)}" if names["also_called"] else ""
+    kinds = f" ({quoted(', '.join(names['type']), facts)})" if names["type"] else ""
+    lines = ["; ".join([f"{name}{kinds}{called}, in {found.namespace}", *warnings(facts)]) + f". {DATA_NOTE}"]
     entries = [shown(Recalled(memory, 1.0), now, found.namespace, scored=False) for memory in found.memories]
     budget = max_tokens - max(_HEAD_TOKENS, tokens(json.dumps(facts, ensure_ascii=False)) + 40)
     needed = sum(map(cost, entries))
@@ -74,7 +76,7 @@ def _entry(fact: Fact, now: datetime) -> dict[str, Any]:
         "ended": ended(statement, now),
         "depth": fact.depth + 1 if fact.depth else 0,
     }
-    entry |= {name: value for name, value in optional.items() if value}
+    entry |= {name: value for name, value in optional.items() if value} | cautions(entry["relation"])
     entry["memories"] = [str(memory) for memory in fact.memories[:_IDS_SHOWN]]
     return entry
 
@@ -83,8 +85,8 @@ def _line(entry: Mapping[str, Any]) -> str:
     told = [f"{name} {entry[name]}" for name in ("from", "until") if name in entry]
     told += ["ended"] if "ended" in entry else []
     told += [f"{entry['depth']} away"] if "depth" in entry else []
-    told.append("memories " + ", ".join(entry["memories"]))
-    return f"- {entry['relation']} ({'; '.join(told)})"
+    told += [*warnings(entry), "memories " + ", ".join(entry["memories"])]
+    return f"- {quoted(entry['relation'], entry)} ({'; '.join(told)})"
 
 
 def _words(statement: Statement) -> str:

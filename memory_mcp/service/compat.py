@@ -6,7 +6,6 @@ from uuid import UUID
 from memory_mcp.entities import ENTITY, IS_A, RELATIONS, Statement, read_relation, with_relations
 from memory_mcp.errors import RequestError
 from memory_mcp.graph import Relation
-from memory_mcp.knowledge.neighbourhood import sentence
 from memory_mcp.knowledge.nodes import (
     ENTITY_TAG,
     ENTITY_TYPE,
@@ -20,6 +19,8 @@ from memory_mcp.knowledge.nodes import (
 from memory_mcp.models import Caller, Changes, Filter, Memory
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest, draft
+from memory_mcp.remember.hygiene import cleaned, weight_of
+from memory_mcp.service.linking import relation_request
 from memory_mcp.service.recalling import Recalling
 from memory_mcp.service.remembering import Remembering
 
@@ -50,7 +51,7 @@ class Compat(Remembering, Recalling):
             node.name: [_entity_request(node.name, node.type), *(_observation_request(node.name, text) for text in node.observations)]
             for node in new.values()
         }
-        self._check([request for each in requests.values() for request in each], caller)
+        await self._check([request for each in requests.values() for request in each], caller)
         made = []
         for name, (entity, *observations) in requests.items():
             receipt = await self.remember(entity, caller)
@@ -69,7 +70,7 @@ class Compat(Remembering, Recalling):
         graph = await self._node_graph(caller)
         for name, _ in observed:
             _expect(name, graph)
-        self._check([_observation_request(name, text) for name, texts in observed for text in texts], caller)
+        await self._check([_observation_request(name, text) for name, texts in observed for text in texts], caller)
         added = []
         for name, texts in observed:
             receipts = [(text, await self.remember(_observation_request(name, text), caller)) for text in texts]
@@ -90,10 +91,10 @@ class Compat(Remembering, Recalling):
                 raise RequestError(f"The relation {str(edge)[:80]!r} holds a | or a line break, or is too long. Use plain, short names.")
         known = {_plain(one.statement) for one in graph.relations}
         new = [edge for edge in dict.fromkeys(edges) if _plain(edge) not in known]
-        self._check([_relation_request(edge) for edge in new], caller)
+        await self._check([relation_request(edge) for edge in new], caller)
         for edge in new:
-            receipt = await self.remember(_relation_request(edge), caller)
-            if receipt.added.status == "already_known":  # the words are known, but not that they are a relation
+            receipt = await self.remember(relation_request(edge), caller)
+            if receipt.added.status == "already_known":  # of a memory that states it no more
                 scopes = self._scopes(caller, "")[:1]
                 await self.records.revise(scopes, receipt.added.id, Changes(relations=(edge,)), caller.provenance, self.clock())
         return new
@@ -155,10 +156,15 @@ class Compat(Remembering, Recalling):
         relations = await self.graph.relations(scopes, None, now=now, limit=_MOST)
         return NodeGraph.of(await tagged(ENTITY_TAG), await tagged(OBSERVATION_TAG), relations)
 
-    def _check(self, requests: Sequence[RememberRequest], caller: Caller) -> None:
+    async def _check(self, requests: Sequence[RememberRequest], caller: Caller) -> None:
         """All of them or none are to be stored."""
-        for request in requests:
-            draft(request, self._scopes(caller, "")[0], caller, self.clock())
+        scope, now = self._scopes(caller, "")[0], self.clock()
+
+        def checked() -> None:
+            for request in requests:
+                draft(cleaned(request, self.tuning.secrets)[0], scope, caller, now)
+
+        await self._looked_through(checked, sum(weight_of(one.content, one.tags, one.metadata) for one in requests))
 
     async def _forget(self, ids: Sequence[UUID], relations: Sequence[Relation], caller: Caller) -> None:
         """Forget memories, and relations: with the memory that says nothing else, or out of one that does."""
@@ -201,8 +207,3 @@ def _entity_request(name: str, kind: str) -> RememberRequest:
 def _observation_request(name: str, text: str) -> RememberRequest:
     """What to remember for an observation; the same text of another entity is another memory."""
     return RememberRequest(text, tags=[OBSERVATION_TAG], metadata={ENTITY: name}, identity=f"{OBSERVATION_TAG}\0{name}\0{text}")
-
-
-def _relation_request(statement: Statement) -> RememberRequest:
-    """A memory that says a relation and nothing else."""
-    return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]})

@@ -22,6 +22,7 @@ from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_o
 from memory_mcp.models import Caller, Changes, Memory, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.remember.hygiene import Inspection
 from memory_mcp.service.remembering import Remembering
 
 MAX_DEPTH = 3
@@ -50,13 +51,15 @@ class Linking(Remembering):
             MemoryNotFoundError: There is no live memory `source`.
         """
         stated = _read(relations, valid_from, valid_to)
+        look = Inspection(self.tuning.secrets)
+        for one in stated:  # half a relation is none: nothing is cut out
+            look.name(f"{one}\n{sentence(one)}", "relations")
         if source:
             scopes = await self.records.scopes(caller.tenant)
             return await self._state(scopes, door.memory_id(source), stated, caller)
         done = []
         for statement in stated:
-            request = RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]})
-            receipt = await self.remember(request, caller, namespace)
+            receipt = await self.remember(relation_request(statement), caller, namespace)
             if receipt.added.status == "already_known":
                 scopes = self._scopes(caller, namespace)[:1]
                 done += await self._state(scopes, receipt.added.id, [statement], caller)
@@ -127,6 +130,12 @@ class Linking(Remembering):
         now = self.clock()
         memories = await self.records.get_many(scopes, ids)
         return [one for one in memories if one.superseded_by is None and (one.expires_at is None or one.expires_at > now)]
+
+
+def relation_request(statement: Statement) -> RememberRequest:
+    """A memory that says a relation and nothing else; the same relation, spelled the same, is the same memory."""
+    same = "\0".join((RELATIONS, statement.subject, statement.predicate, statement.object))
+    return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]}, identity=same)
 
 
 def _read(relations: Sequence[str], valid_from: str, valid_to: str) -> list[Statement]:

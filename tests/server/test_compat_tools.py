@@ -135,3 +135,15 @@ async def test_it_is_the_same_memory(tmp_path: Path) -> None:
         for _ in range(2):
             await client.call_tool("forget", {"undo": "last"})
         assert await call(client, "read_graph") == graph
+
+
+async def test_hidden_characters_are_written_out_and_nothing_else_is_changed(tmp_path: Path) -> None:
+    hidden = {"name": "Zo\u00eb", "entityType": "person", "observations": ["hides\u202e something"]}
+    async with open_client(settings_for(tmp_path), sets=["compat"]) as client:
+        await call(client, "create_entities", entities=[BOB, hidden])
+        plain = text_of(await client.call_tool("open_nodes", {"names": ["Bob"]}))
+        reply = await client.call_tool("read_graph", {})
+
+    assert json.loads(plain)["entities"] == [BOB]
+    assert "\u202e" not in text_of(reply)
+    assert json.loads(text_of(reply)) == reply.structured_content == {"entities": [BOB, hidden], "relations": []}
