@@ -45,7 +45,7 @@ def facts_around(depths: Mapping[str, int], relations: Sequence[Relation], now: 
 
     Args:
         depths: How far each entity is from the one that was asked for; its own types and names are left out.
-        relations: The newest first.
+        relations: Those that state the same, the newest first; one may stand there twice.
     """
     stated: dict[tuple[str, str, str], Fact] = {}
     for one in relations:

@@ -18,6 +18,7 @@ from memory_mcp.entities import (
     with_relations,
 )
 from memory_mcp.errors import MemoryNotFoundError, RequestError
+from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
 from memory_mcp.models import Caller, Changes, Memory, Scope
 from memory_mcp.remember import door
@@ -27,7 +28,8 @@ from memory_mcp.service.remembering import Remembering
 
 MAX_DEPTH = 3
 _MOST_TOGETHER = 50
-_MOST_FACTS = 500
+_MOST_FACTS = 200
+"""Of each ring around an entity."""
 _MOST_MEMORIES = 30
 _MOST_OTHERS = 10
 
@@ -107,8 +109,10 @@ class Linking(Remembering):
         scopes, now, key = self._scopes(caller, namespace), self.clock(), entity_key(name)
         depths = await self.graph.reach(scopes, key, depth=depth, now=now)
         itself = [reached for reached, steps in depths.items() if steps == 0]
-        inner = [reached for reached, steps in depths.items() if steps < depth]
-        relations = await self.graph.relations(scopes, inner, now=now, limit=_MOST_FACTS)
+        relations: list[Relation] = []
+        for steps in range(depth):  # ring by ring, so that however much there is further out, what is near is there
+            ring = [reached for reached, away in depths.items() if away == steps]
+            relations += await self.graph.relations(scopes, ring, now=now, limit=_MOST_FACTS)
         found = await self.graph.mentions(scopes, itself, now=now, limit=_MOST_MEMORIES)
         if not found:
             others = await self.graph.names(scopes, name, now=now, limit=_MOST_OTHERS)

@@ -93,6 +93,18 @@ async def test_relations_that_come_at_once_are_all_kept(settings: Settings) -> N
         assert len(await around(service, "desk 2")) == 2
 
 
+async def test_what_is_near_is_told_however_much_there_is_further_out(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await service.relate(["Ann | knows | Bob"], CALLER)
+        for start in range(0, 300, 100):
+            far = [f"Bob | owns | thing {number}" for number in range(start, start + 100)]
+            await remember(service, f"The things of number {start} and so on", metadata={"relations": far})
+        found = await service.explore("Ann", CALLER, depth=3)
+
+        assert (str(found.facts[0].statement), found.facts[0].depth) == ("Ann | knows | Bob", 0)
+        assert 50 < len(found.facts) <= 400
+
+
 async def test_names_types_and_what_is_not_known(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         await remember(
