@@ -24,6 +24,10 @@ def main() -> None:
 
 
 def _serve(arguments: list[str]) -> None:
+    if "--http" in arguments:
+        from memory_mcp.cli.http import serve_http  # noqa: PLC0415
+
+        serve_http(arguments)
     given = parse(arguments)
     if not given.isolated:
         from memory_mcp.front.process import run as run_front  # noqa: PLC0415

@@ -86,6 +86,38 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class EraseRequest:
+    """What is to be gone for good, as asked for: one of ids, a person, a namespace, or everything of the tenant."""
+
+    ids: Sequence[str] = ()
+    person: str = ""
+    namespace: str = ""
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToErase:
+    """What would be erased.
+
+    Attributes:
+        by_namespace: How many memories, live, superseded and forgotten ones, in each namespace.
+        sample: Some of the live and superseded.
+        mentions: Other memories whose text has the person's name in it; they stay, unless named by their ids.
+        token: With it the same request erases; empty where nothing is meant.
+    """
+
+    by_namespace: Mapping[str, int]
+    sample: Sequence[Memory]
+    mentions: Sequence[Memory] = ()
+    token: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many memories in all."""
+        return sum(self.by_namespace.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """How the memory is doing, for people and dashboards."""
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
+from memory_mcp.contracts import VectorIndex
 from memory_mcp.embedding.opening import open_embedder
-from memory_mcp.errors import EmbedderNotReadyError, TierError
+from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
+from memory_mcp.models import Scope
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.reinforce import Reinforcer
@@ -29,9 +32,13 @@ from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.device import Device
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.tiers.sqlite.erasing import erase_in_kept
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+from memory_mcp.upkeep.erasing import Eraser, Surroundings
 from memory_mcp.upkeep.mentions import mention_older
+from memory_mcp.upkeep.register import Register
 from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
 
 if TYPE_CHECKING:
@@ -56,10 +63,10 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
+async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
-    Waits for the record store, and a moment for the model: one that takes longer goes on loading behind it.
+    Waits for the record store, and `model_seconds` for the model: one that takes longer goes on loading behind it.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -79,10 +86,22 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         redis = await _open_redis(settings.redis, stack)
         vectors = await open_vector_tiers(settings, store, lambda: embedder.state.epoch, {"resident": resident}, stack)
         nearest = VectorStack(vectors.tiers, store)
+
         indexer = Indexer(store, embedder)
         scale = Scale(embedder)
         reinforcer = Reinforcer(store, utc_now)
         questions = Questions(store, utc_now) if settings.recall.keep_questions else None
+
+        def drop(scopes: Collection[Scope]) -> None:
+            resident.drop(scopes)
+            texts.drop(scopes)
+            cache.clear()
+            embedder.clear()
+            if questions is not None:
+                questions.clear()
+
+        eraser = Eraser(store, Register(settings.data_dir), _surroundings(settings, vectors.tiers, drop, redis))
+        await _erase_again(eraser)
         counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
@@ -130,11 +149,12 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
-            await embedder.wait_ready(_MODEL_SECONDS)
+            await embedder.wait_ready(model_seconds)
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             experience=store,
             graph=store,
+            gate=store,
             sources=Sources(
                 embedder,
                 nearest,
@@ -149,6 +169,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[MemoryService]:
             scale=scale,
             indexer=indexer,
             reinforcer=reinforcer,
+            eraser=eraser,
             questions=questions,
             clock=utc_now,
             tuning=_tuning(settings),
@@ -173,8 +194,30 @@ def _tuning(settings: Settings) -> Tuning:
         candidates=recall.candidates,
         similar_shown=settings.remember.similar_shown,
         similar_from=settings.remember.similar_from,
+        trash_days=settings.trash.keep_days,
         secrets=settings.remember.secrets,
     )
+
+
+def _surroundings(
+    settings: Settings, tiers: Mapping[str, VectorIndex], drop: Callable[[Collection[Scope]], None], redis: "RedisTier | None"
+) -> Surroundings:
+    """What else holds something of a memory: the files of the data directory are looked through where the store lies in it."""
+    told = Surroundings() if redis is None else Surroundings(tell=redis.tell)
+    around = replace(told, tiers=tiers, drop=drop)
+    if settings.records.backend != "sqlite":
+        return around
+    return replace(
+        around, clean_copies=partial(erase_in_kept, settings.data_dir, settings.encryption), folder=settings.data_dir, store_files=FILE_NAME
+    )
+
+
+async def _erase_again(eraser: Eraser) -> None:
+    """Before anything is served: what an older copy of the store may have brought back."""
+    try:
+        await eraser.replay(utc_now())
+    except StoreReadOnlyError:
+        log.error("not_erased_again", reason="the store is read-only")
 
 
 def _warn_of_gpu(reason: str) -> None:

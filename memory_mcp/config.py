@@ -10,12 +10,14 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
+from memory_mcp.loopback import elsewhere
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
@@ -132,6 +134,12 @@ class RecallSettings(Section):
     weights: WeightSettings = WeightSettings()
 
 
+class TrashSettings(Section):
+    """Forgotten memories."""
+
+    keep_days: float = Field(default=30.0, ge=0, le=36_500, description="forgotten memories can be brought back for so long; 0: for ever")
+
+
 class ToolSettings(Section):
     """Which tools clients see."""
 
@@ -146,6 +154,120 @@ class EngineSettings(Section):
     """The process that all clients of a data directory share."""
 
     idle_seconds: float = Field(default=600.0, ge=0, le=1e9, description="without a client for so long, the engine ends; 0: never")
+
+
+class RoleSettings(Section):
+    """Which values of the role's claim give which role."""
+
+    reader: list[str] = Field(default=["reader"], description="search and read")
+    writer: list[str] = Field(default=["writer"], description="also store, correct and forget single memories")
+    manager: list[str] = Field(default=["manager"], description="also see and edit the whole tenant, and forget many memories at once")
+    admin: list[str] = Field(default=["admin"], description="also see how the server is doing; erasure and maintenance")
+
+
+class JwtSettings(Section):
+    """Tokens of an identity provider; this server then is an OAuth resource server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # an input may be a secret
+
+    issuer: str = Field(default="", description="as in the claim iss; empty: no JWT is accepted")
+    audience: str = Field(default="", description="as in the claim aud; empty: public_url followed by /mcp")
+    jwks_url: str = Field(default="", description="where the issuer publishes its keys")
+    key: SecretStr = Field(default=SecretStr(""), description="instead: a public key in PEM, or for HS256 a secret of 32 bytes or more")
+    algorithms: list[str] = Field(
+        default=["RS256"], description="no other is accepted; those with a secret and those with a public key do not mix"
+    )
+    tenant_claim: str = Field(default="tenant", description="the claim that names the tenant, nested ones like a.b")
+    tenant: str = Field(default="", description="the tenant of all tokens, where they carry no claim for it")
+    role_claim: str = Field(default="roles", description="the claim that gives the role: a list, or words in one text")
+    max_age_seconds: int = Field(default=86_400, ge=60, le=31_536_000, description="a token that is good for longer is refused")
+    leeway_seconds: int = Field(default=30, ge=0, le=300, description="how far clocks may differ")
+    roles: RoleSettings = RoleSettings()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.issuer:
+            return self
+        if bool(self.jwks_url) == bool(self.key.get_secret_value()):
+            raise ValueError("http.jwt.issuer is set: set either jwks_url or key, too, one of the two")
+        keys = urlsplit(self.jwks_url)
+        if keys.scheme not in ("", "https") and elsewhere([keys.hostname or "?"]):
+            raise ValueError("http.jwt.jwks_url has to begin with https://, or whoever stands in between could name the keys")
+        if unknown := sorted(set(self.algorithms) - {*SECRET_ALGORITHMS, *PUBLIC_ALGORITHMS}):
+            raise ValueError(f"http.jwt.algorithms: {', '.join(unknown)} is none of {', '.join([*PUBLIC_ALGORITHMS, *SECRET_ALGORITHMS])}")
+        by_secret = {name in SECRET_ALGORITHMS for name in self.algorithms}
+        if len(by_secret) != 1:
+            raise ValueError("http.jwt.algorithms: name some, either with a secret (HS...) or with a public key, not both")
+        if by_secret == {True} and (self.jwks_url or len(self.key.get_secret_value().encode()) < 32):
+            raise ValueError("http.jwt.algorithms names one with a secret: key has to be that secret, of 32 bytes or more")
+        return self
+
+
+PUBLIC_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+
+
+class LimitSettings(Section):
+    """What one client may take, so that there is enough for the others; each worker counts for itself."""
+
+    calls_per_minute: int = Field(default=100, ge=0, le=1_000_000, description="tool calls of one token; 0: any number")
+    address_calls_per_minute: int = Field(default=100, ge=0, le=1_000_000, description="likewise from one address")
+    requests_per_minute: int = Field(default=1_200, ge=0, le=10_000_000, description="requests of any kind, of one token")
+    refusals_per_minute: int = Field(default=60, ge=1, le=1_000_000, description="requests with no or a wrong token, from one address")
+    megabytes_per_minute: int = Field(default=64, ge=0, le=1_000_000, description="sent by one token; 0: any number")
+    concurrent_calls: int = Field(
+        default=8, ge=1, le=1_000, description="tool calls of one token at work at the same time; further ones wait"
+    )
+    total_calls: int = Field(
+        default=32, ge=2, le=10_000, description="tool calls of all at work at the same time, taken from the tenants in turn"
+    )
+    wait_seconds: float = Field(default=10.0, gt=0, le=600, description="longest that a call waits for its turn")
+    memories_per_tenant: int = Field(default=0, ge=0, le=1_000_000_000, description="memories that a tenant may have; 0: any number")
+
+
+class HttpSettings(Section):
+    """Serving over HTTP: memory-mcp serve --http."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(default=8765, ge=0, le=65_535, description="port to listen on; 0: a free one, which is told")
+    unix_socket: str = Field(default="", description="a path to listen on instead of host and port")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that serve; each holds its own model and index")
+    tls_certificate: str = Field(default="", description="a file in PEM, to serve https")
+    tls_key: str = Field(default="", description="its private key, likewise")
+    public_url: str = Field(default="", description="how clients reach it, like https://memory.example.com, if not by host and port")
+    allowed_hosts: list[str] = Field(default=[], description="further names in the header Host; those of host and public_url are allowed")
+    allowed_origins: list[str] = Field(
+        default=[], description="web pages that may call, like https://app.example.com; without one, none may"
+    )
+    trusted_proxies: list[str] = Field(default=[], description="addresses of proxies that are believed what they say of their clients")
+    sse: bool = Field(default=True, description="serve the older transport too, at /sse; with one worker alone")
+    sessions: bool = Field(default=False, description="give clients of older protocols a session; with one worker alone")
+    visibility: Literal["private", "shared"] = Field(
+        default="shared", description="whether a memory is private to who stored it, or shared with its namespace, where nothing is said"
+    )
+    visibility_role: Literal["reader", "writer", "manager", "admin"] = Field(
+        default="writer", description="the least role that may say so itself with each memory"
+    )
+    max_body_bytes: int = Field(default=4_194_304, ge=1_024, le=1_000_000_000, description="a larger request is refused")
+    max_connections: int = Field(default=512, ge=1, le=100_000, description="open at the same time, for each worker")
+    max_connections_per_address: int = Field(
+        default=128, ge=1, le=100_000, description="of these from one address, unless it is a trusted proxy"
+    )
+    request_seconds: float = Field(default=20.0, gt=0, le=3_600, description="longest that a request may take to arrive whole")
+    write_seconds: float = Field(default=20.0, gt=0, le=3_600, description="longest that a client may take nothing of an answer")
+    shutdown_seconds: int = Field(default=5, ge=0, le=600, description="for calls at work when the server ends")
+    limits: LimitSettings = LimitSettings()
+    jwt: JwtSettings = JwtSettings()
+
+    @model_validator(mode="after")
+    def _that_fits(self) -> Self:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("http.tls_certificate and http.tls_key belong together: set both or none")
+        if self.workers > 1 and self.sessions:
+            raise ValueError("http.sessions needs http.workers = 1: a session lives in one process")
+        if self.jwt.issuer and not (self.jwt.audience or self.public_url):
+            raise ValueError("http.jwt.issuer is set: set http.jwt.audience or http.public_url, too")
+        return self
 
 
 class LogSettings(Section):
@@ -174,8 +296,10 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     remember: RememberSettings = RememberSettings()
     recall: RecallSettings = RecallSettings()
+    trash: TrashSettings = TrashSettings()
     tools: ToolSettings = ToolSettings()
     engine: EngineSettings = EngineSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -210,13 +334,20 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-def load_settings(*, data_dir: Path | None = None, namespace: str = "", environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    *,
+    data_dir: Path | None = None,
+    namespace: str = "",
+    environment: Mapping[str, str] | None = None,
+    over: Mapping[str, Any] | None = None,
+) -> Settings:
     """Read file and environment; nothing else in the package does.
 
     Args:
         data_dir: From the command line, over everything else.
         namespace: Likewise.
         environment: Somebody's variables, in place of those of this process.
+        over: Further values from the command line, as the file would hold them.
 
     Raises:
         ConfigError: A key is unknown or a value is not allowed; the message names both, on one line.
@@ -235,7 +366,7 @@ def load_settings(*, data_dir: Path | None = None, namespace: str = "", environm
         )
     _refuse_unknown_sections(environment)
     try:
-        settings = Settings(**_over(given, _read_variables(environment)))
+        settings = Settings(**_over(_over(given, _read_variables(environment)), over or {}))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors(include_input=False))
         raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None

@@ -1,4 +1,4 @@
-"""The seams, on one page: what the use cases need of a backend, and no more. That of the knowledge graph is in `graph`.
+"""The seams, on one page: what the use cases need of a backend, and no more. (Two more: `Graph` in `graph`, `Gate` with its tokens.)
 
 Backends match these protocols by shape. Any method may raise `TierUnavailableError`, and may then be
 repeated; whatever a method is asked twice has the same effect as once. Every method stays inside the
@@ -60,10 +60,11 @@ class RecordStore(Protocol):
         """Every scope of the tenant that was ever written to."""
 
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
-        """Store a draft, unless a live memory of its fingerprint is there: that one is `already_known`.
+        """Store a draft, unless a live memory of its fingerprint is there, under its key or, if it has none, any: `already_known`.
 
-        A live memory of the same key, and those that the draft supersedes (looked for `within` these
-        scopes), end here. Without an embedding a note for the tier "embed" goes along.
+        A live memory of the same key, and those that the draft supersedes (looked for `within` these scopes), end here. But of
+        two values of a key that both came with a date (`occurred_at` or `valid_from`) the later dated is the current one: one
+        told late is stored as past, true until the next began. Without an embedding a note for the tier "embed" goes along.
 
         Raises:
             MemoryNotFoundError: A superseded id is not a live memory of those scopes.
@@ -85,11 +86,16 @@ class RecordStore(Protocol):
             MemoryNotFoundError: One of the ids is not a live memory of one of the scopes.
         """
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
-        """Reverse an operation of the scope; None: the newest not undone one of the actor's client.
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
+        """Reverse an operation of the scope; None: the `count` newest not undone ones of the actor's client and user, all or none.
+
+        What an operation made is forgotten, what it changed gets its former form back; what was erased since stays away.
+
+        Returns:
+            The operations that did it, the newest of what was undone first.
 
         Raises:
-            RequestError: There is no such operation, or it is undone already.
+            RequestError: There is no such operation, or too few; or it is undone already, or nothing is left of what it changed.
             ConflictError: A later operation changed the same memories; its id is named.
         """
 
@@ -102,6 +108,9 @@ class RecordStore(Protocol):
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """The past forms of a memory, oldest first; empty if it never changed."""
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """What a memory took the place of, directly or through others: the newest `limit`, the earliest ended first; none forgotten."""
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -110,8 +119,8 @@ class RecordStore(Protocol):
     async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
         """Note that these memories of the tenant were an answer; moves no revision."""
 
-    async def counts(self, tenant: str) -> StoreCounts:
-        """How much of what there is."""
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
+        """How much of what there is, in these namespaces; None: in all of the tenant's."""
 
     async def check(self) -> list[str]:
         """Every fault a full look at the store finds, in sentences; empty when it is healthy."""

@@ -5,6 +5,8 @@ MemoryMcpError                   (not MemoryError: Python has one)
 ├── RequestError                 the caller can mend it (also a ValueError)
 │   └── ConflictError            what was asked contradicts what is stored
 ├── MemoryNotFoundError          (also a LookupError)
+├── AccessDeniedError            the caller's role or namespaces do not allow it
+├── LimitError                   too much in too short a time, or too much in all
 └── TierError                    a backend failed; the driver's own error is __cause__
     ├── TierUnavailableError     passing: repeat it, or go on without a derived tier
     │   ├── StoreBusyError       another process holds the store; nothing was written
@@ -22,6 +24,11 @@ It never holds the text of a memory, a secret, or a driver's own words.
 
 from collections.abc import Sequence
 from uuid import UUID
+
+from memory_mcp.access import Access, Role
+
+UNEXPECTED = "Something went wrong inside the memory server; the details are in its log. Nothing is known to be lost. Try again."
+"""What a client is told of an error that nobody foresaw."""
 
 
 class MemoryMcpError(Exception):
@@ -48,6 +55,22 @@ class MemoryNotFoundError(MemoryMcpError, LookupError):
     def __init__(self, ids: Sequence[UUID | str]) -> None:
         self.ids = tuple(str(memory_id) for memory_id in ids)
         super().__init__(f"No memory with id {', '.join(self.ids)} here. Use an id from recall, find_similar or a receipt.")
+
+
+class AccessDeniedError(MemoryMcpError):
+    """The caller may not do that; the message says what it would take."""
+
+
+def require(access: Access, role: Role) -> None:
+    """Raise AccessDeniedError where the caller's role is a lesser one."""
+    if access.role < role:
+        raise AccessDeniedError(f"This takes the role {role.word}, and yours is {access.role.word}. An administrator can give you another.")
+
+
+class LimitError(MemoryMcpError):
+    """The caller has reached a limit; the message says which one, and when to try again."""
+
+    retryable = True
 
 
 class TierError(MemoryMcpError):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from memory_mcp.access import EVERYTHING, Access, Role
 from memory_mcp.entities import Statement
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
@@ -26,6 +27,7 @@ EPISODIC_KINDS = frozenset({"chat", "event"})
 """Kinds whose same words at another time are another memory."""
 
 GLOBAL_NAMESPACE = "global"
+Visibility = Literal["private", "shared"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,13 +137,18 @@ AddStatus = Literal["stored", "already_known", "superseded"]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a draft. `superseded` means stored, in place of `replaced`."""
+    """What became of a draft. `superseded` means stored, in place of `replaced`.
+
+    Attributes:
+        superseded_by: Where it was stored as a past value: the current one of its key, which is dated later.
+    """
 
     id: UUID
     status: AddStatus
     operation: int | None
     replaced: tuple[UUID, ...] = ()
     embedded: bool = False
+    superseded_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +254,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A past form of a memory; `replaced_at` is when it ceased to be the present one."""
+    """A past form of a memory; `replaced_at` is when it ceased to be the present one.
+
+    Or, with `n` 0, another memory that one took the place of; `replaced_at` is then until when it was true.
+    """
 
     n: int
     memory: Memory
@@ -267,6 +277,26 @@ class Operation:
     actor: Provenance
     undoes: int | None = None
     undone_by: int | None = None
+
+
+EraseAction = Literal["erase", "purge"]
+"""What took a memory away for good: somebody's wish, or the end of its time in the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which memories are to be gone for good, whether live, superseded or forgotten: all that is given holds of each.
+
+    Attributes:
+        person: Written by this user, or with this name as a value of the metadata (`speaker` and the like), now or earlier.
+        everything: The whole tenant; without it something else has to be given.
+    """
+
+    ids: tuple[UUID, ...] = ()
+    person: str = ""
+    namespace: str = ""
+    forgotten_before: datetime | None = None
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,11 +358,21 @@ class StoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a call is made: tenant and default namespace, and who to stamp on what is written."""
+    """On whose behalf a call is made: tenant and default namespace, who to stamp on what is written, and what is allowed.
+
+    Attributes:
+        visibility: What memories are where nothing is said: `private` to who stored them, or `shared` with their namespace.
+        visibility_role: The least role that may say so with each memory.
+        most_memories: As many as the tenant may have; 0: as many as there is room for.
+    """
 
     tenant: str
     namespace: str
     provenance: Provenance = Provenance()
+    access: Access = EVERYTHING
+    visibility: Visibility = "shared"
+    visibility_role: Role = Role.WRITER
+    most_memories: int = 0
 
 
 Verdict = Literal["strong", "weak", "none"]

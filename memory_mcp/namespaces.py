@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PERSONAL = "personal"
+from memory_mcp.access import PERSONAL
 
 _SCP_LIKE = re.compile(r"(?:[^@/]+@)?([^:/]+):(?!//)(.+)")
 _ODD = re.compile(r"[^A-Za-z0-9._/~-]+")

@@ -17,6 +17,8 @@ from memory_mcp.contracts import Experience, OperationLog, Origin, Outbox, Recor
 from memory_mcp.graph import Graph
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.tokens import Gate
+from memory_mcp.upkeep.erasing import Erasing
 
 HOME, GLOBAL, ELSEWHERE = Scope("local", "home"), Scope("local", "global"), Scope("stranger", "home")
 SCOPES = (HOME, GLOBAL, ELSEWHERE)
@@ -30,7 +32,7 @@ INDEX = "index"
 """A derived tier that every store under contract keeps notes for."""
 
 
-class Store(RecordStore, Experience, Graph, TextIndex, VectorSource, Origin, Outbox, OperationLog, Protocol):
+class Store(RecordStore, Experience, Graph, TextIndex, VectorSource, Origin, Outbox, OperationLog, Erasing, Gate, Protocol):
     """Everything that a record store is."""
 
 

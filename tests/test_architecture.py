@@ -27,26 +27,22 @@ FLOORS = [
     {"memory_mcp.tiers", "memory_mcp.embedding"},
     {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene"},
     {"memory_mcp.models"},
-    {"memory_mcp.errors", "memory_mcp.entities", "memory_mcp.portable", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
-    {"memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
+    {
+        "memory_mcp.errors",
+        "memory_mcp.entities",
+        "memory_mcp.tokens",
+        "memory_mcp.portable",
+        "memory_mcp.terms",
+        "memory_mcp.timewords",
+        "memory_mcp.timing",
+    },
+    {"memory_mcp.access", "memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {
-    "contracts",
-    "graph",
-    "models",
-    "portable",
-    "errors",
-    "clock",
-    "loopback",
-    "entities",
-    "words",
-    "terms",
-    "timewords",
-    "timing",
-}
+BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
@@ -68,6 +64,7 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.postgres.settings",
     ),
     "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.erase": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks_postgres": ("memory_mcp.tiers.postgres",),
     "memory_mcp.cli.migrate": (
         "memory_mcp.tiers.postgres",
@@ -98,6 +95,10 @@ DRIVERS = {
     "typer": "memory_mcp.cli",
     "rich": "memory_mcp.cli",
     "mcp": "memory_mcp.server",
+    "starlette": "memory_mcp.server.http",
+    "uvicorn": "memory_mcp.server.http",
+    "h11": "memory_mcp.server.http",
+    "jwt": "memory_mcp.server.http",
 }
 """Each import at home in one room."""
 EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw"), ("memory_mcp.cli.hook", "mcp")}
@@ -253,7 +254,10 @@ def test_an_engine_listens_before_it_loads_anything_heavy() -> None:
 
 def test_an_engine_starts_light() -> None:
     """What its first clients wait for; NumPy and SQLite come behind the handshake."""
-    assert [name for name in HEAVY if name in loaded_after("import memory_mcp.engine.host")] == []
+    loaded = loaded_after("import memory_mcp.engine.host")
+
+    assert [name for name in HEAVY if name in loaded] == []
+    assert [name for name in loaded if name.startswith("memory_mcp.server.http")] == []
 
 
 def test_an_isolated_server_starts_light() -> None:
@@ -261,6 +265,7 @@ def test_an_isolated_server_starts_light() -> None:
 
     assert "memory_mcp.server.app" in loaded
     assert [name for name in HEAVY if name in loaded] == []
+    assert [name for name in loaded if name.startswith("memory_mcp.server.http")] == []
 
 
 def test_importing_the_package_does_nothing() -> None:

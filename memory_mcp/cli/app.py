@@ -12,10 +12,11 @@ from rich.console import Console
 from memory_mcp import __version__
 from memory_mcp.cli import engine as engines
 from memory_mcp.cli import serve as serving
-from memory_mcp.cli import tables
+from memory_mcp.cli import tables, tokens
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.encryption import decrypt, encrypt, rekey
+from memory_mcp.cli.erase import erase
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.cli.memories import forget, recall, remember
@@ -32,6 +33,7 @@ from memory_mcp.tiers.sqlite import backup as copies
 from memory_mcp.tiers.sqlite.cipher import parse
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.keys import find_key, read_key_file
+from memory_mcp.upkeep.register import Register
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 
 app.add_typer(engines.commands, name="engine")
+app.add_typer(tokens.commands, name="token")
 
 
 @app.callback()
@@ -50,11 +53,11 @@ def _common() -> None:
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def serve(ctx: typer.Context) -> None:
-    """Serve MCP over stdin and stdout: what a client's configuration names."""
+    """Serve MCP over stdin and stdout: what a client's configuration names; with --http, over HTTP."""
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
+for command in (remember, recall, forget, erase, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
@@ -120,12 +123,17 @@ def restore(
         settings = _with_a_file(_settings(data_dir))
         former = None if key_file is None else parse(read_key_file(key_file.expanduser()))
         key = find_key(settings.encryption, settings.data_dir)
-        done = copies.restore(settings.data_dir, file.expanduser().absolute(), utc_now(), key, former)
+        done = copies.restore(
+            settings.data_dir, file.expanduser().absolute(), utc_now(), key, former, erased=Register(settings.data_dir).read()
+        )
         if as_json:
-            _print_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or "")})
+            _print_json(
+                {"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again}
+            )
         else:
             kept = f"\nWhat was there before is kept as {done.kept}" if done.kept else ""
-            _say(f"Restored {_memories(done.memories)} to {done.path}{kept}")
+            again = f"\nErased again what was erased since: {_memories(done.erased_again)}" if done.erased_again else ""
+            _say(f"Restored {_memories(done.memories)} to {done.path}{again}{kept}")
 
 
 @app.command()

@@ -94,7 +94,7 @@ def forget(
     kinds: Kinds = None,
     tags: Tags = None,
     before: Annotated[str, typer.Option("--before", help="Only what happened before this ISO date or time.")] = "",
-    undo: Annotated[str, typer.Option("--undo", help="Number of an operation to reverse, or last.")] = "",
+    undo: Annotated[str, typer.Option("--undo", help='Number of an operation to reverse, or last, or "last 3".')] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data_dir: DataDir = None,
     namespace: Namespace = "",

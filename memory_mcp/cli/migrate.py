@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.progress import Progress
 
 from memory_mcp.cli.carrying import carry
 from memory_mcp.cli.options import DataDir
+from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings, load_settings
 from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
@@ -21,6 +23,8 @@ from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite.carry import SqliteCarrier
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.upkeep.erasing import Eraser, Erasing, Surroundings
+from memory_mcp.upkeep.register import Register
 
 _PLACES = "sqlite:///folder or postgresql://...; left out: what is configured"
 _TENANT = "local"
@@ -73,11 +77,32 @@ async def _copy(settings: Settings, source: str, target: str) -> int:
     async with _opened(settings, source, must_exist=True) as one, _opened(settings, target) as other:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
             bar = bars.add_task("looking", total=None)
-            return await carry(one, other, lambda what, done, total: bars.update(bar, description=what, completed=done, total=total))
+            carried = await carry(
+                one.carrier, other.carrier, lambda what, done, total: bars.update(bar, description=what, completed=done, total=total)
+            )
+        return carried - await _erase_again(settings, one, other)
+
+
+async def _erase_again(settings: Settings, source: "_Place", target: "_Place") -> int:
+    """What was erased here, there or where it comes from is not brought back; how many memories that were."""
+    register = Register(target.folder)
+    for folder in dict.fromkeys((settings.data_dir, source.folder)):
+        if folder != target.folder:
+            register.include(Register(folder))
+    return await Eraser(target.store, register, Surroundings()).replay(utc_now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A store to be carried from or to; `folder` is where the list of what was erased lies."""
+
+    carrier: Carrier
+    store: Erasing
+    folder: Path
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -> AsyncIterator[Carrier]:
+async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -> AsyncIterator[_Place]:
     records = settings.records
     if place.startswith(("postgresql://", "postgres://")):
         allowed = isinstance(records, PostgresSettings) and records.allow_plaintext
@@ -89,13 +114,13 @@ async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -
         from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
 
         async with PostgresStore.open(records) as store:
-            yield PostgresCarrier(store, _TENANT)
+            yield _Place(PostgresCarrier(store, _TENANT), store, settings.data_dir)
         return
     folder = _folder(place) if place else settings.data_dir
     if must_exist and not (folder / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {folder}.")
     async with SqliteStore.open(folder, settings.encryption) as file:
-        yield SqliteCarrier(file, _TENANT)
+        yield _Place(SqliteCarrier(file, _TENANT), file, folder)
 
 
 def _folder(place: str) -> Path:

@@ -84,6 +84,11 @@ class BatchingEmbedder:
         with self._changed:
             return _key(text) in self._cache
 
+    def clear(self) -> None:
+        """Forget every text's vector."""
+        with self._changed:
+            self._cache.clear()
+
     def close(self) -> None:
         """Refuse what waits and what comes; a run in progress ends unheard."""
         with self._changed:
@@ -300,6 +305,9 @@ class _Cache:
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._vectors
+
+    def clear(self) -> None:
+        self._vectors.clear()
 
     def get(self, key: bytes) -> Matrix | None:
         vector = self._vectors.get(key)

@@ -92,6 +92,11 @@ class LoadingEmbedder:
         """Whether the text's vector is at hand."""
         return self._ready is not None and self._ready.holds(text)
 
+    def clear(self) -> None:
+        """Forget every text's vector."""
+        if self._ready is not None:
+            self._ready.clear()
+
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Return as soon as the model is loaded.
 

@@ -37,5 +37,6 @@ def _parse_thoroughly(arguments: Sequence[str]) -> Given:
     parser.add_argument("--data-dir", default="", help="where everything is kept (default: ~/.memory-mcp)")
     parser.add_argument("--namespace", default="", help="the project to work in (default: found from where the client works)")
     parser.add_argument("--isolated", action="store_true", help="serve from this process alone, without the shared engine")
+    parser.add_argument("--http", action="store_true", help="serve over HTTP instead (see serve --http --help)")
     said = parser.parse_args(arguments)
     return Given(said.data_dir, said.namespace, said.isolated)

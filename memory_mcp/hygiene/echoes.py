@@ -62,6 +62,10 @@ class Echoes:
         while len(self._told) > MOST:
             self._told.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget what was told."""
+        self._told.clear()
+
     def heard(self, listener: Sequence[str], text: str) -> list[tuple[UUID, str]]:
         """The memories that a text says back, with the form of each; none where any part of it is new."""
         if not self._told or len(text) > _LONGEST:

@@ -35,6 +35,10 @@ class Questions:
         before = before or Asked(text, 0, 0, now)
         self._waiting[scope, text] = replace(before, times=before.times + 1, unanswered=before.unanswered + (not answered), last=now)
 
+    def clear(self) -> None:
+        """Let go of what has not been written yet."""
+        self._waiting.clear()
+
     async def flush(self) -> None:
         """Write what has been noted; a store that is away keeps nothing from going on."""
         waiting, self._waiting = self._waiting, {}

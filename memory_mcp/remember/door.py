@@ -22,10 +22,12 @@ MAX_TAGS = 100
 MAX_TAG_CHARACTERS = 200
 MAX_LIMIT = 100
 MAX_IDS = 100
+MAX_UNDONE = 1_000
 MAX_NAME_CHARACTERS = 200
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@:+~-]{0,199}")
 _DURATION = re.compile(r"(\d{1,6})\s*(minutes?|min|hours?|h|days?|d|weeks?|w|months?|years?|y)")
+_DATE = re.compile(r"\s*\d{4}-")
 _UNIT = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -165,12 +167,17 @@ def moment(value: str, what: str) -> datetime | None:
 
 
 def lifetime(value: str, what: str, now: datetime) -> datetime | None:
-    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`); empty: None, it does not end."""
+    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`) or until then (an ISO date or time); empty: None."""
     if not value:
         return None
     match = _DURATION.fullmatch(value.strip().lower())
     if not match:
-        raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks.")
+        if not _DATE.match(value):
+            raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks, or as a date.")
+        until = moment(value, what)
+        if until is not None and until <= now:
+            raise RequestError(f"{what} lies in the past. Give a later date, or leave it out for a memory that does not end.")
+        return until
     count, unit = int(match[1]), match[2]
     step = timedelta(days=30) if unit.startswith("month") else _UNIT[unit[0]]
     try:
@@ -182,8 +189,14 @@ def lifetime(value: str, what: str, now: datetime) -> datetime | None:
     return end
 
 
-def operation_number(value: str) -> int:
-    """The number of an operation, as it stands in receipts."""
-    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", value):
-        raise RequestError("undo takes the number of an operation, from a receipt, or the word last.")
-    return int(value)
+def operations(value: str) -> tuple[int | None, int]:
+    """The number of an operation, as it stands in receipts, and 1; or None and how many of the last: `last`, `last 3`."""
+    match = re.fullmatch(r"\s*(?:last(?:\s+([0-9]{1,6}))?|([0-9]{1,18}))\s*", value.lower())
+    if not match:
+        raise RequestError("undo takes the number of an operation, from a receipt, or the word last, or how many: last 3.")
+    if match[2]:
+        return int(match[2]), 1
+    count = int(match[1] or 1)
+    if not 1 <= count <= MAX_UNDONE:
+        raise RequestError(f"undo takes back at most the last {MAX_UNDONE:,} operations at once. Send several calls.")
+    return None, count

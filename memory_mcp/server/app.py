@@ -1,11 +1,12 @@
 """The MCP server: what it says of itself, its tools, resources and the prompt that starts a session."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server.caching import CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
@@ -47,11 +48,15 @@ TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_
 """In their lasting order."""
 
 
-def make_server(desk: Desk, sets: Collection[str] = ()) -> MCPServer[Desk]:
+def make_server(
+    desk: Desk, sets: Collection[str] = (), *, several: bool = False, middleware: Sequence[ServerMiddleware[Desk]] = ()
+) -> MCPServer[Desk]:
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
     Args:
         sets: Sets of tools beside the core: "learning", "graph", "compat".
+        several: See `core_tools`.
+        middleware: What sees every message first, outermost first.
     """
 
     @asynccontextmanager
@@ -65,11 +70,12 @@ def make_server(desk: Desk, sets: Collection[str] = ()) -> MCPServer[Desk]:
         description="Long-term memory for AI assistants",
         instructions="\n".join([INSTRUCTIONS, *(more for name, more in MORE_INSTRUCTIONS.items() if name in sets)]),
         version=__version__,
-        tools=[*core_tools(), *(tool for name, tools in TOOL_SETS.items() if name in sets for tool in tools())],
+        tools=[*core_tools(several=several), *(tool for name, tools in TOOL_SETS.items() if name in sets for tool in tools())],
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
         subscriptions=False,
+        middleware=middleware,
     )
     _add_resources(server)
     _add_prompt(server)

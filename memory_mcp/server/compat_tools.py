@@ -12,6 +12,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from memory_mcp.access import Role
 from memory_mcp.entities import Statement
 from memory_mcp.hygiene.hidden import hides
 from memory_mcp.knowledge.nodes import Node
@@ -168,13 +169,13 @@ def compat_tools() -> list[StrictTool]:
     """In that server's order."""
     reading, adding, deleting = annotated(reads=True), annotated(repeatable=False), annotated(destroys=True)
     return [
-        StrictTool.of(create_entities, title="Create Entities", annotations=adding),
-        StrictTool.of(create_relations, title="Create Relations", annotations=adding),
-        StrictTool.of(add_observations, title="Add Observations", annotations=adding),
-        StrictTool.of(delete_entities, title="Delete Entities", annotations=deleting),
-        StrictTool.of(delete_observations, title="Delete Observations", annotations=deleting),
-        StrictTool.of(delete_relations, title="Delete Relations", annotations=deleting),
-        StrictTool.of(read_graph, title="Read Graph", annotations=reading),
-        StrictTool.of(search_nodes, title="Search Nodes", annotations=reading),
-        StrictTool.of(open_nodes, title="Open Nodes", annotations=reading),
+        StrictTool.of(create_entities, title="Create Entities", needs=Role.WRITER, annotations=adding),
+        StrictTool.of(create_relations, title="Create Relations", needs=Role.WRITER, annotations=adding),
+        StrictTool.of(add_observations, title="Add Observations", needs=Role.WRITER, annotations=adding),
+        StrictTool.of(delete_entities, title="Delete Entities", needs=Role.WRITER, annotations=deleting),
+        StrictTool.of(delete_observations, title="Delete Observations", needs=Role.WRITER, annotations=deleting),
+        StrictTool.of(delete_relations, title="Delete Relations", needs=Role.WRITER, annotations=deleting),
+        StrictTool.of(read_graph, title="Read Graph", needs=Role.READER, annotations=reading),
+        StrictTool.of(search_nodes, title="Search Nodes", needs=Role.READER, annotations=reading),
+        StrictTool.of(open_nodes, title="Open Nodes", needs=Role.READER, annotations=reading),
     ]

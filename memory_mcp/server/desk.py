@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.server.mcpserver import Context
 
-from memory_mcp.errors import MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
+from memory_mcp.errors import UNEXPECTED, MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
 from memory_mcp.hygiene.trust import client_named
 from memory_mcp.models import Caller, Provenance
-from memory_mcp.server.faults import UNEXPECTED
 
 if TYPE_CHECKING:  # the service brings NumPy along, which the handshake does not wait for
     from memory_mcp.answers import Statistics
@@ -93,17 +92,29 @@ class Desk:
     notices: Sequence[str] = ()
 
     async def ask(self, ctx: Context[Any, Any]) -> "tuple[MemoryService, Caller]":
-        """The memory, and the caller as the server sees it."""
-        service = await self.opening.service()
-        params = ctx.session.client_params
-        client = client_named(params.client_info.name) if params is not None else ""
-        return service, Caller(self.tenant, self.namespace, Provenance(client=client))
+        """The memory, and the caller as the server sees it.
+
+        Raises:
+            MemoryMcpError: The memory is not open.
+        """
+        caller = self.caller(ctx)
+        return await self.opening.service(), caller
+
+    def caller(self, ctx: Context[Any, Any]) -> Caller:
+        """On whose behalf a call is made: here, of the owner of everything."""
+        return Caller(self.tenant, self.namespace, Provenance(client=client_name(ctx)))
 
     async def statistics(self, ctx: Context[Any, Any]) -> "Statistics":
         """How the memory is doing, with the notices of this conversation."""
         service, caller = await self.ask(ctx)
         found = await service.stats(caller)
         return replace(found, engine={**found.engine, "notices": list(self.notices)}) if self.notices else found
+
+
+def client_name(ctx: Context[Any, Any]) -> str:
+    """What the client calls itself, empty where it does not say."""
+    params = ctx.session.client_params
+    return client_named(params.client_info.name) if params is not None else ""
 
 
 def desk_of(ctx: Context[Any, Any]) -> Desk:

@@ -10,18 +10,24 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
-from memory_mcp.errors import MemoryMcpError
+from memory_mcp.access import Role
+from memory_mcp.errors import UNEXPECTED, MemoryMcpError, require
+from memory_mcp.server.desk import desk_of
 
 log = logging.getLogger(__name__)
 
-UNEXPECTED = "Something went wrong inside the memory server; the details are in its log. Nothing is known to be lost. Try again."
-
 
 class StrictTool(Tool):
-    """A tool with unknown arguments refused by name, absent values taken for absent, and errors as sentences."""
+    """A tool with unknown arguments refused by name, absent values taken for absent, and errors as sentences.
+
+    Attributes:
+        needs: The least role that may call it.
+    """
+
+    needs: Role = Role.ADMIN
 
     @classmethod
-    def of(cls, function: Any, **options: Any) -> "StrictTool":
+    def of(cls, function: Any, *, needs: Role, **options: Any) -> "StrictTool":
         """Make the tool of a function; its docstring and parameter descriptions are what a model reads."""
         description = " ".join((inspect.getdoc(function) or "").split())
         plain = Tool.from_function(function, description=description, structured_output=False, **options)
@@ -29,11 +35,12 @@ class StrictTool(Tool):
         arguments.model_config["extra"] = "forbid"
         arguments.model_rebuild(force=True)
         described = plain.model_copy(update={"parameters": _untitled(arguments.model_json_schema(by_alias=True))})
-        return cls.model_construct(**dict(described))
+        return cls.model_construct(**dict(described), needs=needs)
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call, and turn whatever goes wrong into a result that says what to change."""
         try:
+            require(desk_of(context).caller(context).access, self.needs)
             given = {name: value for name, value in arguments.items() if value is not None}
             validated = self.fn_metadata.validate_arguments(given)
             if self.context_kwarg:

@@ -5,6 +5,7 @@ from typing import Annotated
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from memory_mcp.access import Role
 from memory_mcp.server import render_graph
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
@@ -45,6 +46,6 @@ async def explore(
 def graph_tools() -> list[StrictTool]:
     """In their lasting order."""
     return [
-        StrictTool.of(relate, title="Relate", annotations=annotated()),
-        StrictTool.of(explore, title="Explore", annotations=annotated(reads=True)),
+        StrictTool.of(relate, title="Relate", needs=Role.WRITER, annotations=annotated()),
+        StrictTool.of(explore, title="Explore", needs=Role.READER, annotations=annotated(reads=True)),
     ]

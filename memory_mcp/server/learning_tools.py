@@ -5,6 +5,7 @@ from typing import Annotated
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from memory_mcp.access import Role
 from memory_mcp.answers import ErrorReport
 from memory_mcp.server import render_learning
 from memory_mcp.server.desk import desk_of
@@ -76,8 +77,8 @@ def learning_tools() -> list[StrictTool]:
     """In their lasting order."""
     reading = annotated(reads=True)
     return [
-        StrictTool.of(record_error, title="Record an error", annotations=annotated(repeatable=False)),
-        StrictTool.of(find_solution, title="Find a solution", annotations=reading),
-        StrictTool.of(report_outcome, title="Report an outcome", annotations=annotated(repeatable=False)),
-        StrictTool.of(insights, title="Insights", annotations=reading),
+        StrictTool.of(record_error, title="Record an error", needs=Role.WRITER, annotations=annotated(repeatable=False)),
+        StrictTool.of(find_solution, title="Find a solution", needs=Role.READER, annotations=reading),
+        StrictTool.of(report_outcome, title="Report an outcome", needs=Role.WRITER, annotations=annotated(repeatable=False)),
+        StrictTool.of(insights, title="Insights", needs=Role.READER, annotations=reading),
     ]

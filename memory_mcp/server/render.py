@@ -227,6 +227,9 @@ def receipt(made: Receipt) -> CallToolResult:
     if added.replaced:
         facts["superseded"] = [str(other) for other in added.replaced]
         lines.append("superseded: " + ", ".join(facts["superseded"]))
+    if added.superseded_by is not None:
+        facts["superseded_by"] = str(added.superseded_by)
+        lines.append(f"kept as a past value: what is current of this key is dated later, id {added.superseded_by}")
     if made.echoes:
         facts["echo_of"] = [str(other) for other in made.echoes]
         lines.append(
@@ -269,20 +272,20 @@ def whole(memories: Sequence[tuple[Memory, list[Version]]], now: datetime) -> Ca
         facts = [f"{name} {value}" for name, value in entry.items() if name not in ("text", *CAUTIONS)]
         lines.append(f"  ({_one_line(shown_openly('; '.join([*facts, *warnings(entry)])))})")
         if versions:
-            entry["history"] = [
-                {
-                    "text": past.memory.content,
-                    "until": past.replaced_at.isoformat(timespec="seconds"),
-                    "operation": past.operation,
-                    **cautions(past.memory.content),
-                }
-                for past in versions
-            ]
-            lines += [
-                f"  before {past['until']} (operation {past['operation']}): {quoted(past['text'], past)}" for past in entry["history"]
-            ]
+            entry["history"] = [_past(past, memory) for past in versions]
+            lines += [f"  before {past['until']} ({_beside(past)}): {quoted(past['text'], past)}" for past in entry["history"]]
         entries.append(entry)
     return result({"memories": entries}, lines)
+
+
+def _past(past: Version, memory: Memory) -> dict[str, Any]:
+    told = {"text": past.memory.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
+    told |= cautions(past.memory.content)
+    return told if past.memory.id == memory.id else {**told, "id": str(past.memory.id)}
+
+
+def _beside(told: Mapping[str, Any]) -> str:
+    return f"operation {told['operation']}" + (f"; id {told['id']}" if "id" in told else "")
 
 
 def everything(memory: Memory, now: datetime) -> dict[str, Any]:
@@ -312,6 +315,7 @@ def everything(memory: Memory, now: datetime) -> dict[str, Any]:
         "superseded_by": str(memory.superseded_by or ""),
         "source": memory.provenance.client,
         "source_class": memory.provenance.source,
+        "author": memory.provenance.user,
         "recalled": memory.recalled_count,
     }
     found = {name: value for name, value in entry.items() if value not in ("", [], {}, None, 0)}
@@ -340,14 +344,21 @@ def operation(done: Operation, what: str, redacted: Sequence[str] = ()) -> CallT
     """The answer to a change that has a number and concerns some memories."""
     ids = [str(memory_id) for memory_id in done.subjects[:20]]
     facts: dict[str, Any] = {"status": what, "operation": done.number, "namespace": done.scope.namespace, "ids": ids}
-    if done.undoes is not None:
-        facts["undone"] = done.undoes
-    undone = f" operation {done.undoes}" if done.undoes is not None else ""
-    lines = [f"{what}{undone} in {done.scope.namespace} (operation {done.number}): {', '.join(ids)}"]
+    lines = [f"{what} in {done.scope.namespace} (operation {done.number}): {', '.join(ids)}"]
     if redacted:
         facts["redacted"] = list(redacted)
         lines.append(f"redacted, and not stored: {', '.join(redacted)}")
     return result(facts, lines)
+
+
+def undone(done: Sequence[Operation]) -> CallToolResult:
+    """The answer to `undo`, of one operation or of several."""
+    numbers = [each.undoes for each in done]
+    ids = [str(memory_id) for memory_id in dict.fromkeys(subject for each in done for subject in each.subjects)][:20]
+    namespace, last = done[-1].scope.namespace, done[-1].number
+    facts = {"status": "undone", "operation": last, "namespace": namespace, "ids": ids, "undone": numbers if len(done) > 1 else numbers[0]}
+    what = "operation" if len(done) == 1 else f"{len(done)} operations"
+    return result(facts, [f"undone in {namespace}: {what} {', '.join(map(str, numbers))} (operation {last}): {', '.join(ids)}"])
 
 
 def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: str, max_tokens: int) -> CallToolResult:
@@ -395,7 +406,7 @@ def statistics_facts(found: Statistics) -> dict[str, Any]:
             "superseded": counts.superseded,
             "unembedded": counts.unembedded,
             "operations": counts.operations,
-            "bytes_on_disk": counts.bytes_on_disk,
+            **({"bytes_on_disk": counts.bytes_on_disk} if counts.bytes_on_disk else {}),
         },
         "tiers": {name: dict(tier) for name, tier in found.tiers.items()},
         "latency": {stage: dict(figures) for stage, figures in found.latency.items()},

@@ -43,7 +43,7 @@ Whole = Annotated[int, BeforeValidator(no_boolean)]
 Number = Annotated[float, BeforeValidator(no_boolean)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]
 
-Namespace = Annotated[str, Field(description="Other project than the current one; 'global' for all projects")]
+Namespace = Annotated[str, Field(description="Another project; 'global' for all")]
 Reach = Annotated[str, Field(description="Other project than the current one; * for every one")]
 Kinds = Annotated[Texts, Field(description="Only these kinds")]
 Tags = Annotated[Texts, Field(description="Only with all these tags")]

@@ -4,13 +4,17 @@ The docstrings are what a model reads before it calls: when to use a tool, and w
 """
 
 import hashlib
+import inspect
 import json
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from memory_mcp.access import Role
 from memory_mcp.answers import RecallRequest, Selection
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller
@@ -40,9 +44,10 @@ async def remember(
     importance: Annotated[Number, Field(ge=0, le=1)] = 0.5,
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
     occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
-    expires_in: Annotated[str, Field(description="Like 7d or 12h; absent: kept")] = "",
+    expires_in: Annotated[str, Field(description="Like 7d, or until a date; absent: kept")] = "",
     metadata: Annotated[Metadata, Field(description="Flat, like {speaker: Ann}")] = {},  # noqa: B006
     namespace: Namespace = "",
+    visibility: Literal["", "private", "shared"] = "",
 ) -> CallToolResult:
     """Store something worth knowing in later conversations: a preference, decision and its reason, fact, fix, rule or event.
 
@@ -63,7 +68,7 @@ async def remember(
         metadata=metadata,
         idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
     )
-    return told(service, caller, render.receipt(await service.remember(request, caller, namespace)))
+    return told(service, caller, render.receipt(await service.remember(request, caller, namespace, visibility)))
 
 
 def told(service: "MemoryService", caller: Caller, result: CallToolResult) -> CallToolResult:
@@ -185,7 +190,7 @@ async def forget(
     tags: Tags = [],  # noqa: B006
     before: Moment = "",
     confirm: Annotated[str, Field(description="Token of the dry run")] = "",
-    undo: Annotated[str, Field(description="Number of an operation to reverse, or last")] = "",
+    undo: Annotated[str, Field(description="Number of an operation to reverse, or last, or last 3")] = "",
 ) -> CallToolResult:
     """Take memories out of all answers: by ids, or by kind, tags and before, first as a dry run, then with its token.
 
@@ -197,7 +202,7 @@ async def forget(
     if len(given) != 1:
         raise RequestError("Give one of the three: ids, or some of kind, tags and before, or undo.")
     if undo:
-        return render.operation(await service.undo(undo, caller, namespace), "undone:")
+        return render.undone(await service.undo(undo, caller, namespace))
     if ids:
         return render.forgotten(await service.forget(ids, caller))
     return render.forgotten(await service.forget_selected(selection, caller, namespace, confirm))
@@ -216,16 +221,34 @@ def annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool =
     return ToolAnnotations(read_only_hint=reads, destructive_hint=destroys, idempotent_hint=repeatable, open_world_hint=False)
 
 
-def core_tools() -> list[StrictTool]:
-    """The default profile, in its lasting order."""
+def _without(function: Callable[..., Any], parameter: str) -> Callable[..., Any]:
+    """The same tool without one of its optional parameters."""
+
+    @wraps(function)
+    async def narrower(**arguments: Any) -> Any:
+        return await function(**arguments)
+
+    whole = inspect.signature(function)
+    kept = [each for name, each in whole.parameters.items() if name != parameter]
+    vars(narrower)["__signature__"] = whole.replace(parameters=kept)  # what inspect looks at, by PEP 362
+    return narrower
+
+
+def core_tools(*, several: bool = False) -> list[StrictTool]:
+    """The default profile, in its lasting order.
+
+    Args:
+        several: Whether several people may share a namespace, so that memories can be private.
+    """
     reading, writing = annotated(reads=True), annotated()
     return [
-        StrictTool.of(remember, title="Remember", annotations=writing),
-        StrictTool.of(recall, title="Recall", annotations=reading),
-        StrictTool.of(find_similar, title="Find similar", annotations=reading),
-        StrictTool.of(context, title="Context", annotations=reading),
-        StrictTool.of(get, title="Get", annotations=reading),
-        StrictTool.of(update, title="Update", annotations=writing),
-        StrictTool.of(forget, title="Forget", annotations=annotated(destroys=True, repeatable=False)),
-        StrictTool.of(stats, title="Statistics", annotations=reading),
+        StrictTool.of(remember if several else _without(remember, "visibility"), title="Remember", needs=Role.WRITER, annotations=writing),
+        StrictTool.of(recall, title="Recall", needs=Role.READER, annotations=reading),
+        StrictTool.of(find_similar, title="Find similar", needs=Role.READER, annotations=reading),
+        StrictTool.of(context, title="Context", needs=Role.READER, annotations=reading),
+        StrictTool.of(get, title="Get", needs=Role.READER, annotations=reading),
+        StrictTool.of(update, title="Update", needs=Role.WRITER, annotations=writing),
+        # by kind, tags or time it takes a manager, which the service sees to
+        StrictTool.of(forget, title="Forget", needs=Role.WRITER, annotations=annotated(destroys=True, repeatable=False)),
+        StrictTool.of(stats, title="Statistics", needs=Role.READER, annotations=reading),
     ]

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from memory_mcp.access import Role
 from memory_mcp.entities import ENTITY, IS_A, RELATIONS, Statement, read_relation, with_relations
-from memory_mcp.errors import RequestError
+from memory_mcp.errors import RequestError, require
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.nodes import (
     ENTITY_TAG,
@@ -95,7 +96,7 @@ class Compat(Remembering, Recalling):
         for edge in new:
             receipt = await self.remember(relation_request(edge), caller)
             if receipt.added.status == "already_known":  # of a memory that states it no more
-                scopes = self._scopes(caller, "")[:1]
+                scopes = [self._place(caller, "", "")]
                 await self.records.revise(scopes, receipt.added.id, Changes(relations=(edge,)), caller.provenance, self.clock())
         return new
 
@@ -144,11 +145,11 @@ class Compat(Remembering, Recalling):
     async def _answering(self, query: str, caller: Caller) -> set[str]:
         if not door.query(query).strip():
             return set()
-        answer = await self._recall_best(query, self._scopes(caller, "")[:1], Filter(now=self._this_second()), _MOST_FOUND)
+        answer = await self._recall_best(query, self._own(caller, ""), Filter(now=self._this_second()), _MOST_FOUND)
         return {entity_of(hit.memory) for hit in answer.hits}
 
     async def _node_graph(self, caller: Caller) -> NodeGraph:
-        scopes, now = self._scopes(caller, "")[:1], self.clock()
+        scopes, now = self._own(caller, ""), self.clock()
 
         async def tagged(tag: str) -> list[Memory]:
             return await self.records.newest(scopes, Filter(tags=frozenset({tag}), now=now), limit=_MOST)
@@ -158,7 +159,7 @@ class Compat(Remembering, Recalling):
 
     async def _check(self, requests: Sequence[RememberRequest], caller: Caller) -> None:
         """All of them or none are to be stored."""
-        scope, now = self._scopes(caller, "")[0], self.clock()
+        scope, now = self._place(caller, "", ""), self.clock()
 
         def checked() -> None:
             for request in requests:
@@ -168,7 +169,8 @@ class Compat(Remembering, Recalling):
 
     async def _forget(self, ids: Sequence[UUID], relations: Sequence[Relation], caller: Caller) -> None:
         """Forget memories, and relations: with the memory that says nothing else, or out of one that does."""
-        scopes = self._scopes(caller, "")[:1]
+        require(caller.access, Role.WRITER)
+        scopes = [scope for scope in self._own(caller, "") if caller.access.may_write(scope.namespace)]
         forgotten = set(ids)
         stated: dict[UUID, list[Statement]] = {}
         for one in relations:

@@ -3,11 +3,13 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from memory_mcp import __version__
+from memory_mcp.access import Role
 from memory_mcp.answers import Forgotten, Revised, Selection, Statistics
-from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, require
 from memory_mcp.hygiene.trust import may_rewrite
 from memory_mcp.models import (
     Caller,
@@ -24,6 +26,8 @@ from memory_mcp.remember.hygiene import Inspection, weight_of
 from memory_mcp.service.parts import Parts
 from memory_mcp.timing import memory_used
 
+REPLACED_SHOWN = 100
+
 
 class Keeping(Parts):
     """The use cases `get`, `update`, `forget`, `undo` and `stats`."""
@@ -31,17 +35,21 @@ class Keeping(Parts):
     __slots__ = ()
 
     async def get(self, ids: Sequence[str], caller: Caller, *, history: bool = False) -> list[tuple[Memory, list[Version]]]:
-        """Whole memories, superseded ones too, with their past forms if asked for.
+        """Whole memories, superseded ones too; if asked for, with what was said before: what they took the place of, their past forms.
 
         Raises:
             MemoryNotFoundError: One of them is not visible to the caller.
         """
         wanted = door.memory_ids(ids)
-        scopes = await self.records.scopes(caller.tenant)
+        scopes = await self._open_to(caller)
         memories = await self.records.get_many(scopes, wanted)
         if missing := set(wanted) - {memory.id for memory in memories}:
             raise MemoryNotFoundError(sorted(missing))
-        return [(memory, await self.records.history(scopes, memory.id) if history else []) for memory in memories]
+        if not history:
+            return [(memory, []) for memory in memories]
+        earlier = [await self.records.replaced(scopes, memory.id, limit=REPLACED_SHOWN) for memory in memories]
+        own = [await self.records.history(scopes, memory.id) for memory in memories]
+        return [(memory, [*replaced, *past]) for memory, replaced, past in zip(memories, earlier, own, strict=True)]
 
     async def update(
         self,
@@ -60,7 +68,8 @@ class Keeping(Parts):
             RequestError: Nothing to change is given, or a value is not allowed.
             MemoryNotFoundError, ConflictError: See `RecordStore.revise`.
         """
-        target, scopes, now = door.memory_id(memory_id), await self.records.scopes(caller.tenant), self.clock()
+        require(caller.access, Role.WRITER)
+        target, scopes, now = door.memory_id(memory_id), await self._changeable_by(caller), self.clock()
         memories = await self.records.get_many(scopes, [target])
         if not memories:
             raise MemoryNotFoundError([target])
@@ -88,7 +97,8 @@ class Keeping(Parts):
 
     async def forget(self, ids: Sequence[str], caller: Caller) -> Forgotten:
         """Take single memories out of every answer; `undo` brings them back."""
-        wanted, scopes = door.memory_ids(ids), await self.records.scopes(caller.tenant)
+        require(caller.access, Role.WRITER)
+        wanted, scopes = door.memory_ids(ids), await self._changeable_by(caller)
         memories = await self.records.get_many(scopes, wanted)
         operation = await self.records.forget(scopes, wanted, caller.provenance, self.clock())
         return Forgotten(operation.scope.namespace, memories, operation)
@@ -99,7 +109,7 @@ class Keeping(Parts):
         Raises:
             ConflictError: The memories are no longer those of the dry run.
         """
-        scope = self._scopes(caller, namespace)[0]
+        scope = self._changeable(caller, namespace, Role.MANAGER)
         where = Filter(
             kinds=door.kinds(selection.kinds), tags=frozenset(door.tags(selection.tags)), until=door.moment(selection.before, "before")
         )
@@ -112,19 +122,21 @@ class Keeping(Parts):
         operation = await self.records.forget([scope], [memory.id for memory in memories], caller.provenance, self.clock())
         return Forgotten(scope.namespace, memories, operation)
 
-    async def undo(self, which: str, caller: Caller, namespace: str = "") -> Operation:
-        """Reverse an operation by its number, or the `last` one of this client in the namespace."""
-        number = None if which.strip() == "last" else door.operation_number(which)
-        return await self.records.undo(self._scopes(caller, namespace)[0], number, caller.provenance, self.clock())
+    async def undo(self, which: str, caller: Caller, namespace: str = "") -> list[Operation]:
+        """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none."""
+        number, count = door.operations(which)
+        return await self.records.undo(self._place(caller, namespace, ""), number, caller.provenance, self.clock(), count=count)
 
     async def stats(self, caller: Caller) -> Statistics:
-        """How much there is, and how each part is doing."""
+        """How much there is of what the caller may read, and for administrators how each part is doing."""
         state = self.sources.embedder.state
+        whole, admin = caller.access.is_whole, caller.access.role >= Role.ADMIN
+        counts = await self.records.counts(caller.tenant, None if whole else [scope.namespace for scope in await self._open_to(caller)])
         return Statistics(
             namespace=caller.namespace,
-            counts=await self.records.counts(caller.tenant),
-            tiers={name: tell() for name, tell in self.figures.items()},
-            latency=self.stages.summary(),
+            counts=counts if admin else replace(counts, bytes_on_disk=0),
+            tiers={name: tell() for name, tell in self.figures.items()} if admin else {},
+            latency=self.stages.summary() if admin else {},
             model={
                 "name": state.model,
                 "phase": state.phase,
@@ -132,5 +144,8 @@ class Keeping(Parts):
                 **({"detail": state.detail} if state.detail else {}),
                 **(state.figures or {}),
             },
-            engine={"version": __version__, "pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **memory_used()},
+            engine={"version": __version__, **(self._process() if admin else {})},
         )
+
+    def _process(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **memory_used()}

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from memory_mcp.access import Role
 from memory_mcp.answers import ErrorReport, ErrorSeen, Outcome
-from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError
+from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, require
 from memory_mcp.knowledge.failures import read_failure, same_failure
 from memory_mcp.knowledge.insights import Insights, insights
 from memory_mcp.knowledge.solutions import ERROR_MARK, Solution, error_mark, ranked_solutions
@@ -110,7 +111,8 @@ class Learning(Remembering, Recalling):
         target = door.memory_id(memory_id)
         if not 0 <= seconds <= 1e9:
             raise RequestError("seconds must lie between 0 and 1,000,000,000.")
-        scopes = await self.records.scopes(caller.tenant)
+        require(caller.access, Role.WRITER)
+        scopes = await self._changeable_by(caller)
         memories = await self.records.get_many(scopes, [target])
         if not memories:
             raise MemoryNotFoundError([target])
@@ -130,7 +132,7 @@ class Learning(Remembering, Recalling):
         """
         if not 1 <= days <= MAX_DAYS:
             raise RequestError(f"days must be between 1 and {MAX_DAYS:,}.")
-        scopes = self._scopes(caller, namespace)[:1]
+        scopes = self._own(caller, namespace)
         now = self.clock()
         memories = await self.records.newest(scopes, Filter(now=now), limit=_LOOKED_AT)
         told: list[UUID] = [memory.id for memory in memories if memory.kind in ("error", "decision", "procedure")]

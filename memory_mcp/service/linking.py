@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from memory_mcp.access import Role
 from memory_mcp.answers import Explored, Related
 from memory_mcp.entities import (
     ALSO_CALLED,
@@ -17,7 +18,7 @@ from memory_mcp.entities import (
     relations_of,
     with_relations,
 )
-from memory_mcp.errors import MemoryNotFoundError, RequestError
+from memory_mcp.errors import MemoryNotFoundError, RequestError, require
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
 from memory_mcp.models import Caller, Changes, Memory, Scope
@@ -50,21 +51,21 @@ class Linking(Remembering):
 
         Raises:
             RequestError: One of them is none; nothing was stored.
-            MemoryNotFoundError: There is no live memory `source`.
+            MemoryNotFoundError: There is no live memory `source` that the caller may change.
+            AccessDeniedError: The caller may not write.
         """
+        require(caller.access, Role.WRITER)
         stated = _read(relations, valid_from, valid_to)
         look = Inspection(self.tuning.secrets)
         for one in stated:  # half a relation is none: nothing is cut out
             look.name(f"{one}\n{sentence(one)}", "relations")
         if source:
-            scopes = await self.records.scopes(caller.tenant)
-            return await self._state(scopes, door.memory_id(source), stated, caller)
+            return await self._state(await self._changeable_by(caller), door.memory_id(source), stated, caller)
         done = []
         for statement in stated:
             receipt = await self.remember(relation_request(statement), caller, namespace)
             if receipt.added.status == "already_known":
-                scopes = self._scopes(caller, namespace)[:1]
-                done += await self._state(scopes, receipt.added.id, [statement], caller)
+                done += await self._state([self._place(caller, namespace, "")], receipt.added.id, [statement], caller)
             else:
                 done.append(Related(statement, receipt.added.id, "stored", receipt.added.operation))
         return done

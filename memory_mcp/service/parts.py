@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from memory_mcp.access import PERSONAL, Access, Role
 from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
-from memory_mcp.errors import EmbedderNotReadyError
+from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
 from memory_mcp.models import (
@@ -21,6 +22,7 @@ from memory_mcp.models import (
     Hit,
     Memory,
     Scope,
+    Visibility,
 )
 from memory_mcp.passages import PASSAGE_TOKENS, weight
 from memory_mcp.recall.asked import Questions
@@ -33,7 +35,10 @@ from memory_mcp.remember import door
 from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.hygiene import Policy
 from memory_mcp.remember.indexer import Indexer
+from memory_mcp.service.census import Census
 from memory_mcp.timing import Stages
+from memory_mcp.tokens import Gate
+from memory_mcp.upkeep.erasing import Eraser
 
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
 """A text of up to so many is embedded while its caller waits: a quarter of a second on two cores."""
@@ -42,6 +47,11 @@ INLINE_CHARACTERS = 20_000
 """Of what is to be stored: so many are looked through for secrets on the event loop, in a millisecond or two."""
 
 T = TypeVar("T")
+
+
+def _opened(access: Access) -> str:
+    named = [f"{PERSONAL} (your own)", *access.namespaces] if access.home else list(access.namespaces)
+    return f"Yours are: {', '.join(named)}." if access.namespaces else f"Use {PERSONAL} for your own, or one that is shared."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Tuning:
     candidates: int = 50
     similar_shown: int = 3
     similar_from: float = 0.6
+    trash_days: float = 30.0
     secrets: Policy = "refuse"
 
 
@@ -68,30 +79,81 @@ class Parts:
     records: RecordStore
     experience: Experience
     graph: Graph
+    gate: Gate
     sources: Sources
     cache: RecallCache
     scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
+    eraser: Eraser
     questions: Questions | None
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)
     stages: Stages = field(default_factory=Stages)
     echoes: Echoes = field(default_factory=Echoes)
     started: float = field(default_factory=time.monotonic)
+    census: Census = field(default_factory=Census)
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     async def _readable(self, caller: Caller, namespace: str) -> list[Scope]:
         """The scopes to search: as `_scopes`, or for `*` every one that the caller may read, his own first."""
         if namespace.strip() != EVERY_NAMESPACE:
             return self._scopes(caller, namespace)
-        return list(dict.fromkeys([*self._scopes(caller, ""), *await self.records.scopes(caller.tenant)]))
+        return list(dict.fromkeys([*self._scopes(caller, ""), *await self._open_to(caller)]))
+
+    async def _open_to(self, caller: Caller) -> list[Scope]:
+        """Every scope in which an id that the caller names may lie; an id of another one is an unknown id."""
+        return [scope for scope in await self.records.scopes(caller.tenant) if caller.access.may_read(scope.namespace)]
+
+    async def _changeable_by(self, caller: Caller) -> list[Scope]:
+        """Likewise where the caller may change what is there."""
+        return [scope for scope in await self._open_to(caller) if caller.access.may_write(scope.namespace)]
 
     def _scopes(self, caller: Caller, namespace: str) -> list[Scope]:
-        """The scope that is meant, and the global one that is read beside it."""
-        own = Scope(caller.tenant, door.namespace(namespace) if namespace else caller.namespace)
-        shared = Scope(caller.tenant, GLOBAL_NAMESPACE)
-        return [own] if own == shared else [own, shared]
+        """The scope that is meant; beside it are read the caller's private part of it, and the global one where it is open.
+
+        Raises:
+            AccessDeniedError: The scope that is meant is not.
+        """
+        own = Scope(caller.tenant, caller.access.meant(door.namespace(namespace) if namespace else caller.namespace))
+        if not caller.access.may_read(own.namespace):
+            raise AccessDeniedError(f"The namespace {own.namespace} is not open to you. {_opened(caller.access)}")
+        beside = [caller.access.private_part(own.namespace)]
+        if caller.access.may_read(GLOBAL_NAMESPACE):
+            beside += [GLOBAL_NAMESPACE, caller.access.private_part(GLOBAL_NAMESPACE)]
+        return list(dict.fromkeys([own, *(Scope(caller.tenant, name) for name in beside)]))
+
+    def _own(self, caller: Caller, namespace: str) -> list[Scope]:
+        """The scope that is meant, and the caller's private part of it."""
+        scope = self._scopes(caller, namespace)[0]
+        return list(dict.fromkeys([scope, Scope(scope.tenant, caller.access.private_part(scope.namespace))]))
+
+    def _asked_in(self, caller: Caller, namespace: str) -> Scope:
+        """To which scope a question belongs: to the private part where memories are private, too."""
+        own = self._own(caller, "" if namespace.strip() == EVERY_NAMESPACE else namespace)
+        return own[-1] if caller.visibility == "private" else own[0]
+
+    def _changeable(self, caller: Caller, namespace: str, role: Role = Role.WRITER) -> Scope:
+        """The scope that is meant, to be changed by somebody of that role.
+
+        Raises:
+            AccessDeniedError: The caller may not.
+        """
+        require(caller.access, role)
+        return self._scopes(caller, namespace)[0]
+
+    def _place(self, caller: Caller, namespace: str, visibility: Visibility | Literal[""]) -> Scope:
+        """Where the caller's next memory of a namespace lies: a private one in a part that nobody else reads but managers.
+
+        Raises:
+            AccessDeniedError: The caller may not write there, or not choose.
+        """
+        scope = self._changeable(caller, namespace)
+        if visibility and visibility != caller.visibility and caller.access.role < caller.visibility_role:
+            usual, needed = caller.visibility, caller.visibility_role.word
+            raise AccessDeniedError(f"Memories are {usual} here; to say otherwise takes the role {needed}. Leave visibility out.")
+        private = (visibility or caller.visibility) == "private"
+        return Scope(scope.tenant, caller.access.private_part(scope.namespace)) if private else scope
 
     async def _looked_through(self, look: Callable[[], T], characters: int) -> T:
         """Do what takes a while for many characters, in a worker thread if there are."""

@@ -61,7 +61,7 @@ class Recalling(Parts):
                 answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
                 if self.questions is not None and not request.offset:
-                    self.questions.note(scopes[0], query, answered=answer.verdict != "none")
+                    self.questions.note(self._asked_in(caller, request.namespace), query, answered=answer.verdict != "none")
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:
@@ -154,7 +154,7 @@ class Recalling(Parts):
         itself: set[UUID] = set()
         if memory_id:
             itself = {door.memory_id(memory_id)}
-            found = await self.records.get_many(await self.records.scopes(caller.tenant), list(itself))
+            found = await self.records.get_many(await self._open_to(caller), list(itself))
             if not found:
                 raise MemoryNotFoundError([memory_id])
             text = found[0].content

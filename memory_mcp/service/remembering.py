@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 import anyio
@@ -17,6 +18,7 @@ from memory_mcp.models import (
     Filter,
     Recalled,
     Scope,
+    Visibility,
 )
 from memory_mcp.recall.similar import nearest
 from memory_mcp.remember.drafts import RememberRequest, draft
@@ -30,32 +32,39 @@ class Remembering(Parts):
 
     __slots__ = ()
 
-    async def remember(self, request: RememberRequest, caller: Caller, namespace: str = "") -> Receipt:
+    async def remember(
+        self, request: RememberRequest, caller: Caller, namespace: str = "", visibility: Visibility | Literal[""] = ""
+    ) -> Receipt:
         """Store a text; the receipt is sent after the commit.
 
+        Args:
+            visibility: Empty: as is usual for the caller.
+
         Raises:
+            AccessDeniedError, LimitError: The caller may not; nothing was stored.
             RequestError, ConflictError, MemoryNotFoundError: The request is at fault; nothing was stored.
         """
         with self.stages.measure("remember"):
-            scopes = self._scopes(caller, namespace)
+            scope = self._place(caller, namespace, visibility)
             weight = weight_of(request.content, request.tags, request.metadata)
             request, redacted = await self._looked_through(partial(cleaned, request, self.tuning.secrets), weight)
-            echo = await self._echo(request, caller, scopes[:1] if namespace else scopes)
+            echo = await self._echo(request, caller, [scope] if namespace or visibility else self._scopes(caller, ""))
             if echo is not None:
                 return echo
-            new = draft(request, scopes[0], caller, self.clock())
+            new = draft(request, scope, caller, self.clock())
+            await self.census.make_room(caller.tenant, caller.most_memories, self.records.counts)
             embedding = await self._embed(new.content)
             with self.stages.measure("commit"):
                 added = await self.records.add(new, embedding, within=await self._reach(new, caller))
             if added.status == "already_known":
                 self.reinforcer.note(caller.tenant, [added.id])
-                return Receipt(added, scopes[0].namespace, redacted=redacted)
+                return Receipt(added, scope.namespace, redacted=redacted)
             if embedding is None:
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
-                return Receipt(added, scopes[0].namespace, pending=pending, redacted=redacted)
-            similar = await self._similar(embedding, scopes[:1], leave_out={added.id, *added.replaced})
-            return Receipt(added, scopes[0].namespace, similar, redacted=redacted)
+                return Receipt(added, scope.namespace, pending=pending, redacted=redacted)
+            similar = await self._similar(embedding, [scope], leave_out={added.id, *added.replaced})
+            return Receipt(added, scope.namespace, similar, redacted=redacted)
 
     def told(self, caller: Caller, told: Iterable[tuple[UUID, str]]) -> None:
         """These memories were shown to the caller, with these texts."""
@@ -75,7 +84,7 @@ class Remembering(Parts):
 
     async def _reach(self, new: Draft, caller: Caller) -> Sequence[Scope]:
         """Where the memories may lie that a draft supersedes by their ids."""
-        return await self.records.scopes(caller.tenant) if new.supersedes else [new.scope]
+        return await self._changeable_by(caller) if new.supersedes else [new.scope]
 
     async def _similar(self, embedding: Embedding, scopes: Sequence[Scope], leave_out: set[UUID]) -> list[Recalled]:
         where = Filter(now=self._this_second())

@@ -40,7 +40,7 @@ class Starting(Recalling):
             sections["relevant to the task"] = answer.hits if answer.verdict != "none" else []
         sections["recent decisions"] = _as_they_are(await self._of_kind("decision", scopes, _RECENT))
         sections["open errors"] = _as_they_are((await self._open_errors(scopes))[:_RECENT])
-        written = await self.records.newest(scopes[:1], Filter(now=self.clock()), limit=_LAST_WRITTEN)
+        written = await self.records.newest(self._own(caller, namespace), Filter(now=self.clock()), limit=_LAST_WRITTEN)
         left = sorted(last_session(written), key=lambda memory: -memory.importance)[:_OF_LAST_SESSION]
         sections["from the last session"] = _as_they_are(sorted(left, key=lambda memory: memory.created_at))
         return _each_once(sections)

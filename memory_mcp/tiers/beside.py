@@ -137,6 +137,7 @@ class Beside:
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """See `contracts.VectorIndex`."""
         await self._index.delete(scope, ids, epoch)
+        self._recent.pop(scope, None)
 
     def figures(self) -> dict[str, int]:
         """For people: what is searched beside the index."""

@@ -32,6 +32,10 @@ class ProcessCache:
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget every question."""
+        self._entries.clear()
+
 
 class LayeredCache:
     """The process's own cache first, then one that is shared (`RecallCache`). A shared one that fails has nothing."""

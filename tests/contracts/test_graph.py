@@ -164,3 +164,14 @@ async def test_memories_are_found_by_entities_and_by_those_one_relation_away(ope
         assert [one.memory for one in await store.named([ELSEWHERE], ["zoe"], Filter(), limit=10)] == [hidden]
         assert await store.named(at, ["bob", "company"], Filter(), limit=10) == []
         assert await store.named(at, [], Filter(), limit=10) == []
+
+
+async def test_of_what_is_erased_nothing_is_left_here(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        gone, kept = await related(store, "Ann | knows | Bob"), await related(store, "Ann | knows | Carl")
+        await store.erase(HOME.tenant, [gone], ACTOR, NOW, action="erase")
+
+        assert await store.remains(HOME.tenant, [gone]) == []
+        assert {"mentions", "relations"} < set(await store.remains(HOME.tenant, [kept]))
+        assert await store.standing(HOME.tenant, ["bob", "carl", "Carl"]) == ["carl", "Carl"]
+        assert await stated(store) == ["Ann | knows | Carl"]

@@ -111,7 +111,7 @@ async def test_every_kind_of_change_can_be_taken_back(open_store: OpenStore, cha
         await change(store)
         done = (await store.operations("local", limit=1))[0]
         moved = await revision(store)
-        undone = await store.undo(HOME, done.number, ACTOR, LATER + SECOND)
+        (undone,) = await store.undo(HOME, done.number, ACTOR, LATER + SECOND)
         log = {entry.number: entry for entry in await store.operations("local", limit=99)}
 
         assert await picture(store, HOME, WORDS) == before
@@ -164,6 +164,39 @@ async def test_the_last_change_has_to_be_undone_first(open_store: OpenStore) -> 
         assert await found(store, "pear") == []
 
 
+async def test_the_last_few_all_of_them_or_none(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        one = await add(store, "apple")
+        before = await picture(store, HOME, ("apple", "pear", "plum"))
+        await store.revise([HOME], one, rewritten("pear"), ACTOR, LATER)
+        await add(store, "theirs", provenance=Provenance(client="another-client"))
+        await store.revise([HOME], one, rewritten("plum"), ACTOR, LATER)
+        await store.forget([HOME], [one], ACTOR, LATER)
+        with pytest.raises(RequestError, match="Only 4"):
+            await store.undo(HOME, None, ACTOR, LATER, count=5)
+        assert await texts(store) == ["theirs"]
+        done = await store.undo(HOME, None, ACTOR, LATER, count=3)
+
+        assert [entry.undoes for entry in done] == [5, 4, 2]
+        assert sorted(await texts(store)) == ["apple", "theirs"]
+        assert (await picture(store, HOME, ("apple", "pear", "plum"))).memories[:1] == before.memories
+        assert await found(store, "plum pear") == []
+        assert await store.verify_chain() is None
+
+
+async def test_the_last_few_are_left_alone_where_one_of_them_cannot_be_undone(open_store: OpenStore) -> None:
+    other = Provenance(client="another-client")
+    async with open_store() as store:
+        one = await add(store, "apple")
+        await add(store, "pear")
+        await store.revise([HOME], one, rewritten("plum"), other, LATER)
+        with pytest.raises(ConflictError, match="Undo 3 first"):
+            await store.undo(HOME, None, ACTOR, LATER, count=2)
+
+        assert sorted(await texts(store)) == ["pear", "plum"]
+        assert len(await store.operations("local", limit=9)) == 3
+
+
 async def test_operations_on_other_memories_do_not_stand_in_the_way(open_store: OpenStore) -> None:
     async with open_store() as store:
         first = await store.add(draft("one"), None, within=[HOME])
@@ -204,7 +237,7 @@ async def test_nothing_is_undone_twice_and_no_undo_is_undone(open_store: OpenSto
     async with open_store() as store:
         one = await add(store, "one")
         done = await store.forget([HOME], [one], ACTOR, LATER)
-        undone = await store.undo(HOME, done.number, ACTOR, LATER)
+        (undone,) = await store.undo(HOME, done.number, ACTOR, LATER)
         for number in (done.number, undone.number, 99, 0, -1):
             with pytest.raises(RequestError):
                 await store.undo(HOME, number, ACTOR, LATER)

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from postgres_server import Databases, server
 
+from memory_mcp.access import Access, Role
 from memory_mcp.config import Settings
 from memory_mcp.entities import Statement
-from memory_mcp.errors import MemoryNotFoundError, RequestError
+from memory_mcp.errors import AccessDeniedError, MemoryNotFoundError, RequestError
+from memory_mcp.knowledge.nodes import Node
 from memory_mcp.models import Caller, Changes
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -133,6 +136,26 @@ async def test_nothing_crosses_a_namespace_or_a_tenant(settings: Settings) -> No
         assert await around(service, "Ann", caller=OTHER_TENANT) == []
         with pytest.raises(MemoryNotFoundError):
             await service.relate(["Ann | likes | war"], OTHER_TENANT, source=source)
+
+
+async def test_who_may_not_write_relates_nothing_and_what_is_private_stays_so(settings: Settings) -> None:
+    ann, bob = (replace(CALLER, access=Access(role=Role.WRITER, subject=name)) for name in ("ann", "bob"))
+    reader = replace(CALLER, access=Access(role=Role.READER, subject="ann"))
+    async with open_service(settings) as service:
+        shared = str((await service.relate(["Ann | works at | Acme"], ann))[0].memory)
+        await service.relate(["Ann | plots against | Acme"], replace(ann, visibility="private"))
+        for source in ("", shared):
+            with pytest.raises(AccessDeniedError):
+                await service.relate(["Ann | hates | Acme"], reader, source=source)
+        with pytest.raises(AccessDeniedError):
+            await service.create_nodes([Node("Acme", "company")], reader)
+        with pytest.raises(AccessDeniedError):
+            await service.delete_edges([Statement("Ann", "works at", "Acme")], reader)
+
+        assert sorted(await around(service, "Acme", caller=ann)) == ["Ann | plots against | Acme", "Ann | works at | Acme"]
+        assert await around(service, "Acme", caller=bob) == ["Ann | works at | Acme"]
+        assert [str(edge) for edge in (await service.read_nodes(bob))[1]] == ["Ann | works at | Acme"]
+        assert len((await service.read_nodes(ann))[1]) == 2
 
 
 async def test_a_superseded_source_is_refused_and_its_relations_are_gone(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ async def test_changes_are_told_in_a_stream_without_any_text(tmp_path: Path) -> 
             await service.update(str(first), CALLER, content="The mat is green")
             second = await service.remember(RememberRequest("The mat is blue", supersedes=(str(first),)), CALLER)
             await service.forget([str(second.added.id)], CALLER)
-            operation = await service.undo("last", CALLER)
+            (operation,) = await service.undo("last", CALLER)
             await written(service)
             (revision,) = await service.records.revisions([operation.scope])
             entries = [{k.decode(): v.decode() for k, v in entry.items()} for _, entry in redis.xrange("memory:1:local:changes")]

@@ -12,7 +12,7 @@ from record_stores import ACTOR, ELSEWHERE, HOME, INDEX, NOW, OpenStore, Store, 
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.mentions import mention_older
 
-BEFORE_SQLITE, BEFORE_POSTGRES = 3, 2
+BEFORE_SQLITE, BEFORE_POSTGRES = 5, 4
 """The schemas' versions before the graph."""
 
 

@@ -20,7 +20,7 @@ TENANTS_OWN = (
     *("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions"),
     *("mentions", "relations"),
 )
-OPEN = ("tenants", "epochs", "outbox", "schema_version")
+OPEN = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from memory_mcp.tiers.postgres.rows import actor_row, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
 _HASH_BYTES = 20
-_DIGEST_BYTES = 12
+DIGEST_BYTES = 12
+SUBJECT_BYTES = 16 + DIGEST_BYTES
+"""Of one memory in an entry: its id and a digest of its text."""
 
 COLUMNS = (
     "o.number, o.tenant, s.namespace, o.at, o.action, o.subjects, o.actor, o.undoes, "
@@ -44,7 +46,7 @@ async def lock_tenant(tx: Transaction) -> Head:
 
 def digest(content: str, salt: bytes) -> bytes:
     """12 bytes that tell one text from another, to whoever has the salt."""
-    return hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(content.encode(), key=salt, digest_size=DIGEST_BYTES).digest()
 
 
 async def subjects_of(tx: Transaction, ids: Sequence[UUID]) -> bytes:
@@ -92,7 +94,7 @@ def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
 
 
 def _ids(subjects: bytes) -> tuple[UUID, ...]:
-    return tuple(UUID(bytes=subjects[i : i + 16]) for i in range(0, len(subjects), 16 + _DIGEST_BYTES))
+    return tuple(UUID(bytes=subjects[i : i + 16]) for i in range(0, len(subjects), SUBJECT_BYTES))
 
 
 def operation_from(row: Sequence[Any]) -> Operation:
@@ -151,4 +153,6 @@ async def landed(tx: Transaction, result: object) -> bool:
     if isinstance(result, Operation):
         entry = await read(tx, result.number)
         return entry is not None and (entry.at, entry.action, entry.subjects) == (result.at, result.action, result.subjects)
+    if isinstance(result, list) and result:
+        return await landed(tx, result[-1])
     return False

@@ -1,7 +1,7 @@
 """The reads of memories: short, in one snapshot, each within one tenant."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -183,25 +183,31 @@ def _likeness(content: str, sent: Sequence[bytes], vector: Matrix | None, terms:
     return 0.7 * min(1.0, max(0.0, similarity)) + 0.3 * shared
 
 
-async def counts(tx: Transaction) -> StoreCounts:
+async def counts(tx: Transaction, namespaces: Collection[str] | None = None) -> StoreCounts:
     """`RecordStore.counts`."""
     live: dict[str, int] = defaultdict(int)
     kinds: dict[str, int] = defaultdict(int)
+    place = {"names": None if namespaces is None else list(namespaces), "schema": SCHEMA}
+    numbers = "SELECT number FROM scopes WHERE %(names)s::text[] IS NULL OR namespace = ANY(%(names)s)"
     query = f"""SELECT s.namespace, m.kind, count(*) FROM memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope
-                WHERE {LIVE} GROUP BY 1, 2"""
-    for namespace, kind, count in await tx.rows(query):
+                WHERE s.number IN ({numbers}) AND {LIVE} GROUP BY 1, 2"""
+    for namespace, kind, count in await tx.rows(query, place):
         live[namespace] += count
         kinds[kind] += count
     waiting: dict[str, int] = dict(
-        await tx.rows("SELECT tier, count(*) FROM outbox WHERE tenant = %(tenant)s GROUP BY tier", {"tenant": tx.tenant})
+        await tx.rows(
+            f"""SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.tenant = o.tenant AND m.id = o.memory
+                WHERE m.scope IN ({numbers}) GROUP BY o.tier""",
+            place,
+        )
     )
     row = await tx.row(
-        """SELECT (SELECT count(*) FROM memories WHERE forgotten IS NOT NULL),
-                  (SELECT count(*) FROM memories WHERE forgotten IS NULL AND superseded_by IS NOT NULL),
-                  (SELECT count(*) FROM operations),
+        f"""SELECT (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NOT NULL AND salt <> ''),
+                  (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NULL AND superseded_by IS NOT NULL),
+                  (SELECT count(*) FROM operations WHERE scope IN ({numbers})),
                   (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE n.nspname = %(schema)s AND c.relkind = 'r')""",
-        {"schema": SCHEMA},
+        place,
     )
     assert row is not None
     return StoreCounts(

@@ -27,14 +27,16 @@ async def earlier_receipt(tx: Transaction, draft: Draft) -> Added | None:
         return None
     if row[0] != draft.request_digest:
         raise ConflictError("This idempotency key was used for a different request: use a new one for each request.")
-    memory_id, status, operation, replaced, embedded = row[1]
-    return Added(UUID(memory_id), status, operation, tuple(UUID(other) for other in replaced), embedded)
+    memory_id, status, operation, replaced, embedded, *current = row[1]
+    after = UUID(current[0]) if current and current[0] else None
+    return Added(UUID(memory_id), status, operation, tuple(UUID(other) for other in replaced), embedded, after)
 
 
 async def keep_receipt(tx: Transaction, draft: Draft, added: Added) -> Added:
     """Remember the answer under the draft's key, if it has one; the answer itself."""
     if draft.idempotency_key:
-        receipt = [added.id.hex, added.status, added.operation, [other.hex for other in added.replaced], added.embedded]
+        current = added.superseded_by and added.superseded_by.hex
+        receipt = [added.id.hex, added.status, added.operation, [other.hex for other in added.replaced], added.embedded, current]
         values: dict[str, Any] = {
             "tenant": draft.scope.tenant,
             "key": draft.idempotency_key,

@@ -12,6 +12,8 @@ from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.models import Filter, Matrix, Memory, Provenance, Scope
 
 LIVE = "m.forgotten IS NULL AND m.superseded_by IS NULL"
+ERASED = "m.salt = ''"
+"""What is left of a memory that is gone for good: its id."""
 WHEN = "coalesce(m.occurred, m.created)"
 
 MEMORY_COLUMNS = (

@@ -20,11 +20,13 @@ CONNECT_SECONDS = 3
 
 _LOCK = 0x4D4D4350  # "MMCP"
 _GRANTS = {
-    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "uses", "outcomes"),
+    "SELECT, INSERT, UPDATE": ("tenants", "epochs", "scopes", "tokens"),
     "SELECT, INSERT, UPDATE, DELETE": (
         "memories",
         "vectors",
         "words",
+        "uses",
+        "outcomes",
         "versions",
         "idempotency",
         "outbox",
@@ -35,7 +37,7 @@ _GRANTS = {
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),
 }
-_OPEN_TABLES = ("tenants", "epochs", "outbox", "schema_version")
+_OPEN_TABLES = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 NO_EXTENSION = (
     "The database lacks the extension pgvector, 0.8 or later. Have an administrator run, once and in this database: CREATE EXTENSION vector"

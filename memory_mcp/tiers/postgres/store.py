@@ -16,9 +16,7 @@ from psycopg.types import TypeInfo
 from psycopg_pool import AsyncConnectionPool
 
 from memory_mcp.contracts import Comparison
-from memory_mcp.entities import Entity
 from memory_mcp.errors import MemoryNotFoundError, TierError
-from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
     Asked,
@@ -27,9 +25,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -39,19 +39,23 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import experience, graph, log, outbox, reads, schema, search, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, tokens, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
+from memory_mcp.tiers.postgres.graph_part import GraphPart
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
+from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
-class PostgresStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, ...) over one database.
+class PostgresStore(GraphPart):
+    """Every seam of a record store over one database.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -154,9 +158,9 @@ class PostgresStore:
         forget = partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now)
         return await self._write(_tenant(scopes, ids), forget)
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now)
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
         return await self._write(scope.tenant, undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
@@ -176,6 +180,11 @@ class PostgresStore:
         """See `RecordStore`."""
         return await self._read(_tenant(scopes, [memory_id]), partial(reads.history, namespaces=_namespaces(scopes), memory_id=memory_id))
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        earlier = partial(timeline.replaced, namespaces=_namespaces(scopes), memory_id=memory_id, limit=limit)
+        return await self._read(_tenant(scopes, [memory_id]), earlier)
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -187,9 +196,9 @@ class PostgresStore:
         """See `RecordStore`."""
         await self._write(tenant, partial(writes.count_uses, ids=ids, now=now))
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._read(tenant, reads.counts)
+        return await self._read(tenant, partial(reads.counts, namespaces=namespaces))
 
     async def check(self) -> list[str]:
         """See `RecordStore`; of the server's own files the server's own tools tell."""
@@ -220,37 +229,6 @@ class PostgresStore:
         """See `Experience`."""
         answers = await self._each(scopes, partial(experience.questions, since=since))
         return [asked for answer in answers for asked in answer]
-
-    # Graph
-
-    async def reach(self, scopes: Sequence[Scope], key: str, *, depth: int, now: datetime) -> dict[str, int]:
-        """See `Graph`."""
-        answers = await self._each(scopes, partial(graph.reach, key=key, depth=depth, now=now))
-        return {key: 0, **{reached: steps for answer in answers for reached, steps in answer.items()}}
-
-    async def relations(self, scopes: Sequence[Scope], keys: Sequence[str] | None, *, now: datetime, limit: int) -> list[Relation]:
-        """See `Graph`."""
-        answers = await self._each(scopes, partial(graph.relations, keys=keys, now=now, limit=limit))
-        return [relation for answer in answers for relation in answer][:limit]
-
-    async def mentions(self, scopes: Sequence[Scope], keys: Sequence[str], *, now: datetime, limit: int) -> dict[str, Mentions]:
-        """See `Graph`."""
-        answers = await self._each(scopes, partial(graph.mentions, keys=keys, now=now, limit=limit))
-        return {key: found for answer in answers for key, found in answer.items()}
-
-    async def names(self, scopes: Sequence[Scope], part: str, *, now: datetime, limit: int) -> list[Entity]:
-        """See `Graph`."""
-        answers = await self._each(scopes, partial(graph.names, part=part, now=now, limit=limit))
-        return [entity for answer in answers for entity in answer][:limit]
-
-    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
-        """See `Graph`."""
-        answers = await self._each(scopes, partial(graph.named, keys=keys, where=where, limit=limit))
-        return [one for answer in answers for one in answer][:limit]
-
-    async def mention_older(self, limit: int) -> int:
-        """See `Graph`."""
-        return await self._write(NOBODY, partial(graph.mention_older, limit=limit))
 
     # TextIndex, VectorSource and the search that needs no other tier
 
@@ -345,6 +323,28 @@ class PostgresStore:
         """See `Origin`."""
         return await self._read(NOBODY, reads.tenants)
 
+    # Gate
+
+    async def ready(self) -> None:
+        """See `Gate`."""
+        await self._read(NOBODY, tokens.ready)
+
+    async def add_token(self, token: Token) -> None:
+        """See `Gate`."""
+        await self._write(NOBODY, partial(tokens.add, token=token))
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """See `Gate`."""
+        return await self._read(NOBODY, partial(tokens.find, digest=digest))
+
+    async def tokens(self) -> list[Token]:
+        """See `Gate`."""
+        return await self._read(NOBODY, tokens.everyone)
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """See `Gate`."""
+        return await self._write(NOBODY, partial(tokens.revoke, token_id=token_id, now=now))
+
     # OperationLog
 
     async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
@@ -358,6 +358,42 @@ class PostgresStore:
             if broken is not None:
                 return broken
         return None
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.meant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.texts, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._write(tenant, partial(erasing.erase, derived=self._derived, ids=ids, actor=actor, now=now, action=action))
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `upkeep.erasing.Erasing`: in the server's own files only its owner can do that, with VACUUM FULL."""
+        return False
+
+    async def scouring_owed(self) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return False
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.standing, strings=strings))
+
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(tenant, partial(erasing.remains, ids=ids))
+
+    async def epochs(self) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(NOBODY, erasing.epochs)
 
 
 async def look(settings: PostgresSettings) -> schema.Standing:

@@ -14,13 +14,18 @@ from memory_mcp.clock import to_micros
 from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
-from memory_mcp.tiers.postgres import journal, log
+from memory_mcp.tiers.postgres import journal, log, timeline
 from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
-from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, to_json
+from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
 UNDOABLE = ("remember", "update", "forget")
+TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
+GONE = "Operation {number} cannot be undone any more: what it changed was erased, or has lain in the trash for too long."
+FINAL = "Operation {number} is final and cannot be undone."
+REPEAT = "repeat the change itself instead."
+SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
 
 _LONG_TEXT = 20_000
@@ -32,8 +37,8 @@ _FOUND = f"""
 _ID, _KEY, _EXPIRES, _CONTENT, _SALT, _EMBEDDED, _NAMESPACE = range(7)
 
 _COLUMNS = (
-    "content kind domain tags metadata key session_id importance confidence short_term created updated occurred valid_from expires "
-    "fingerprint salt actor operation"
+    "content kind domain tags metadata key session_id importance confidence short_term created updated occurred valid_from valid_to "
+    "expires superseded_by fingerprint salt actor operation"
 ).split()
 
 
@@ -50,31 +55,40 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
     if earlier is not None:
         return earlier
     home = {"namespaces": [draft.scope.namespace], "fingerprint": draft.fingerprint, "key": draft.key}
-    twin = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
-    if twin and not draft.supersedes and draft.key in ("", twin[0][_KEY]) and not _expired(twin[0], draft.now):
-        known = Added(twin[0][_ID], "already_known", None, embedded=twin[0][_EMBEDDED])
-        return await keep_receipt(tx, draft, known)
+    same = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
+    twins = [row for row in same if not draft.key or row[_KEY] in ("", draft.key)]
+    known = [row for row in twins if draft.key in ("", row[_KEY]) and not _expired(row, draft.now)]
+    if known and not draft.supersedes:
+        row = min(known, key=lambda row: bool(row[_KEY] != draft.key))
+        return await keep_receipt(tx, draft, Added(row[_ID], "already_known", None, embedded=row[_EMBEDDED]))
     holders = await tx.rows(f"{_FOUND} AND m.key = %(key)s", home) if draft.key else []
-    replaced = {row[_ID]: row for row in [*twin, *holders, *await _superseded(tx, draft, within)]}
+    replaced = {row[_ID]: row for row in [*twins, *holders, *await _superseded(tx, draft, within)]}
+    place = await timeline.place_in_time(tx, draft)
+    replaced = {memory_id: row for memory_id, row in replaced.items() if memory_id != place.current}
     epoch = None if embedding is None else await journal.epoch_of(tx, embedding.epoch, embedding.vectors.shape[1])
-    salt = os.urandom(8)
+    salt, since = os.urandom(8), draft.valid_from or draft.occurred_at or draft.now
     ended = tuple(memory_id for memory_id, row in replaced.items() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
-    added = Added(draft.id, status, head.number, ended, embedded=epoch is not None and epoch.active)
+    added = Added(draft.id, status, head.number, ended, epoch is not None and epoch.active, place.current)
     subjects = draft.id.bytes + log.digest(draft.content, salt)
     subjects += b"".join(memory_id.bytes + log.digest(row[_CONTENT], row[_SALT]) for memory_id, row in replaced.items())
+    subjects += await log.subjects_of(tx, place.shortened)
     try:
         async with tx.together():
             if replaced:
-                await _end(tx, list(replaced), draft.id, draft.valid_from or draft.occurred_at or draft.now, head.number, draft.now)
-            await _insert(tx, draft, salt, head.number)
+                await _end(tx, list(replaced), draft.id, since, head.number, draft.now)
+            await timeline.shorten(tx, place.shortened, draft.id, since, head.number, draft.now)
+            await _insert(tx, draft, salt, head.number, place)
             if embedding is not None and epoch is not None:
                 await journal.put_vectors(tx, draft.id, embedding, epoch, fresh=True)
-            await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
+            if place.current is None:
+                await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
             await log.append(tx, head, draft.scope, "remember", subjects, draft.provenance, draft.now)
             await keep_receipt(tx, draft, added)
     except UniqueViolation as error:
         raise ConflictError("A memory of this id was stored before: use a new id.") from error
+    if place.current is not None:
+        await derived.touch(tx, [draft.id, *replaced])
     return added
 
 
@@ -104,7 +118,7 @@ async def _superseded(tx: Transaction, draft: Draft, within: Sequence[Scope]) ->
     return [found[memory_id] for memory_id in draft.supersedes]
 
 
-async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int) -> None:
+async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int, place: timeline.Place) -> None:
     now = to_micros(draft.now)
     row: dict[str, Any] = {
         "content": draft.content,
@@ -121,7 +135,9 @@ async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int) ->
         "updated": now,
         "occurred": micros(draft.occurred_at),
         "valid_from": to_micros(draft.valid_from or draft.occurred_at or draft.now),
+        "valid_to": place.following and place.following[1],
         "expires": micros(draft.expires_at),
+        "superseded_by": place.following and place.following[0],
         "fingerprint": draft.fingerprint,
         "salt": salt,
         "actor": actor_row(draft.provenance),
@@ -170,7 +186,9 @@ async def revise(
     try:
         await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})
     except UniqueViolation as error:
-        raise ConflictError("A live memory has exactly this text already: forget one of the two instead.") from error
+        raise ConflictError(SAME_TEXT) from error
+    if await _has_twin(tx, [memory_id]):
+        raise ConflictError(SAME_TEXT)
     await journal.mark_changed(tx, [memory_id])
     if changes.content is not None:
         await tx.run("DELETE FROM vectors WHERE memory = %(id)s", {"id": memory_id})
@@ -216,54 +234,83 @@ async def _mark_forgotten(tx: Transaction, ids: list[UUID], operation: int, now:
     )
 
 
-async def undo(tx: Transaction, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime) -> Operation:
-    """`RecordStore.undo`: what the operation made is forgotten, what it replaced gets its former form back."""
+async def _has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
+    """Whether a live memory's text is there a second time, and one of the two is under no key; the index sees to those of one key."""
+    query = f"""SELECT FROM memories m JOIN memories o ON o.scope = m.scope AND o.fingerprint = m.fingerprint AND o.id <> m.id
+                WHERE m.id = ANY(%(ids)s) AND {LIVE} AND o.forgotten IS NULL AND o.superseded_by IS NULL AND (m.key = '' OR o.key = '')"""
+    return await tx.row(query, {"ids": list(ids)}) is not None
+
+
+async def undo(
+    tx: Transaction, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime, count: int = 1
+) -> list[Operation]:
+    """`RecordStore.undo`."""
+    await log.lock_tenant(tx)
+    if number is not None:
+        return [await _undo(tx, derived, await _undoable(tx, scope, number), actor, now)]
+    targets = await _newest(tx, scope, actor, count)
+    if len(targets) < count:
+        raise RequestError(TOO_FEW.format(count=len(targets)) if targets else "There is nothing to undo in this namespace.")
+    return [await _undo(tx, derived, target, actor, now) for target in targets]
+
+
+async def _undo(tx: Transaction, derived: Derived, target: Operation, actor: Provenance, now: datetime) -> Operation:
+    """What the operation made is forgotten, what it replaced gets its former form back; what is gone for good stays away."""
     head = await log.lock_tenant(tx)
-    target = await _undoable(tx, scope, number, actor)
     past = "EXISTS (SELECT FROM versions v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.operation = %(number)s"
     rows = await tx.rows(
-        f"SELECT m.id, m.operation, {past}), {past} AND v.content IS NOT NULL) FROM memories m WHERE m.id = ANY(%(ids)s)",
+        f"""SELECT m.id, m.operation, {past}), {past} AND v.content IS NOT NULL)
+            FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT {ERASED}""",
         {"ids": list(target.subjects), "number": target.number},
     )
     forms = {row[0]: row[1:] for row in rows}
-    for last, _, _ in (forms[memory_id] for memory_id in target.subjects):
+    subjects = [memory_id for memory_id in target.subjects if memory_id in forms]
+    if not subjects:
+        raise RequestError(GONE.format(number=target.number))
+    for last, _, _ in (forms[memory_id] for memory_id in subjects):
         if last != target.number:
             raise ConflictError(
                 f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
             )
-    changed = [memory_id for memory_id in target.subjects if forms[memory_id][1]]
+    changed = [memory_id for memory_id in subjects if forms[memory_id][1]]
     rewritten = [memory_id for memory_id in changed if forms[memory_id][2]]
-    everything = [*(memory_id for memory_id in target.subjects if not forms[memory_id][1]), *changed]
+    everything = [*(memory_id for memory_id in subjects if not forms[memory_id][1]), *changed]
     await journal.keep_forms(tx, everything, head.number, now, contents=rewritten)
     await _mark_forgotten(tx, everything, head.number, now)  # all of them at first, so that none is in another's way
     try:
         await journal.restore_forms(tx, changed, target.number)
     except UniqueViolation as error:
         raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
+    if await _has_twin(tx, changed):
+        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}")
     await journal.mark_changed(tx, everything)
     await derived.touch(tx, everything)
-    subjects = await log.subjects_of(tx, everything)
-    return await log.append(tx, head, target.scope, "undo", subjects, actor, now, undoes=target.number)
+    digests = await log.subjects_of(tx, everything)
+    return await log.append(tx, head, target.scope, "undo", digests, actor, now, undoes=target.number)
 
 
-async def _undoable(tx: Transaction, scope: Scope, number: int | None, actor: Provenance) -> Operation:
-    if number is None:
-        number = await tx.value(
-            f"""SELECT o.number FROM {log.TABLES} WHERE s.namespace = %(namespace)s AND o.actor[1] = %(client)s
-                  AND o.action = ANY(%(actions)s)
-                  AND NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)
-                ORDER BY o.number DESC LIMIT 1""",
-            {"namespace": scope.namespace, "client": actor.client, "actions": list(UNDOABLE)},
-        )
-        if number is None:
-            raise RequestError("There is nothing to undo in this namespace.")
+async def _newest(tx: Transaction, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
+    """The newest operations of the client and user that can be undone: those of which anything is left."""
+    rows = await tx.rows(
+        f"""SELECT {log.COLUMNS} FROM {log.TABLES} WHERE s.namespace = %(namespace)s AND o.actor[1] = %(client)s
+              AND o.actor[2] = %(user)s AND o.action = ANY(%(actions)s)
+              AND NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)
+              AND EXISTS (SELECT FROM generate_series(0, length(o.subjects) / {log.SUBJECT_BYTES} - 1) n JOIN memories m
+                          ON m.id = encode(substr(o.subjects, n * {log.SUBJECT_BYTES} + 1, 16), 'hex')::uuid AND NOT {ERASED})
+            ORDER BY o.number DESC LIMIT %(count)s""",
+        {"namespace": scope.namespace, "client": actor.client, "user": actor.user, "actions": list(UNDOABLE), "count": count},
+    )
+    return [log.operation_from(row) for row in rows]
+
+
+async def _undoable(tx: Transaction, scope: Scope, number: int) -> Operation:
     target = await log.read(tx, number)
     if target is None or target.scope != scope:
         raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
     if target.undone_by is not None:
         raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
     if target.action not in UNDOABLE:
-        raise RequestError(f"Operation {number} is an undo; repeat the change itself instead.")
+        raise RequestError(FINAL.format(number=number) if target.action != "undo" else f"Operation {number} is an undo; {REPEAT}")
     return target
 
 

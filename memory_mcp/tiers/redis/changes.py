@@ -1,6 +1,6 @@
 """The stream of changes: whoever else wants to know of them reads it; nothing here depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -47,15 +47,15 @@ class AnnouncedStore:
 
     async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
-        return self._told(await self._inner.revise(scopes, memory_id, changes, actor, now))
+        return self.told(await self._inner.revise(scopes, memory_id, changes, actor, now))
 
     async def forget(self, scopes: Sequence[Scope], ids: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
-        return self._told(await self._inner.forget(scopes, ids, actor, now))
+        return self.told(await self._inner.forget(scopes, ids, actor, now))
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        return self._told(await self._inner.undo(scope, operation, actor, now))
+        return [self.told(undone) for undone in await self._inner.undo(scope, operation, actor, now, count=count)]
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """See `RecordStore`."""
@@ -77,6 +77,10 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.history(scopes, memory_id)
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._inner.replaced(scopes, memory_id, limit=limit)
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -87,15 +91,16 @@ class AnnouncedStore:
         """See `RecordStore`; moves no revision, so there is nothing to tell."""
         await self._inner.count_uses(tenant, ids, now)
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._inner.counts(tenant)
+        return await self._inner.counts(tenant, namespaces)
 
     async def check(self) -> list[str]:
         """See `RecordStore`."""
         return await self._inner.check()
 
-    def _told(self, operation: Operation) -> Operation:
+    def told(self, operation: Operation) -> Operation:
+        """Tell of an entry of the log that was not made through here; the entry itself."""
         self._announce(operation.scope, operation.number, operation.action, operation.subjects)
         return operation
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from memory_mcp.contracts import RecordStore
+from memory_mcp.models import Operation
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.redis.behind import WriteBehind
 from memory_mcp.tiers.redis.candidates import SharedCandidates
@@ -29,6 +30,7 @@ class RedisTier:
         self._reads = Guard(TIER, call_seconds=settings.lookup_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
         self._writes = Guard(f"{TIER} (writing)", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
         self._questions: SharedQuestions | None = None
+        self._announced: AnnouncedStore | None = None
         self.behind = WriteBehind(self._writes)
         self.candidates = SharedCandidates(
             client, self._reads, self.behind, ttl_seconds=settings.ttl_seconds, max_bytes=settings.max_entry_bytes
@@ -61,7 +63,15 @@ class RedisTier:
     def announced(self, records: RecordStore) -> RecordStore:
         """The record store, its writes told in the stream of changes, unless that is switched off."""
         length = self._settings.stream_length
-        return AnnouncedStore(records, self._client, self.behind, length=length) if length else records
+        if not length:
+            return records
+        self._announced = AnnouncedStore(records, self._client, self.behind, length=length)
+        return self._announced
+
+    def tell(self, operation: Operation) -> None:
+        """Tell in the stream of an entry of the log that was not made through `announced`."""
+        if self._announced is not None:
+            self._announced.told(operation)
 
     def figures(self) -> dict[str, Any]:
         """For `stats`: those of reading, and what became of the writes."""

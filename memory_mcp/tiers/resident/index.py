@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -132,6 +132,11 @@ class ResidentIndex:
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """Remove from a scope that is held; see `upsert`."""
         await self._write(scope, epoch, lambda block: block.delete(ids))
+
+    def drop(self, scopes: Collection[Scope]) -> None:
+        """Let go of scopes; they are loaded anew when they are next asked for."""
+        for scope in scopes:
+            self._let_go(scope)
 
     def figures(self) -> dict[str, int | str]:
         """For people: what is held, and what happened since the start."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -70,6 +70,11 @@ class ResidentTexts:
             self._read.move_to_end(scope)
         self.looks += 1
         return read.texts.look(query)
+
+    def drop(self, scopes: Collection[Scope]) -> None:
+        """Let go of scopes; they are read anew when they are next asked for."""
+        for scope in scopes:
+            self._read.pop(scope, None)
 
     def figures(self) -> dict[str, int]:
         """For people: what is held."""

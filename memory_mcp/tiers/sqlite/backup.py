@@ -4,10 +4,13 @@ A copy is encrypted as its store is, with the same key.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from uuid import UUID
 
 import apsw
 
@@ -15,6 +18,7 @@ from memory_mcp.errors import RequestError, SchemaTooNewError, StoreDamagedError
 from memory_mcp.tiers.sqlite import database, presence
 from memory_mcp.tiers.sqlite.cipher import TIER, Key, state_of
 from memory_mcp.tiers.sqlite.database import FILE_NAME, LOCK_WAIT_SECONDS
+from memory_mcp.tiers.sqlite.erasing import erase_in_copy
 from memory_mcp.tiers.sqlite.replacing import beside, copy, errors_as_sentences, fold_wal, opened, sole_use, sync
 
 _COMPANIONS = ("", "-wal", "-shm")
@@ -26,12 +30,14 @@ class Copy:
 
     Attributes:
         kept: On restoring, where the store's file lies that was there before; None if there was none.
+        erased_again: How many memories of the backup were erased since, and so are not in the store.
     """
 
     path: Path
     memories: int
     size_bytes: int
     kept: Path | None = None
+    erased_again: int = 0
 
 
 def backup(folder: Path, target: Path, key: Key | None = None, *, force: bool = False) -> Copy:
@@ -61,12 +67,21 @@ def backup(folder: Path, target: Path, key: Key | None = None, *, force: bool = 
     return Copy(target, memories, target.stat().st_size)
 
 
-def restore(folder: Path, source: Path, now: datetime, key: Key | None = None, former: Key | None = None) -> Copy:
+def restore(
+    folder: Path,
+    source: Path,
+    now: datetime,
+    key: Key | None = None,
+    former: Key | None = None,
+    *,
+    erased: Mapping[str, Collection[UUID]] = MappingProxyType({}),
+) -> Copy:
     """Put a backup in the place of the store; the files that were there are kept beside it, as they were, under another name.
 
     Args:
         key: What the store is to be encrypted with, whatever the backup is; None: it is not to be.
         former: What the backup is encrypted with, if not with that.
+        erased: By tenant what was erased since the backup, or before: it is taken out before anybody can see it.
 
     Raises:
         RequestError: There is no such file.
@@ -82,13 +97,15 @@ def restore(folder: Path, source: Path, now: datetime, key: Key | None = None, f
     with errors_as_sentences(store), sole_use(folder, "restore again"), beside(store) as partial:
         memories = _checked_copy(source, partial, former or key, key)
         _take_identity(partial, key)
+        again = erase_in_copy(partial, key, erased, now)
+        sync(partial)
         with suppress(apsw.Error, TierError):  # of a damaged one nothing; what does not fit is kept beside it
             if store.exists():
                 fold_wal(store, key)
         had_one = _keep(store, kept)
         os.replace(partial, store)
         sync(folder)
-    return Copy(store, memories, store.stat().st_size, kept if had_one else None)
+    return Copy(store, memories, store.stat().st_size, kept if had_one else None, again)
 
 
 def _checked_copy(source: Path, partial: Path, own: Key | None, key: Key | None) -> int:

@@ -130,7 +130,7 @@ def _put(db: apsw.Connection, tenant: str, memories: Sequence[CarriedMemory]) ->
     for memory in memories:
         row = {**memory.columns, "id": memory.id.bytes, "scope": journal.scope_number(db, Scope(tenant, memory.namespace))}
         row |= {"tags": to_json(row["tags"]), "metadata": to_json(row["metadata"])}
-        row |= {name: row[name] and bytes.fromhex(row[name]) for name in ("superseded_by", "fingerprint", "salt")}
+        row |= {name: None if row[name] is None else bytes.fromhex(row[name]) for name in ("superseded_by", "fingerprint", "salt")}
         row["actor"] = journal.actor_number(db, Provenance(*memory.columns["actor"]))
         db.execute(f"INSERT INTO memories ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
         number = db.last_insert_rowid()

@@ -153,6 +153,11 @@ def version_of(connection: apsw.Connection) -> int:
     return version
 
 
+def refuse_other_schema(connection: apsw.Connection) -> None:
+    """Raise TierError where the schema is not this program's any more: another one has brought it further."""
+    version_of(connection)
+
+
 def migrate(connection: apsw.Connection) -> None:
     """Bring the schema up to date, each step in its own transaction; call it under the store's lock."""
     version = version_of(connection)

@@ -24,7 +24,7 @@ _PLAIN = (
 LATER_REVISION = "revision + 1 + (random() & 0x7fffff)"
 """See `RecordStore.revisions`. A double still holds it exactly after two thousand million writes."""
 _HASH_BYTES = 20
-_DIGEST_BYTES = 12
+DIGEST_BYTES = 12
 _BLOBS = ("superseded_by", "fingerprint")
 _FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', hex(m.{name})" for name in _BLOBS)])
 
@@ -135,7 +135,7 @@ def log_operation(
     subjects = bytearray()
     for memory in memories:
         memory_id, content, salt = only(db, "SELECT id, content, salt FROM memories WHERE number = ?", (memory,))
-        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=_DIGEST_BYTES).digest()
+        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=DIGEST_BYTES).digest()
     append(db, number, scope, action, bytes(subjects), actor, now, undoes)
 
 
@@ -173,7 +173,7 @@ OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope JOIN actors
 
 def operation_from(row: Sequence[Any]) -> Operation:
     """An operation from a row of `OPERATION_COLUMNS`."""
-    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 16 + _DIGEST_BYTES))
+    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 16 + DIGEST_BYTES))
     return Operation(
         number=row[0],
         scope=Scope(row[1], row[2]),

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -18,7 +19,14 @@ from memory_mcp.tiers.sqlite.lock import StoreLock
 
 T = TypeVar("T")
 Write = Callable[[apsw.Connection], T]
-_Job = tuple[Write[Any], "Future[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    write: Write[Any]
+    future: "Future[Any]"
+    alone: bool
+
 
 _CHECKPOINT_PAGES = 1_000  # 4 MB of WAL
 _TRUNCATE_PAGES = 8_000  # a long read kept the WAL from being reused: shrink it as soon as one can
@@ -38,14 +46,15 @@ class WriterLane:
     def __init__(self, connection: apsw.Connection, lock: StoreLock, wait_seconds: float) -> None:
         self._connection, self._lock, self._wait_seconds = connection, lock, wait_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._next: list[_Job | None] = []  # taken from the queue, and not part of the transaction at hand
         self._wal_pages = 0
         self._closed = False
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, write: Write[T]) -> T:
-        """Carry out `write` and return its result once it is on the disk.
+    async def run(self, write: Write[T], *, alone: bool = False) -> T:
+        """Carry out `write` and return its result once it is on the disk; `alone`: outside of any transaction.
 
         A call that is cancelled, or has waited too long, before its write began is dropped whole;
         once begun it is carried to its end, and the cancellation takes effect after it.
@@ -56,7 +65,7 @@ class WriterLane:
         if self._closed:
             raise TierError(TIER, "The memory store is closed.")
         future: Future[T] = Future()
-        self._jobs.put((write, future))
+        self._jobs.put(_Job(write, future, alone))
         waiter = asyncio.ensure_future(asyncio.wrap_future(future))
         try:
             with anyio.move_on_after(self._wait_seconds):
@@ -82,16 +91,14 @@ class WriterLane:
         return apsw.SQLITE_OK
 
     def _work(self) -> None:
-        ending = False
-        while not ending:
-            first = self._jobs.get()
-            if first is None:
-                break
+        while (first := self._next.pop() if self._next else self._jobs.get()) is not None:
             # jobs stay cancellable until the lock is ours: whoever waits too long gives up by himself
             self._lock.acquire(None)
             try:
-                batch, ending = self._drain(first)
-                self._commit(batch)
+                if first.alone:
+                    self._carry_out_alone(first)
+                else:
+                    self._commit(self._drain(first))
                 self._checkpoint()
             finally:
                 self._lock.release()
@@ -105,20 +112,31 @@ class WriterLane:
                 self._lock.release()
         self._lock.close()
 
-    def _drain(self, first: _Job) -> tuple[list[_Job], bool]:
-        batch, job = [], first
-        while True:
-            if job[1].set_running_or_notify_cancel():
+    def _drain(self, first: _Job) -> list[_Job]:
+        batch: list[_Job] = []
+        job: _Job | None = first
+        while job is not None and not job.alone:
+            if job.future.set_running_or_notify_cancel():
                 batch.append(job)
             if len(batch) >= _MAX_BATCH:
-                return batch, False
+                return batch
             try:
-                following = self._jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
-                return batch, False
-            if following is None:
-                return batch, True
-            job = following
+                return batch
+        self._next.append(job)
+        return batch
+
+    def _carry_out_alone(self, job: _Job) -> None:
+        if not job.future.set_running_or_notify_cancel():
+            return
+        try:
+            with sqlite_errors():
+                result = job.write(self._connection)
+        except BaseException as error:  # noqa: BLE001 - belongs to the caller alone
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
 
     def _commit(self, batch: list[_Job]) -> None:
         if not batch:
@@ -127,16 +145,16 @@ class WriterLane:
         try:
             with sqlite_errors():
                 self._connection.execute("BEGIN IMMEDIATE")
-                for write, future in batch:
-                    outcomes.append((future, *self._attempt(write)))
+                for job in batch:
+                    outcomes.append((job.future, *self._attempt(job.write)))
                 self._connection.execute("COMMIT")
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, MemoryMcpError):
                 log.exception("transaction_failed", jobs=len(batch))
-            for _, future in batch:
-                future.set_exception(error)
+            for job in batch:
+                job.future.set_exception(error)
             return
         for future, result, failure in outcomes:
             if failure is None:

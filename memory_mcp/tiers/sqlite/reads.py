@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -20,6 +20,7 @@ from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
+    ERASED,
     LIVE,
     MEMORY_COLUMNS,
     MEMORY_TABLES,
@@ -289,30 +290,32 @@ def _likeness(content: str, blob: bytes | None, vector: Matrix | None, terms: se
     return 0.7 * min(1.0, max(0.0, similarity)) + 0.3 * shared
 
 
-def counts(db: apsw.Connection, tenant: str) -> StoreCounts:
+def counts(db: apsw.Connection, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
     """`RecordStore.counts`."""
+    within = "s.tenant = ?" if namespaces is None else "s.tenant = ? AND s.namespace IN (SELECT value FROM json_each(?))"
+    place = (tenant,) if namespaces is None else (tenant, json.dumps(list(namespaces)))
     live: dict[str, int] = defaultdict(int)
     kinds: dict[str, int] = defaultdict(int)
     query = f"""SELECT s.namespace, m.kind, count(*) FROM memories m JOIN scopes s ON s.number = m.scope
-                WHERE s.tenant = ? AND {LIVE} GROUP BY 1, 2"""
-    for namespace, kind, count in all_rows(db, query, (tenant,)):
+                WHERE {within} AND {LIVE} GROUP BY 1, 2"""
+    for namespace, kind, count in all_rows(db, query, place):
         live[namespace] += count
         kinds[kind] += count
 
     def one(sql: str, *values: Any) -> int:
         return int(value(db, sql, values))
 
-    mine = "memories m JOIN scopes s ON s.number = m.scope WHERE s.tenant = ?"
-    query = """SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.number = o.memory JOIN scopes s ON s.number = m.scope
-               WHERE s.tenant = ? GROUP BY o.tier"""
-    waiting = dict(all_rows(db, query, (tenant,)))
+    mine = f"memories m JOIN scopes s ON s.number = m.scope WHERE {within}"
+    query = f"""SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.number = o.memory JOIN scopes s ON s.number = m.scope
+               WHERE {within} GROUP BY o.tier"""
+    waiting = dict(all_rows(db, query, place))
     return StoreCounts(
         by_namespace=dict(live),
         by_kind=dict(kinds),
-        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL", tenant),
-        superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", tenant),
+        forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL AND NOT {ERASED}", *place),
+        superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", *place),
         unembedded=waiting.get("embed", 0),
-        operations=one("SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE s.tenant = ?", tenant),
+        operations=one(f"SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE {within}", *place),
         outbox=waiting,
         bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
     )

@@ -30,14 +30,16 @@ def earlier_receipt(db: apsw.Connection, draft: Draft) -> Added | None:
         return None
     if row[0] != draft.request_digest:
         raise ConflictError("This idempotency key was used for a different request: use a new one for each request.")
-    memory_id, status, operation, replaced, embedded = json.loads(row[1])
-    return Added(UUID(memory_id), status, operation, tuple(UUID(other) for other in replaced), embedded)
+    memory_id, status, operation, replaced, embedded, *current = json.loads(row[1])
+    after = UUID(current[0]) if current and current[0] else None
+    return Added(UUID(memory_id), status, operation, tuple(UUID(other) for other in replaced), embedded, after)
 
 
 def keep_receipt(db: apsw.Connection, draft: Draft, added: Added) -> Added:
     """Remember the answer under the draft's key, if it has one; the answer itself."""
     if draft.idempotency_key:
-        receipt = to_json([added.id.hex, added.status, added.operation, [other.hex for other in added.replaced], added.embedded])
+        current = added.superseded_by and added.superseded_by.hex
+        receipt = to_json([added.id.hex, added.status, added.operation, [other.hex for other in added.replaced], added.embedded, current])
         db.execute(
             "INSERT INTO idempotency (tenant, key, digest, receipt, at) VALUES (?, ?, ?, ?, ?)",
             (draft.scope.tenant, draft.idempotency_key, draft.request_digest, receipt, to_micros(draft.now)),

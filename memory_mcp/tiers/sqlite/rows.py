@@ -13,6 +13,8 @@ from memory_mcp.models import Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.query import first
 
 LIVE = "m.forgotten IS NULL AND m.superseded_by IS NULL"
+ERASED = "m.salt = x''"
+"""What is left of a memory that is gone for good: its id."""
 WHEN = "coalesce(m.occurred, m.created)"
 VALID_FROM = "coalesce(m.valid_from, m.occurred, m.created)"
 

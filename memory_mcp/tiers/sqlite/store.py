@@ -24,9 +24,11 @@ from memory_mcp.models import (
     Delta,
     Draft,
     Embedding,
+    EraseAction,
     Filter,
     Hit,
     Matrix,
+    Meant,
     Memory,
     Note,
     Operation,
@@ -36,7 +38,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, experience, graph, outbox, reads, writes
+from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, timeline, tokens, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
@@ -45,6 +47,7 @@ from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.presence import present
 from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
+from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 
@@ -52,7 +55,9 @@ _READERS = 4
 
 
 class SqliteStore:
-    """Every seam of a record store (`RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, ...) over one file.
+    """Every seam of a record store over one file.
+
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -149,11 +154,11 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 self._readers.put(connection)
 
-    async def _write(self, write: Write[T]) -> T:
+    async def _write(self, write: Write[T], *, alone: bool = False) -> T:
         if self._lane is None:
             raise StoreReadOnlyError(TIER)
         self.writes += 1
-        return await self._lane.run(write)
+        return await self._lane.run(write, alone=alone)
 
     # RecordStore
 
@@ -178,9 +183,10 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._write(partial(writes.forget, derived=self._derived, scopes=scopes, ids=ids, actor=actor, now=now))
 
-    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime) -> Operation:
+    async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        return await self._write(partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now))
+        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
+        return await self._write(undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
         """See `RecordStore`."""
@@ -194,6 +200,10 @@ class SqliteStore:
         """See `RecordStore`."""
         return await self._read(partial(reads.history, scopes=scopes, memory_id=memory_id))
 
+    async def replaced(self, scopes: Sequence[Scope], memory_id: UUID, *, limit: int) -> list[Version]:
+        """See `RecordStore`."""
+        return await self._read(partial(timeline.replaced, scopes=scopes, memory_id=memory_id, limit=limit))
+
     async def as_of(
         self, scopes: Sequence[Scope], where: Filter, moment: datetime, vector: Matrix | None, words: str, *, limit: int
     ) -> list[tuple[Memory, float]]:
@@ -204,9 +214,9 @@ class SqliteStore:
         """See `RecordStore`."""
         await self._write(partial(writes.count_uses, tenant=tenant, ids=ids, now=now))
 
-    async def counts(self, tenant: str) -> StoreCounts:
+    async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""
-        return await self._read(partial(reads.counts, tenant=tenant))
+        return await self._read(partial(reads.counts, tenant=tenant, namespaces=namespaces))
 
     async def check(self) -> list[str]:
         """See `RecordStore`."""
@@ -323,6 +333,28 @@ class SqliteStore:
         """See `Origin`."""
         return await self._read(reads.tenants)
 
+    # Gate
+
+    async def ready(self) -> None:
+        """See `Gate`."""
+        await self._read(database.refuse_other_schema)
+
+    async def add_token(self, token: Token) -> None:
+        """See `Gate`."""
+        await self._write(partial(tokens.add, token=token))
+
+    async def find_token(self, digest: bytes) -> Token | None:
+        """See `Gate`."""
+        return await self._read(partial(tokens.find, digest=digest))
+
+    async def tokens(self) -> list[Token]:
+        """See `Gate`."""
+        return await self._read(tokens.everyone)
+
+    async def revoke_token(self, token_id: str, now: datetime) -> bool:
+        """See `Gate`."""
+        return await self._write(partial(tokens.revoke, token_id=token_id, now=now))
+
     # OperationLog
 
     async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
@@ -332,3 +364,40 @@ class SqliteStore:
     async def verify_chain(self) -> int | None:
         """See `OperationLog`."""
         return await self._read(reads.verify_chain)
+
+    # Erasing
+
+    async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.meant, tenant=tenant, what=what))
+
+    async def texts(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.texts, tenant=tenant, ids=ids))
+
+    async def erase(
+        self, tenant: str, ids: Sequence[UUID], actor: Provenance, now: datetime, *, action: EraseAction = "erase"
+    ) -> list[Operation]:
+        """See `upkeep.erasing.Erasing`."""
+        erase = partial(erasing.erase, derived=self._derived, tenant=tenant, ids=ids, actor=actor, now=now, action=action)
+        return await self._write(erase)
+
+    async def scour(self, *, compact: bool) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._write(partial(erasing.scour, compact=compact), alone=True)
+
+    async def scouring_owed(self) -> bool:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(erasing.is_owed)
+
+    async def standing(self, tenant: str, strings: Sequence[str]) -> list[str]:
+        """See `upkeep.erasing.Erasing`; of all tenants, whose texts lie in the one file."""
+        return await self._read(partial(erasing.standing, strings=strings))
+
+    async def remains(self, tenant: str, ids: Sequence[UUID]) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(partial(erasing.remains, tenant=tenant, ids=ids))
+
+    async def epochs(self) -> list[str]:
+        """See `upkeep.erasing.Erasing`."""
+        return await self._read(erasing.epochs)
