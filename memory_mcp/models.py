@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
+from memory_mcp.entities import Statement
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
     import numpy as np
@@ -152,7 +153,11 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to alter in a memory; None leaves a field as it is."""
+    """What to alter in a memory; None leaves a field as it is.
+
+    Attributes:
+        relations: What its metadata is to state besides, in place of what it states of the same relations.
+    """
 
     content: str | None = None
     fingerprint: bytes | None = None
@@ -161,6 +166,7 @@ class Changes:
     importance: float | None = None
     expires_at: datetime | None = None
     embedding: Embedding | None = None
+    relations: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
