@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from memory_mcp.entities import Entity, Statement
+from memory_mcp.knowledge.neighbourhood import Fact
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.knowledge.success import Success
 from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Tally, Verdict
@@ -175,3 +177,34 @@ class Outcome:
     memory: Memory
     tally: Tally
     success: Success
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What became of a stated relation: it was stored with a memory, changed there, or already known."""
+
+    statement: Statement
+    memory: UUID
+    status: Literal["stored", "changed", "already_known"]
+    operation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What surrounds an entity.
+
+    Attributes:
+        types: What it is said to be.
+        aliases: What it is also called.
+        facts: Nearest first.
+        memories: That speak of it, newest first.
+        others: Where nothing is known of it, entities whose names contain its name.
+    """
+
+    namespace: str
+    name: str
+    types: Sequence[str] = ()
+    aliases: Sequence[str] = ()
+    facts: Sequence[Fact] = ()
+    memories: Sequence[Memory] = ()
+    others: Sequence[Entity] = ()

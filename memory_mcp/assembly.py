@@ -39,6 +39,7 @@ from memory_mcp.tiers.stack import VectorStack
 from memory_mcp.upkeep.erasing import Eraser, Surroundings, Trash
 from memory_mcp.upkeep.lifecycle import Policy
 from memory_mcp.upkeep.maintenance import Maintenance
+from memory_mcp.upkeep.mentions import mention_older
 from memory_mcp.upkeep.register import Register
 from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
 
@@ -141,6 +142,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             tiers["redis"] = redis.figures
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
+        tasks.start_soon(mention_older, store)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, counting)
@@ -157,6 +159,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             experience=store,
+            graph=store,
             gate=store,
             sources=Sources(
                 embedder,
@@ -166,6 +169,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 scale.probe,
                 questions=None if redis is None else redis.questions(embedder),
                 away=nearest.away,
+                graph=store if settings.recall.weights.entity else None,
             ),
             cache=cache if redis is None else LayeredCache(cache, redis.candidates),
             scale=scale,

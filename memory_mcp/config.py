@@ -117,6 +117,7 @@ class WeightSettings(Section):
     asking: float = Field(default=0.95, ge=0, le=10, description="taken from a memory that is itself a question")
     importance: float = Field(default=0.25, ge=0, le=10, description="the importance a memory was given")
     recency: float = Field(default=0.12, ge=0, le=10, description="how new a memory is")
+    entity: float = Field(default=0.0, ge=0, le=10, description="a rare entity that the question names, or one that is related to it")
 
 
 class RecallSettings(Section):
@@ -154,7 +155,11 @@ class MaintenanceSettings(Section):
 class ToolSettings(Section):
     """Which tools clients see."""
 
-    sets: list[Literal["learning"]] = Field(default=[], description="beside the core: learning (errors, solutions, outcomes, insights)")
+    sets: list[Literal["learning", "graph", "compat"]] = Field(
+        default=[],
+        description="beside the core: learning (errors, solutions, outcomes, insights), graph (entities and relations), "
+        "compat (the names of the official memory server)",
+    )
 
 
 class EngineSettings(Section):

@@ -1,4 +1,4 @@
-"""The seams, on one page: what the use cases need of a backend, and no more. (One more, `Gate`, stands with the tokens it is for.)
+"""The seams, on one page: what the use cases need of a backend, and no more. (Two more: `Graph` in `graph`, `Gate` with its tokens.)
 
 Backends match these protocols by shape. Any method may raise `TierUnavailableError`, and may then be
 repeated; whatever a method is asked twice has the same effect as once. Every method stays inside the
@@ -206,7 +206,7 @@ class Outbox(Protocol):
         """The notes failed: give them back, due after the delay, with one more attempt counted."""
 
     async def keep_tiers(self, tiers: Collection[str]) -> None:
-        """Drop the notes of all tiers but these and "embed": nobody will carry them."""
+        """Drop the notes of all tiers but these, "embed" and "mentions": nobody will carry them."""
 
 
 class OperationLog(Protocol):
@@ -380,6 +380,7 @@ class Candidates:
     Attributes:
         similarity: (k,) cosine to the question; NaN where the memory has no vector.
         passage: Of long texts, the number of the passage that is closest to the question, where that is not the first.
+        related: How telling the entities are that the question names and a memory speaks of, in (0, 1]; left out where there are none.
         around: Of the same memories; `session` counts through all scopes.
         mean, deviation: Of the question's similarity to the memories of its scopes.
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
@@ -399,6 +400,7 @@ class Candidates:
     rows: int
     terms: int
     passage: Mapping[UUID, int] = field(default_factory=dict)
+    related: Mapping[UUID, float] = field(default_factory=dict)
     whole: bool = True
     degraded: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
+from memory_mcp.entities import Statement
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
     import numpy as np
@@ -156,6 +157,7 @@ class Changes:
 
     Attributes:
         lasting: Whether it is from now on kept for the long term, and expires no more.
+        relations: What its metadata is to state besides, in place of what it states of the same relations.
     """
 
     content: str | None = None
@@ -166,6 +168,7 @@ class Changes:
     expires_at: datetime | None = None
     embedding: Embedding | None = None
     lasting: bool = False
+    relations: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,16 +26,24 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
-    {"memory_mcp.contracts", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene"},
+    {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene"},
     {"memory_mcp.models"},
-    {"memory_mcp.errors", "memory_mcp.tokens", "memory_mcp.portable", "memory_mcp.terms", "memory_mcp.timewords", "memory_mcp.timing"},
+    {
+        "memory_mcp.errors",
+        "memory_mcp.entities",
+        "memory_mcp.tokens",
+        "memory_mcp.portable",
+        "memory_mcp.terms",
+        "memory_mcp.timewords",
+        "memory_mcp.timing",
+    },
     {"memory_mcp.access", "memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
-BACKENDS_SEE |= {"timewords", "timing"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {

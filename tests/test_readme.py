@@ -17,7 +17,7 @@ from postgres_server import Server
 from pydantic import SecretStr
 
 from memory_mcp.config import load_settings
-from memory_mcp.server.learning_tools import learning_tools
+from memory_mcp.server.app import TOOL_SETS
 from memory_mcp.tiers.postgres.store import PostgresStore
 from tests.engines import data_directory
 from tests.models import compiled_model_dir
@@ -170,7 +170,7 @@ async def test_the_table_names_the_tools(environment: Mapping[str, str]) -> None
     tables = re.findall(r"^\| tool(?: of `(\w+)`)? \|.*\n\|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
     named = {of: re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE) for of, rows in tables}
     assert named.pop("") == tools
-    assert named == {"learning": [tool.name for tool in learning_tools()]}
+    assert named == {name: [tool.name for tool in tools()] for name, tools in TOOL_SETS.items()}
     assert prompts == ["start"]
 
 

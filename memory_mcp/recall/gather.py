@@ -1,5 +1,6 @@
 """Collecting candidates: by words and by meaning, each under its own time budget, and what stands around them."""
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from memory_mcp import words
 from memory_mcp.contracts import Candidates, Circumstances, Comparison, Embedder, Look, TextIndex, TextReader
+from memory_mcp.entities import asked_keys
 from memory_mcp.errors import EmbedderNotReadyError, TierError, TierUnavailableError
+from memory_mcp.graph import Graph, Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.recall.signals import moments
 from memory_mcp.recall.topics import topic_query, topic_terms
@@ -23,11 +26,14 @@ from memory_mcp.timing import Stages
 
 log = structlog.get_logger(__name__)
 
+_A_RELATION_AWAY = 0.5
+"""What it counts, beside being what the question names."""
 _LED = 40
 """Of the best by words and by meaning so many bring the memories beside them along."""
 
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
 WORDS_MISSING = "the search by words was too slow or failed"
+NAMES_MISSING = "the search by names was too slow or failed"
 MEANING_MISSING = "the search by meaning was too slow or failed"
 STORE_LATE = "The memory store took too long to answer. Nothing was lost; try again."
 
@@ -79,6 +85,7 @@ class Sources:
     Attributes:
         probe: The (d,) mean of unrelated questions in the embedder's present epoch; None while nobody has embedded them.
         questions: Embeds questions in place of `embedder`, if there is one: what is embedded so is never stored with a memory.
+        graph: Finds memories by the entities that a question names; None: they are not asked for.
         away: Names the vector tiers that were passed over of late, because they failed.
     """
 
@@ -89,6 +96,7 @@ class Sources:
     probe: Callable[[], Matrix | None]
     questions: Embedder | None = None
     away: Callable[[], Sequence[str]] = tuple
+    graph: Graph | None = None
 
 
 @dataclass(slots=True)
@@ -102,12 +110,18 @@ class _Found:
     by_meaning: dict[UUID, float] = field(default_factory=dict)
     passage: dict[UUID, int] = field(default_factory=dict)
     beside: list[UUID] = field(default_factory=list)
+    by_names: list[Named] = field(default_factory=list)
     sample: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+
+    @property
+    def named(self) -> list[UUID]:
+        """Memories that were found by the entities that the question names."""
+        return [one.memory for one in self.by_names]
 
     @property
     def ids(self) -> list[UUID]:
         """Every candidate, in the order of the ids' bytes."""
-        return sorted({*self.by_words, *self.by_meaning, *self.beside}, key=lambda memory_id: memory_id.int)
+        return sorted({*self.by_words, *self.by_meaning, *self.beside, *self.named}, key=lambda memory_id: memory_id.int)
 
 
 async def gather(
@@ -135,6 +149,12 @@ async def gather(
             for one in found:
                 await _search_words(sources.text, query, one, where, limit)
 
+    async def by_names() -> None:
+        if sources.graph is not None and (keys := asked_keys(query)):
+            with stages.measure("graph"), anyio.fail_after(budgets.text_seconds):
+                for one in found:
+                    one.by_names = await sources.graph.named([one.scope], keys, where, limit=limit)
+
     async def by_meaning() -> None:
         nonlocal probed
         ((vector, epoch),) = embedded
@@ -152,6 +172,7 @@ async def gather(
         tasks.start_soon(_or_say, embed, degraded, MEANING_MISSING)
         await checkpoint()  # the model's thread is at work by now, and leaves the interpreter to the search by words
         await _or_say(by_words, degraded, WORDS_MISSING)
+        await _or_say(by_names, degraded, NAMES_MISSING)
     if embedded:
         await _or_say(by_meaning, degraded, MEANING_MISSING)
         if MEANING_MISSING in degraded:
@@ -192,7 +213,7 @@ async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, o
     if one.look is not None:
         best = [*list(one.by_words)[:_LED], *list(one.by_meaning)[:_LED]]
         one.beside = one.look.around(best, where)
-    unknown = [memory_id for memory_id in (*one.by_words, *one.beside) if memory_id not in one.by_meaning]
+    unknown = [memory_id for memory_id in dict.fromkeys((*one.by_words, *one.beside, *one.named)) if memory_id not in one.by_meaning]
     compared = await nearest.compare(one.scope, vectors, unknown, epoch, one.revision)
     one.by_meaning.update(zip(unknown, compared.similarity[:, 0].tolist(), strict=True))
     one.passage.update((unknown[row], int(compared.passage[row])) for row in np.flatnonzero(compared.passage))
@@ -211,6 +232,7 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
     cosine = np.array(similarity, np.float64)
     sample = np.concatenate([one.sample for one in found])
     spread = moments(sample[:, 0].astype(np.float64) if len(sample) else cosine)
+    rows = sum(one.look.rows if one.look is not None else len(one.ids) for one in found)
     return Candidates(
         ids=tuple(ids),
         similarity=cosine,
@@ -219,12 +241,18 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
         deviation=spread.deviation,
         unrelated=float(sample[:, 1].mean()) if len(sample) else 0.0,
         sampled=len(sample) if probed else 0,
-        rows=sum(one.look.rows if one.look is not None else len(one.ids) for one in found),
+        rows=rows,
         terms=len(terms),
         passage={memory_id: passage for one in found for memory_id, passage in one.passage.items()},
+        related={named.memory: telling(named.frequency, rows) * _A_RELATION_AWAY**named.hops for one in found for named in one.by_names},
         whole=not degraded and all(one.look is not None for one in found),
         degraded=degraded,
     )
+
+
+def telling(frequency: int, rows: int) -> float:
+    """How much it narrows down `rows` memories that one is among the `frequency` of an entity, in [0, 1]: 1 for the only one."""
+    return max(0.0, 1 - math.log(max(frequency, 1)) / math.log(max(rows, 2)))
 
 
 def _joined(around: Sequence[Circumstances]) -> Circumstances:

@@ -42,6 +42,7 @@ class SignalWeights:
         asking: Taken from a memory that ends with a question: it tells little.
         importance: The distance between least and most important.
         recency: The distance between new and old, falling by half in `recency_days`.
+        entity: A memory that speaks of a rare entity which the question names, or half of it of one that is one relation away.
     """
 
     dense: float = 1.0
@@ -56,6 +57,7 @@ class SignalWeights:
     asking: float = 0.95
     importance: float = 0.25
     recency: float = 0.12
+    entity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Columns:
         named: (n,) whether the question names a tag, a metadata value or the session.
         importance: (n,) in [0, 1].
         age_days: (n,) since the memory's time, at least 0.
+        related: (n,) how telling the entities are that the question names and the memory speaks of, in [0, 1].
     """
 
     similarity: Scores
@@ -103,6 +106,7 @@ class Columns:
     named: Flags
     importance: Scores
     age_days: Scores
+    related: Scores
 
 
 def moments(similarity: Scores) -> Moments:
@@ -198,6 +202,7 @@ def score_parts(
         "asking": -weights.asking * columns.asking,
         "importance": weights.importance * (columns.importance - 0.5),
         "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
+        "entity": weights.entity * columns.related,
     }
     off = {field.name for field in fields(weights) if getattr(weights, field.name) == 0}
     if weights.second_neighbour:

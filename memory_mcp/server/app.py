@@ -1,7 +1,7 @@
 """The MCP server: what it says of itself, its tools, resources and the prompt that starts a session."""
 
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,10 @@ from mcp.types import INTERNAL_ERROR, TextContent
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
 from memory_mcp.server import render
+from memory_mcp.server.compat_tools import compat_tools
 from memory_mcp.server.desk import Desk, desk_of
+from memory_mcp.server.faults import StrictTool
+from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
 from memory_mcp.server.tools import core_tools
 
@@ -34,13 +37,24 @@ Before you debug, call find_solution; record_error keeps what went wrong and wha
 """What the set `learning` adds to the instructions."""
 
 
+GRAPH = """\
+relate keeps how people, systems and files hang together, explore shows it. remember takes it along: metadata.entities holds names, \
+metadata.relations relations as in relate."""
+"""What the set `graph` adds."""
+
+
+MORE_INSTRUCTIONS = {"learning": LEARNING, "graph": GRAPH}
+TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_tools, "graph": graph_tools, "compat": compat_tools}
+"""In their lasting order."""
+
+
 def make_server(
     desk: Desk, sets: Collection[str] = (), *, several: bool = False, middleware: Sequence[ServerMiddleware[Desk]] = ()
 ) -> MCPServer[Desk]:
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
     Args:
-        sets: Sets of tools beside the core: "learning".
+        sets: Sets of tools beside the core: "learning", "graph", "compat".
         several: See `core_tools`.
         middleware: What sees every message first, outermost first.
     """
@@ -54,9 +68,9 @@ def make_server(
         "memory",
         title="Memory",
         description="Long-term memory for AI assistants",
-        instructions=INSTRUCTIONS + ("\n" + LEARNING if "learning" in sets else ""),
+        instructions="\n".join([INSTRUCTIONS, *(more for name, more in MORE_INSTRUCTIONS.items() if name in sets)]),
         version=__version__,
-        tools=[*core_tools(several=several), *(learning_tools() if "learning" in sets else ())],
+        tools=[*core_tools(several=several), *(tool for name, tools in TOOL_SETS.items() if name in sets for tool in tools())],
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},

@@ -79,7 +79,7 @@ def _explained(error: ValidationError, tool: Tool) -> str:
         if fault["type"] == "extra_forbidden":
             said.append(f"{tool.name} has no argument {where[:60]!r}. It takes: {known}.")
         elif fault["type"] == "missing":
-            said.append(f"{where} is missing: give it.")
+            said.append(f"{'.'.join(map(str, fault['loc']))} is missing: give it.")
         else:
             said.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}.")
     return " ".join(dict.fromkeys(said))

@@ -158,7 +158,7 @@ def fitting(entries: Sequence[dict[str, Any]], budget: int, starts: Mapping[str,
     kept = list(entries)
     while kept:
         shorter = _levelled(kept, budget, starts)
-        if shorter is not None and sum(map(_cost, shorter)) <= budget:
+        if shorter is not None and sum(map(cost, shorter)) <= budget:
             return shorter
         if len(kept) == 1:
             break
@@ -166,13 +166,14 @@ def fitting(entries: Sequence[dict[str, Any]], budget: int, starts: Mapping[str,
     return [_cut_to(entries[0], _LEAST_TEXT_TOKENS // 2, starts)] if entries else []
 
 
-def _cost(entry: dict[str, Any]) -> int:
+def cost(entry: dict[str, Any]) -> int:
+    """Of an entry in the form that takes more tokens."""
     return max(tokens(line(entry)), tokens(json.dumps(entry, ensure_ascii=False))) + 1
 
 
 def _levelled(entries: Sequence[dict[str, Any]], budget: int, starts: Mapping[str, int]) -> list[dict[str, Any]] | None:
     """The entries with their texts cut to the greatest common length that the budget allows; None if that is too little."""
-    costs = [_cost(entry) for entry in entries]
+    costs = [cost(entry) for entry in entries]
     if sum(costs) <= budget:
         return list(entries)
     texts = sorted(tokens(entry["text"]) for entry in entries)
@@ -366,7 +367,7 @@ def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: 
     A heading gets what it needs, as long as those after it keep half of what is left, or all that they need.
     """
     entries = {heading: [shown(hit, now, namespace, scored=False) for hit in hits] for heading, hits in found.items()}
-    needs = {heading: sum(map(_cost, of)) + _HEADING_TOKENS for heading, of in entries.items()}
+    needs = {heading: sum(map(cost, of)) + _HEADING_TOKENS for heading, of in entries.items()}
     structured: dict[str, Any] = {}
     lines = [f"Memory of {namespace}. {DATA_NOTE}"]
     left, later = max_tokens - 60, sum(needs.values())
@@ -378,7 +379,7 @@ def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: 
         kept = fitting(of, share - _HEADING_TOKENS, starts_in(found[heading]))
         structured[heading] = kept
         lines += [f"{heading}:", *(line(entry) for entry in kept)]
-        left -= sum(map(_cost, kept)) + _HEADING_TOKENS
+        left -= sum(map(cost, kept)) + _HEADING_TOKENS
     if not structured:
         lines.append("Nothing is stored yet." if not entries else "max_tokens is too small to show anything.")
     return result({"namespace": namespace, "sections": structured}, lines)

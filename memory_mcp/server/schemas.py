@@ -18,6 +18,13 @@ def as_list(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def as_lines(value: Any) -> Any:
+    """Likewise, of texts that may hold commas: one a line."""
+    if not isinstance(value, str) or value.lstrip().startswith("["):
+        return as_list(value)
+    return [line.strip() for line in value.splitlines() if line.strip()]
+
+
 def as_object(value: Any) -> Any:
     """An empty text where no object was given."""
     return {} if value == "" else value
@@ -31,6 +38,7 @@ def no_boolean(value: Any) -> Any:
 
 
 Texts = Annotated[list[str], BeforeValidator(as_list)]
+Lines = Annotated[list[str], BeforeValidator(as_lines)]
 Whole = Annotated[int, BeforeValidator(no_boolean)]
 Number = Annotated[float, BeforeValidator(no_boolean)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]

@@ -1,15 +1,17 @@
 """The use cases: each reads like the sentence it carries out, every step a seam or a pure function."""
 
+from memory_mcp.service.compat import Compat
 from memory_mcp.service.erasing import Erasing
 from memory_mcp.service.keeping import Keeping
 from memory_mcp.service.learning import Learning
+from memory_mcp.service.linking import Linking
 from memory_mcp.service.parts import Parts, Tuning
 from memory_mcp.service.starting import Starting
 
 __all__ = ["MemoryService", "Parts", "Tuning"]
 
 
-class MemoryService(Learning, Starting, Keeping, Erasing):
+class MemoryService(Linking, Compat, Learning, Starting, Keeping, Erasing):
     """One tenant-aware memory over whatever backends the composition root chose."""
 
     __slots__ = ()

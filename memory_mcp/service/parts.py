@@ -12,6 +12,7 @@ import anyio.to_thread
 from memory_mcp.access import PERSONAL, Access, Role
 from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
+from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
@@ -77,6 +78,7 @@ class Parts:
 
     records: RecordStore
     experience: Experience
+    graph: Graph
     gate: Gate
     sources: Sources
     cache: RecallCache

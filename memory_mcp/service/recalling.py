@@ -101,7 +101,7 @@ class Recalling(Parts):
     async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
         scopes = list(revisions)
         epoch = self.sources.embedder.state.epoch
-        key = _cache_key(query, scopes, where, self.tuning.candidates)
+        key = _cache_key(query, scopes, where, self.tuning.candidates, names=self.sources.graph is not None)
         stamp = f"{list(revisions.values())} {epoch} {__version__}"
         candidates = await self.cache.lookup(key, stamp)
         if candidates is None:
@@ -183,7 +183,7 @@ def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, m
     return Answer(likely_enough[offset : offset + limit], word, namespace, offset, more, degraded=degraded)
 
 
-def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -> str:
+def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, names: bool) -> str:
     """Equal for the same question of the same scopes; `now` is left out, since expiry is checked on the fresh record."""
     parts = [
         query,
@@ -194,5 +194,6 @@ def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int) -
         str(where.since),
         str(where.until),
         limit,
+        names,
     ]
     return f"{scopes[0].tenant}/{hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()}"

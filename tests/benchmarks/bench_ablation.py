@@ -40,8 +40,9 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
 
 
 def weightings(weights: SignalWeights) -> Mapping[str, SignalWeights]:
-    """All of them, then without each, then without some together."""
-    each = {f"without {field.name}": replace(weights, **{field.name: 0.0}) for field in fields(SignalWeights)}
+    """All of them, then without each that is on, then without some together."""
+    on = [field.name for field in fields(SignalWeights) if getattr(weights, field.name)]
+    each = {f"without {name}": replace(weights, **{name: 0.0}) for name in on}
     some = {f"without {name}": replace(weights, **dict.fromkeys(together, 0.0)) for name, together in TOGETHER.items()}
     return {EVERYTHING: weights, **each, **some}
 

@@ -40,7 +40,7 @@ async def a_life(store: Store) -> None:
     await store.add(draft("a long text", kind="rule"), two_passages, within=[HOME])
     gone = await add(store, "cat Tom", embedded=False)
     await store.forget([HOME], [gone], ACTOR, NOW + DAY)
-    await add(store, "not embedded yet", embedded=False)
+    await add(store, "not embedded yet", embedded=False, metadata={"relations": ["Ann | wrote | letters | 2026-01-01"], "entity": "Ann"})
     await store.count_uses("local", [dog, dog], NOW)
     for n in range(450):
         await add(store, f"filler {n}")
@@ -64,11 +64,16 @@ async def test_there_and_back_everything_is_the_same(databases: Databases, tmp_p
         tales = [await story(store) for store in stores]
         pictures = [await picture(store, scope, WORDS) for scope in (HOME, GLOBAL) for store in stores]
         both = [await vectors(store, HOME) for store in stores]
+        stated = [await store.relations([HOME], ["ann"], now=NOW, limit=9) for store in stores]
+        spoken = [await store.mentions([HOME], ["ann", "letters"], now=NOW, limit=9) for store in stores]
 
         assert tales[0] == tales[1] == tales[2]
         assert pictures[0] == pictures[1] == pictures[2]
         assert pictures[3] == pictures[4] == pictures[5]
         assert both[0] == both[1] == both[2]
+        assert stated[0] == stated[1] == stated[2] != []
+        assert spoken[0] == spoken[1] == spoken[2]
+        assert set(spoken[0]) == {"ann", "letters"}
         for store in stores:
             assert await store.verify_chain() is None
             assert await store.check() == []

@@ -336,7 +336,7 @@ async def test_a_configuration_mended_or_changed_counts_for_the_next_client(fold
     async with by_hand(front(folder)):
         first = pid_of(folder)
     wait_until(lambda: status(folder)["connections"] == 0)
-    (folder / "config.toml").write_text((folder / "config.toml").read_text() + "candidates = 50\n")
+    (folder / "config.toml").write_text((folder / "config.toml").read_text() + "candidates = 60\n")
     async with by_hand(front(folder)) as one, by_hand(front(folder)) as two:
         second = pid_of(folder)
         (folder / "config.toml").write_text((folder / "config.toml").read_text() + "candidats = 50\n")

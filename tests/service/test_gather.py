@@ -8,6 +8,7 @@ import numpy as np
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
+from memory_mcp.graph import Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -75,3 +76,34 @@ async def test_a_probe_of_another_model_is_not_compared_with(tmp_path: Path) -> 
         service.sources = replace(service.sources, probe=lambda: np.ones(7, np.float32))
 
         assert await first_hit(service) == (wanted, ())
+
+
+class Forgetful:
+    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
+        raise TierUnavailableError("graph", "away")
+
+
+async def test_where_it_is_wanted_a_name_brings_what_is_related_to_it(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    weights = settings.recall.weights.model_copy(update={"entity": 3.0})
+    async with open_service(settings.model_copy(update={"recall": settings.recall.model_copy(update={"weights": weights})})) as service:
+        wanted = await stored(service)
+        await service.relate(["Ann | works at | Acme"], CALLER)
+        made = await service.remember(RememberRequest("Acme turns out iron things for smiths"), CALLER)
+        answer = await service.recall(RecallRequest("What does the company that Ann works for produce?", min_score=0.0), CALLER)
+        parts = {hit.memory.id: hit.parts["entity"] for hit in answer.hits}
+        service.sources = replace(service.sources, graph=Forgetful())
+        without, degraded = await first_hit(service)
+
+    assert 0 < parts[made.added.id] < max(parts.values())
+    assert without == wanted
+    assert degraded == ("the search by names was too slow or failed",)
+
+
+async def test_nobody_asks_for_names_where_they_do_not_count(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await stored(service)
+        await first_hit(service)
+
+        assert service.sources.graph is None
+        assert "graph" not in service.stages.summary()

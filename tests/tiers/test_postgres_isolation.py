@@ -16,7 +16,10 @@ from memory_mcp.models import Asked
 from memory_mcp.tiers.postgres import schema
 from memory_mcp.tiers.postgres.store import PostgresStore
 
-TENANTS_OWN = ("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions")
+TENANTS_OWN = (
+    *("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions"),
+    *("mentions", "relations"),
+)
 OPEN = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 
@@ -30,7 +33,9 @@ def databases(tmp_path: Path) -> Iterator[Databases]:
 async def full(store: Store) -> None:
     """Something in every table, of two tenants."""
     for scope in (HOME, ELSEWHERE):
-        given = draft(f"secret of {scope.tenant}", scope, idempotency_key="k", request_digest=b"d" * 16)
+        given = draft(
+            f"secret of {scope.tenant}", scope, idempotency_key="k", request_digest=b"d" * 16, metadata={"relations": "me | am | me"}
+        )
         stored = await store.add(given, embedding("x"), within=[scope])
         await store.count_uses(scope.tenant, [stored.id], NOW)
         await store.report([scope], stored.id, good=True, seconds=1.0, now=NOW)

@@ -140,7 +140,9 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
         importance=rng.random(k),
     )
     ids = tuple(UUID(bytes=rng.bytes(16)) for _ in range(k))
-    return Candidates(ids, similarity, around, 0.1, 0.2, -0.3, 100, 1000, 5, passage=dict.fromkeys(ids[:2], 3))
+    return Candidates(
+        ids, similarity, around, 0.1, 0.2, -0.3, 100, 1000, 5, passage=dict.fromkeys(ids[:2], 3), related=dict.fromkeys(ids[1:4], 0.5)
+    )
 
 
 def assert_equal(one: Candidates | None, other: Candidates) -> None:
@@ -181,7 +183,7 @@ def test_any_changed_byte_and_any_cut_is_a_miss() -> None:
 
 @given(st.binary(max_size=300))
 def test_foreign_bytes_are_a_miss(data: bytes) -> None:
-    for mark in (b"", b"mmc1", b"mmv1"):
+    for mark in (b"", b"mmc2", b"mmv1"):
         assert decode_candidates(mark + data, KEY, STAMP) is None
         assert decode_vector(mark + data, KEY, 2) is None
 
@@ -202,6 +204,7 @@ FORGERIES = [
     {"candidates": True},
     {"sessions": 3},
     {"passages": None},
+    {"related": 2},
     {"mean": "NaN"},
     {"mean": float("nan")},
     {"deviation": float("inf")},
@@ -223,7 +226,7 @@ def test_a_forged_header_is_a_miss(header: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", [b"[]", b"1", b'"x"', b"{}", b"[" * 100_000, b"\xff", b""])
 def test_a_header_that_is_something_else_is_a_miss(text: bytes) -> None:
-    for mark in (b"mmc1", b"mmv1"):
+    for mark in (b"mmc2", b"mmv1"):
         body = len(text).to_bytes(4, "little") + text
         data = mark + hashlib.blake2b(body, digest_size=16).digest() + body
         assert decode_candidates(data, KEY, STAMP) is None
@@ -239,6 +242,8 @@ def test_numbers_that_ranking_would_stumble_over_are_a_miss() -> None:
         replace(good, around=replace(good.around, session=np.full(5, 2))),
         replace(good, around=replace(good.around, session=np.full(5, -2))),
         replace(good, passage={good.ids[0]: -1}),
+        replace(good, related={good.ids[0]: float("nan")}),
+        replace(good, related={good.ids[0]: 1.5}),
     ]
 
     assert [decode_candidates(encode_candidates(KEY, STAMP, one), KEY, STAMP) for one in bad] == [None] * len(bad)

@@ -33,6 +33,7 @@ def columns(n: int, **given: object) -> Columns:
         "named": np.zeros(n, dtype=bool),
         "importance": np.full(n, 0.5),
         "age_days": np.zeros(n),
+        "related": np.zeros(n),
     }
     plain |= given
     plain["near"] = neighbours(plain["session"], np.arange(n))  # type: ignore[arg-type]
@@ -147,3 +148,10 @@ def test_what_the_whole_store_says_the_candidates_say_too():
     best_of_some = rows[np.argsort(-total(score_parts(some, SignalWeights(), of_sample, terms=4), 300))[:20]]
 
     assert len(set(best) & set(best_of_some)) >= 19
+
+
+def test_an_entity_that_the_question_names_counts_by_how_telling_it_is():
+    given = columns(3, related=np.array([0.0, 1.0, 0.25]))
+
+    assert score_parts(given, replace(OFF, entity=2.0), Moments(0.0, 0.1), terms=1)["entity"].tolist() == [0.0, 2.0, 0.5]
+    assert "entity" not in score_parts(given, SignalWeights(), Moments(0.0, 0.1), terms=1)  # it did not help: off until somebody wants it

@@ -11,12 +11,11 @@ from pgvector import HalfVector
 from memory_mcp.clock import from_micros
 from memory_mcp.models import Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
-from memory_mcp.tiers.postgres import log
-from memory_mcp.tiers.postgres.journal import HAS_VECTOR, batched
+from memory_mcp.tiers.postgres import graph, log
+from memory_mcp.tiers.postgres.journal import HAS_VECTOR, batched, words_of
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 from memory_mcp.tiers.postgres.store import PostgresStore
-from memory_mcp.tiers.postgres.text import labels_of, text_vector
 
 _BATCH = 500
 _BYTES = ("fingerprint", "salt")
@@ -167,7 +166,8 @@ async def _put_one(tx: Transaction, memory: CarriedMemory, dimensions: dict[str,
             {**key, "epoch": memory.epoch, "vectors": _rows(memory.vectors, dimensions[memory.epoch])},
         )
     if row["forgotten"] is None and row["superseded_by"] is None:
-        words, length = text_vector(row["content"], labels_of(row["tags"], row["key"], memory.columns["metadata"]))
+        words, length, spoken = words_of(row["content"], row["tags"], row["key"], memory.columns["metadata"])
+        await graph.put(tx, {memory.id: spoken})
         await tx.run(
             """INSERT INTO words (tenant, memory, scope, length, words)
                SELECT tenant, id, scope, %(length)s, array_to_tsvector(ARRAY['@' || scope]) || %(words)s::tsvector

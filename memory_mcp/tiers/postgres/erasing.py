@@ -113,6 +113,8 @@ async def standing(tx: Transaction, strings: Sequence[str]) -> list[str]:
               OR EXISTS (SELECT FROM versions v WHERE position(said IN concat_ws(E'\\n', v.content, v.form::text)) > 0)
               OR EXISTS (SELECT FROM questions q WHERE position(said IN q.text) > 0)
               OR EXISTS (SELECT FROM words w WHERE position(said IN w.words::text) > 0)
+              OR EXISTS (SELECT FROM mentions x WHERE position(said IN x.name) > 0 OR position(said IN x.key) > 0)
+              OR EXISTS (SELECT FROM relations r WHERE position(said IN concat_ws(E'\n', r.subject, r.object, r.statement)) > 0)
               OR EXISTS (SELECT FROM operations o WHERE position(said IN o.actor::text) > 0)
               OR EXISTS (SELECT FROM scopes s WHERE position(said IN s.namespace) > 0) ORDER BY n""",
         {"strings": list(strings)},
@@ -126,7 +128,7 @@ async def remains(tx: Transaction, ids: Sequence[UUID]) -> list[str]:
     empty = "m.content = '' AND m.tags = '{}' AND m.metadata::text = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = ''"
     left = await tx.row(f"SELECT FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT ({ERASED} AND {empty}) LIMIT 1", values)
     found = ["memories"] if left is not None else []
-    for table in ("versions", "vectors", "uses", "outcomes", "words"):
+    for table in ("versions", "vectors", "uses", "outcomes", "words", "mentions", "relations"):
         if await tx.row(f"SELECT FROM {table} WHERE memory = ANY(%(ids)s) LIMIT 1", values) is not None:
             found.append(table)
     return found

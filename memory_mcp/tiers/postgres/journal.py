@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import anyio
@@ -11,7 +11,9 @@ import anyio
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import TierError
 from memory_mcp.models import Embedding, Scope
+from memory_mcp.tiers.postgres import graph
 from memory_mcp.tiers.postgres.faults import TIER
+from memory_mcp.tiers.postgres.graph import Spoken
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, halves
 from memory_mcp.tiers.postgres.session import Row, Transaction
 from memory_mcp.tiers.postgres.text import labels_of, text_vector
@@ -31,8 +33,8 @@ Item = TypeVar("Item")
 STRIDE = "(1 + floor(random() * 8388608)::bigint)"
 """By which a revision grows; see `RecordStore.revisions`."""
 
-Words = tuple[str, int]
-"""A tsvector literal, and how many words the text has."""
+Words = tuple[str, int, Spoken]
+"""A tsvector literal, how many words the text has, and what it speaks of."""
 
 
 async def next_revision(tx: Transaction, scope: Scope) -> tuple[int, int]:
@@ -153,12 +155,12 @@ class Derived:
     tiers: tuple[str, ...] = ()
 
     async def touch(self, tx: Transaction, ids: Sequence[UUID]) -> None:
-        """Bring text index and vectors level with the rows, and note the change for every tier that needs to hear of it."""
+        """Bring text index, graph and vectors level with the rows, and note the change for every tier that needs to hear of it."""
         live = await _words(tx, ids)
+        await self._clear(tx, [memory_id for memory_id in ids if memory_id not in live], ids)
         for batch in batched(list(live.items()), _BATCH):
             async with tx.together():
                 await self._set_words(tx, dict(batch))
-        await self._clear(tx, [memory_id for memory_id in ids if memory_id not in live], ids)
         await self.owe(tx, ids)
 
     async def add(self, tx: Transaction, memory: UUID, words: Words, ended: Sequence[UUID], *, embedded: bool) -> None:
@@ -171,7 +173,8 @@ class Derived:
             await self._insert_notes(tx, [memory])
 
     async def _set_words(self, tx: Transaction, live: Mapping[UUID, Words]) -> None:
-        for memory_id, (literal, length) in live.items():
+        await graph.put(tx, {memory_id: spoken for memory_id, (_, _, spoken) in live.items()})
+        for memory_id, (literal, length, _) in live.items():
             await tx.run(
                 """INSERT INTO words (tenant, memory, scope, length, words)
                    SELECT tenant, id, scope, %(length)s, array_to_tsvector(ARRAY['@' || scope]) || %(words)s::tsvector
@@ -183,6 +186,7 @@ class Derived:
     async def _clear(self, tx: Transaction, gone: Sequence[UUID], ids: Sequence[UUID]) -> None:
         if gone:
             await tx.run("DELETE FROM words WHERE memory = ANY(%(ids)s)", {"ids": list(gone)})
+        await graph.clear(tx, ids)
         await tx.run(
             f"""UPDATE vectors v SET live = ({LIVE}), tags = m.tags, expires = m.expires FROM memories m
                 WHERE m.id = ANY(%(ids)s) AND v.tenant = m.tenant AND v.memory = m.id
@@ -218,7 +222,12 @@ async def _words(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Words]:
 
 
 def _words_of_rows(rows: Sequence[Row]) -> dict[UUID, Words]:
-    return {row[0]: text_vector(row[1], labels_of(*row[2:])) for row in rows}
+    return {row[0]: words_of(row[1], *row[2:]) for row in rows}
+
+
+def words_of(content: str, tags: Sequence[str], key: str, metadata: Mapping[str, Any]) -> Words:
+    """What is written of a memory beside its row, read from it."""
+    return *text_vector(content, labels_of(tags, key, metadata)), Spoken.of(content, metadata)
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -61,7 +61,7 @@ async def postpone(tx: Transaction, late: Sequence[Note], delay_seconds: float) 
 
 async def keep_tiers(tx: Transaction, tiers: Collection[str]) -> None:
     """`Outbox.keep_tiers`."""
-    await tx.run("DELETE FROM outbox WHERE tier <> ALL(%(kept)s)", {"kept": ["embed", *tiers]})
+    await tx.run("DELETE FROM outbox WHERE tier <> ALL(%(kept)s)", {"kept": ["embed", "mentions", *tiers]})
 
 
 async def contents(tx: Transaction, own: Sequence[Note]) -> dict[int, str]:

@@ -33,6 +33,8 @@ _GRANTS = {
         "idempotency",
         "outbox",
         "questions",
+        "mentions",
+        "relations",
     ),
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),

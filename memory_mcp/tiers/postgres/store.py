@@ -37,10 +37,10 @@ from memory_mcp.models import (
 )
 from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, tokens, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
+from memory_mcp.tiers.postgres.graph_part import GraphPart
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, configure, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
-from memory_mcp.tiers.postgres.text import labels_of
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
 from memory_mcp.tokens import Token
 
@@ -48,10 +48,10 @@ T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
-class PostgresStore:
+class PostgresStore(GraphPart):
     """Every seam of a record store over one database.
 
-    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Erasing` and `Gate`.
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -140,7 +140,7 @@ class PostgresStore:
 
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """See `RecordStore`."""
-        words = await writes.words_of(draft.content, labels_of(draft.tags, draft.key, draft.metadata))
+        words = await writes.words_of(draft)
         add = partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within, words=words)
         return await self._write(draft.scope.tenant, add)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import anyio
 from psycopg.errors import UniqueViolation
 
 from memory_mcp.clock import to_micros
+from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import journal, log, timeline
@@ -17,7 +19,6 @@ from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.text import text_vector
 
 UNDOABLE = ("remember", "update", "forget", "merge")
 TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
@@ -41,11 +42,10 @@ _COLUMNS = (
 ).split()
 
 
-async def words_of(content: str, labels: str) -> Words:
+async def words_of(draft: Draft) -> Words:
     """The words of a text about to be stored."""
-    if len(content) + len(labels) > _LONG_TEXT:
-        return await anyio.to_thread.run_sync(text_vector, content, labels)
-    return text_vector(content, labels)
+    read = partial(journal.words_of, draft.content, draft.tags, draft.key, draft.metadata)
+    return await anyio.to_thread.run_sync(read) if len(draft.content) > _LONG_TEXT else read()
 
 
 async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope], words: Words) -> Added:
@@ -177,11 +177,13 @@ async def revise(
         "importance": changes.importance,
         "expires": micros(changes.expires_at),
     }
-    new: dict[str, Any] = {
-        "updated": to_micros(now),
-        "operation": head.number,
-        **{name: value for name, value in given.items() if value is not None},
-    }
+    if changes.relations:
+        told = changes.metadata
+        if told is None:
+            told = await tx.value("SELECT metadata FROM memories WHERE id = %(id)s", {"id": memory_id})
+        given["metadata"] = to_json(with_relations(told, changes.relations))
+    new: dict[str, Any] = {"updated": to_micros(now), "operation": head.number}
+    new |= {name: value for name, value in given.items() if value is not None}
     new |= {"expires": None, "short_term": False} if changes.lasting else {}
     try:
         await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
 
-_CANDIDATES, _VECTOR = b"mmc1", b"mmv1"
+_CANDIDATES, _VECTOR = b"mmc2", b"mmv1"
 _CHECKSUM_BYTES = 16
 _HEADER_AT = 4 + _CHECKSUM_BYTES
 _COLUMNS = {
@@ -48,6 +48,7 @@ def encode_candidates(key: str, stamp: str, candidates: Candidates) -> bytes:
         "candidates": len(candidates.ids),
         "sessions": len(candidates.around.session_lexical),
         "passages": len(candidates.passage),
+        "related": len(candidates.related),
         **{name: float(getattr(candidates, name)) for name in _FLOATS},
         **{name: int(getattr(candidates, name)) for name in _COUNTS},
     }
@@ -55,6 +56,8 @@ def encode_candidates(key: str, stamp: str, candidates: Candidates) -> bytes:
     parts += [np.ascontiguousarray(columns[name]).astype(kind).tobytes() for name, kind in _COLUMNS.items()]
     parts += [one.bytes for one in candidates.passage]
     parts.append(np.array(list(candidates.passage.values()), "<i4").tobytes())
+    parts += [one.bytes for one in candidates.related]
+    parts.append(np.array(list(candidates.related.values()), "<f8").tobytes())
     return _sealed(_CANDIDATES, header, b"".join(parts))
 
 
@@ -65,7 +68,7 @@ def decode_candidates(data: bytes, key: str, stamp: str) -> Candidates | None:
         return None
     header, reader = opened
     try:
-        numbers = {name: header[name] for name in ("candidates", "sessions", "passages", *_COUNTS)}
+        numbers = {name: header[name] for name in ("candidates", "sessions", "passages", "related", *_COUNTS)}
         scalars = {name: header[name] for name in _FLOATS}
     except KeyError:
         return None
@@ -73,13 +76,16 @@ def decode_candidates(data: bytes, key: str, stamp: str) -> Candidates | None:
         return None
     if not all(type(value) is float and math.isfinite(value) for value in scalars.values()):
         return None
-    k, m, p = numbers["candidates"], numbers["sessions"], numbers["passages"]
+    k, m, p, r = (numbers[name] for name in ("candidates", "sessions", "passages", "related"))
     row = sum(np.dtype(kind).itemsize for name, kind in _COLUMNS.items() if name != "session_lexical")
-    if reader.left != k * (16 + row) + 8 * m + 20 * p:
+    if reader.left != k * (16 + row) + 8 * m + 20 * p + 24 * r:
         return None
     ids = reader.ids(k)
     columns = {name: reader.column(kind, m if name == "session_lexical" else k) for name, kind in _COLUMNS.items()}
     passage = dict(zip(reader.ids(p), reader.column("<i4", p).tolist(), strict=True))
+    related = dict(zip(reader.ids(r), reader.column("<f8", r).tolist(), strict=True))
+    if not all(0 <= value <= 1 for value in related.values()):
+        return None
     if scalars["deviation"] < 0 or min(passage.values(), default=0) < 0 or not _sound(columns, m):
         return None
     similarity = columns.pop("similarity")
@@ -88,6 +94,7 @@ def decode_candidates(data: bytes, key: str, stamp: str) -> Candidates | None:
         similarity=similarity,
         around=Circumstances(**columns),
         passage=passage,
+        related=related,
         **scalars,
         **{name: numbers[name] for name in _COUNTS},
     )

@@ -186,6 +186,8 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
         "scopes": ("tenant", "namespace"),
         "sqlite_schema": ("sql",),
         "questions": ("text",),
+        "mentions": ("key", "name"),
+        "relations": ("subject", "predicate", "object", "statement"),
     }
     found = []
     for string in strings:
@@ -243,7 +245,8 @@ def remains(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
     values = {"tenant": tenant, "ids": ids_json(ids)}
     empty = "m.content = '' AND m.tags = '[]' AND m.metadata = '{}' AND m.key = '' AND m.session_id = '' AND m.fingerprint = x''"
     found = ["memories"] if first(db, f"SELECT 1 FROM {mine} AND NOT ({ERASED} AND {empty}) LIMIT 1", values) else []
-    for table, column in {"versions": "memory", "vectors": "memory", "uses": "memory", "outcomes": "memory", "words": "rowid"}.items():
+    tables = ("versions", "vectors", "uses", "outcomes", "mentions", "relations")
+    for table, column in {**dict.fromkeys(tables, "memory"), "words": "rowid"}.items():
         if first(db, f"SELECT 1 FROM {table} WHERE {column} IN (SELECT m.number FROM {mine}) LIMIT 1", values):
             found.append(table)
     return found

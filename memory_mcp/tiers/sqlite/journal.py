@@ -13,6 +13,7 @@ import apsw
 from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.tiers.sqlite import graph
 from memory_mcp.tiers.sqlite.query import first, only, value
 from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json
 
@@ -77,21 +78,24 @@ class Derived:
     tiers: tuple[str, ...] = ()
 
     def touch(self, db: apsw.Connection, memory: int) -> None:
-        """Bring the text index level with the row and note the change for every tier that needs to hear of it."""
+        """Bring text index and graph level with the row and note the change for every tier that needs to hear of it."""
         row = only(db, f"SELECT m.scope, m.content, m.tags, m.key, m.metadata, {LIVE} FROM memories m WHERE m.number = ?", (memory,))
         scope, content, tags, key, metadata, live = row
         if live:
-            labels = [*tags_from(tags), key, *(value for value in json.loads(metadata).values() if isinstance(value, str))]
+            told = json.loads(metadata)
+            labels = [*tags_from(tags), key, *(value for value in told.values() if isinstance(value, str))]
             db.execute(
                 "INSERT OR REPLACE INTO words (rowid, scope, body, labels) VALUES (?, ?, ?, ?)",
                 (memory, scope_word(scope), words.index_text(content), words.index_text(" ".join(labels))),
             )
+            graph.put(db, memory, scope, content, told)
             if is_embedded(db, memory):
                 db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
             else:
                 owe(db, "embed", memory)
         else:
             db.execute("DELETE FROM words WHERE rowid = ?", (memory,))
+            graph.clear(db, memory)
             db.execute("DELETE FROM outbox WHERE tier = 'embed' AND memory = ?", (memory,))
         for tier in self.tiers:
             owe(db, tier, memory)

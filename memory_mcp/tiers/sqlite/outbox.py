@@ -49,7 +49,7 @@ def postpone(db: apsw.Connection, notes: Sequence[Note], delay_seconds: float) -
 
 def keep_tiers(db: apsw.Connection, tiers: Collection[str]) -> None:
     """`Outbox.keep_tiers`."""
-    kept = ["embed", *tiers]
+    kept = ["embed", "mentions", *tiers]
     db.execute(f"DELETE FROM outbox WHERE tier NOT IN ({', '.join('?' * len(kept))})", kept)
 
 

@@ -13,7 +13,9 @@ import anyio
 import apsw
 
 from memory_mcp.contracts import Comparison
+from memory_mcp.entities import Entity
 from memory_mcp.errors import StoreReadOnlyError, TierError
+from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
     Asked,
@@ -36,7 +38,7 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, erasing, experience, outbox, reads, timeline, tokens, writes
+from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, timeline, tokens, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
@@ -56,7 +58,7 @@ _READERS = 4
 class SqliteStore:
     """Every seam of a record store over one file.
 
-    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Erasing` and `Gate`.
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -251,6 +253,32 @@ class SqliteStore:
     async def questions(self, scopes: Sequence[Scope], since: datetime) -> list[Asked]:
         """See `Experience`."""
         return await self._read(partial(experience.questions, scopes=scopes, since=since))
+
+    # Graph
+
+    async def reach(self, scopes: Sequence[Scope], key: str, *, depth: int, now: datetime) -> dict[str, int]:
+        """See `Graph`."""
+        return await self._read(partial(graph.reach, scopes=scopes, key=key, depth=depth, now=now))
+
+    async def relations(self, scopes: Sequence[Scope], keys: Sequence[str] | None, *, now: datetime, limit: int) -> list[Relation]:
+        """See `Graph`."""
+        return await self._read(partial(graph.relations, scopes=scopes, keys=keys, now=now, limit=limit))
+
+    async def mentions(self, scopes: Sequence[Scope], keys: Sequence[str], *, now: datetime, limit: int) -> dict[str, Mentions]:
+        """See `Graph`."""
+        return await self._read(partial(graph.mentions, scopes=scopes, keys=keys, now=now, limit=limit))
+
+    async def names(self, scopes: Sequence[Scope], part: str, *, now: datetime, limit: int) -> list[Entity]:
+        """See `Graph`."""
+        return await self._read(partial(graph.names, scopes=scopes, part=part, now=now, limit=limit))
+
+    async def named(self, scopes: Sequence[Scope], keys: Sequence[str], where: Filter, *, limit: int) -> list[Named]:
+        """See `Graph`."""
+        return await self._read(partial(graph.named, scopes=scopes, keys=keys, where=where, limit=limit))
+
+    async def mention_older(self, limit: int) -> int:
+        """See `Graph`."""
+        return await self._write(partial(graph.mention_older, limit=limit))
 
     # TextIndex, VectorSource and the exact search that needs no index
 

@@ -1,5 +1,6 @@
 """The writes: each a function over the writing connection, run in a savepoint of the lane's transaction."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,6 +10,7 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
+from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal, timeline
@@ -182,6 +184,13 @@ def revise(
         "importance": (changes.importance, float),
         "expires": (changes.expires_at, to_micros),
     }
+    if changes.relations:
+        told = (
+            changes.metadata
+            if changes.metadata is not None
+            else json.loads(only(db, "SELECT metadata FROM memories WHERE number = ?", (number,))[0])
+        )
+        given["metadata"] = (with_relations(told, changes.relations), to_json)
     new.update({column: convert(value) for column, (value, convert) in given.items() if value is not None})
     new.update({"expires": None, "short_term": 0} if changes.lasting else {})
     try:

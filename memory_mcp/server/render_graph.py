@@ -1,0 +1,109 @@
+"""What the set `graph` answers, in both forms and within the budget."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mcp.types import CallToolResult
+
+from memory_mcp.answers import Explored, Related
+from memory_mcp.entities import Statement
+from memory_mcp.knowledge.neighbourhood import Fact, ended
+from memory_mcp.models import Recalled
+from memory_mcp.server.render import DATA_NOTE, cautions, cost, fitting, line, quoted, result, shown, tokens, warnings
+
+_HEAD_TOKENS = 80
+_LEAST_FOR_MEMORIES = 120
+_IDS_SHOWN = 3
+_NAMES_SHOWN = 10
+
+
+def related(done: Sequence[Related]) -> CallToolResult:
+    """The answer to `relate`."""
+    entries = [
+        {
+            "relation": _words(one.statement),
+            "status": one.status,
+            "memory": str(one.memory),
+            **({} if one.operation is None else {"operation": one.operation}),
+        }
+        for one in done
+    ]
+    lines = [
+        f"{entry['status']}: {entry['relation']} (memory {entry['memory']}"
+        + (f", operation {entry['operation']})" if "operation" in entry else ")")
+        for entry in entries
+    ]
+    return result({"relations": entries}, lines)
+
+
+def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
+    """The answer to `explore`: relations get what they need, as long as the memories keep half, or all that they need."""
+    facts: dict[str, Any] = {"entity": found.name, "namespace": found.namespace}
+    facts |= cautions(found.name, *found.types, *found.aliases, *(one.name for one in found.others))
+    name = quoted(found.name, facts)
+    if not found.memories and not found.facts:
+        hint = "nothing is known of it" + (": did you mean one of these?" if found.others else ". Try recall.")
+        facts |= {"hint": hint, **({"others": [one.name for one in found.others]} if found.others else {})}
+        return result(facts, [f"{name} in {found.namespace}: {hint}", *(f"- {quoted(one.name, facts)}" for one in found.others)])
+    names = {"type": list(found.types[:_NAMES_SHOWN]), "also_called": list(found.aliases[:_NAMES_SHOWN])}
+    facts |= {name: values for name, values in names.items() if values}
+    called = f", also called {quoted(', '.join(names['also_called']), facts)}" if names["also_called"] else ""
+    kinds = f" ({quoted(', '.join(names['type']), facts)})" if names["type"] else ""
+    lines = ["; ".join([f"{name}{kinds}{called}, in {found.namespace}", *warnings(facts)]) + f". {DATA_NOTE}"]
+    entries = [shown(Recalled(memory, 1.0), now, found.namespace, scored=False) for memory in found.memories]
+    budget = max_tokens - max(_HEAD_TOKENS, tokens(json.dumps(facts, ensure_ascii=False)) + 40)
+    needed = sum(map(cost, entries))
+    relations = _within([_entry(fact, now) for fact in found.facts], budget - min(needed, budget // 2))
+    facts["relations"] = relations
+    lines += [_line(entry) for entry in relations]
+    if len(relations) < len(found.facts):
+        facts["relations_left_out"] = len(found.facts) - len(relations)
+        lines.append(f"{facts['relations_left_out']} more relations: raise max_tokens")
+    left = budget - sum(map(_relation_cost, relations))
+    facts["memories"] = fitting(entries, left, {}) if left >= min(needed, _LEAST_FOR_MEMORIES) else []
+    lines += [line(entry) for entry in facts["memories"]]
+    return result(facts, lines)
+
+
+def _entry(fact: Fact, now: datetime) -> dict[str, Any]:
+    statement = fact.statement
+    entry: dict[str, Any] = {"relation": " | ".join((statement.subject, statement.predicate, statement.object))}
+    optional = {
+        "from": "" if statement.valid_from is None else statement.valid_from.strftime("%Y-%m-%d"),
+        "until": "" if statement.valid_to is None else statement.valid_to.strftime("%Y-%m-%d"),
+        "ended": ended(statement, now),
+        "depth": fact.depth + 1 if fact.depth else 0,
+    }
+    entry |= {name: value for name, value in optional.items() if value} | cautions(entry["relation"])
+    entry["memories"] = [str(memory) for memory in fact.memories[:_IDS_SHOWN]]
+    return entry
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    told = [f"{name} {entry[name]}" for name in ("from", "until") if name in entry]
+    told += ["ended"] if "ended" in entry else []
+    told += [f"{entry['depth']} away"] if "depth" in entry else []
+    told += [*warnings(entry), "memories " + ", ".join(entry["memories"])]
+    return f"- {quoted(entry['relation'], entry)} ({'; '.join(told)})"
+
+
+def _words(statement: Statement) -> str:
+    dates = [f"{name} {moment:%Y-%m-%d}" for name, moment in (("from", statement.valid_from), ("until", statement.valid_to)) if moment]
+    return " ".join([" | ".join((statement.subject, statement.predicate, statement.object)), *dates])
+
+
+def _within(entries: Sequence[dict[str, Any]], budget: int) -> list[dict[str, Any]]:
+    """The first that fit."""
+    kept = []
+    for entry in entries:
+        budget -= _relation_cost(entry)
+        if budget < 0:
+            break
+        kept.append(entry)
+    return kept
+
+
+def _relation_cost(entry: Mapping[str, Any]) -> int:
+    return max(tokens(_line(entry)), tokens(json.dumps(entry, ensure_ascii=False))) + 1

@@ -1,0 +1,187 @@
+"""Relations and what surrounds an entity, over both record stores and the real model."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from postgres_server import Databases, server
+
+from memory_mcp.access import Access, Role
+from memory_mcp.config import Settings
+from memory_mcp.entities import Statement
+from memory_mcp.errors import AccessDeniedError, MemoryNotFoundError, RequestError
+from memory_mcp.knowledge.nodes import Node
+from memory_mcp.models import Caller, Changes
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.service import MemoryService
+from tests.memories import CALLER, open_service, settings_for
+
+OTHER_TENANT = Caller("other", "project")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Of a memory in each record store."""
+    if request.param == "sqlite":
+        yield settings_for(tmp_path)
+        return
+    databases = Databases(tmp_path)
+    yield settings_for(tmp_path).model_copy(update={"records": server().settings(databases.make())})
+    databases.drop()
+
+
+async def around(service: MemoryService, entity: str, depth: int = 1, namespace: str = "", caller: Caller = CALLER) -> list[str]:
+    found = await service.explore(entity, caller, namespace, depth=depth)
+    return [str(fact.statement) for fact in found.facts]
+
+
+async def remember(service: MemoryService, content: str, **fields: object) -> str:
+    receipt = await service.remember(RememberRequest(content, **fields), CALLER)  # type: ignore[arg-type]
+    return str(receipt.added.id)
+
+
+async def test_what_is_related_is_found_from_either_end_with_who_said_it(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        meeting = await remember(service, "In the meeting Ann told us about Acme")
+        done = await service.relate(["Ann | works at | Acme", "Acme | makes | anvils"], CALLER, source=meeting)
+        (alone,) = await service.relate(["Bob | works at | ACME"], CALLER)
+        acme = await service.explore("acme", CALLER)
+        ann = await service.explore("Ann", CALLER, depth=2)
+
+        assert [(one.status, str(one.memory)) for one in done] == [("stored", meeting)] * 2
+        assert acme.name in ("Acme", "ACME")
+        assert [str(fact.statement) for fact in acme.facts] == ["Bob | works at | ACME", "Ann | works at | Acme", "Acme | makes | anvils"]
+        assert [str(memory.id) for memory in acme.memories] == [str(alone.memory), meeting]
+        assert [(str(fact.statement), fact.depth) for fact in ann.facts] == [
+            ("Ann | works at | Acme", 0),
+            ("Bob | works at | ACME", 1),
+            ("Acme | makes | anvils", 1),
+        ]
+        found = (await service.get([str(alone.memory)], CALLER))[0][0]
+        assert found.content == "Bob works at ACME"
+
+
+async def test_a_relation_said_again_is_known_and_one_that_ended_says_so(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        (first,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_from="2020-01-01")
+        (again,) = await service.relate(["Ann | works at | Acme | 2020-01-01"], CALLER)
+        (over,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_from="2020-01-01", valid_to="2024-01-01")
+        assert (first.status, again.status, over.status) == ("stored", "already_known", "changed")
+        assert first.memory == again.memory == over.memory
+        (fact,) = (await service.explore("Ann", CALLER)).facts
+        assert fact.statement.valid_to is not None
+
+        assert over.operation is not None
+        await service.undo(str(over.operation), CALLER)
+        (fact,) = (await service.explore("Ann", CALLER)).facts
+        assert fact.statement.valid_to is None
+        await service.forget([str(first.memory)], CALLER)
+        assert await around(service, "Ann") == []
+        await service.undo("last", CALLER)
+        assert len(await around(service, "Ann")) == 1
+
+
+async def test_relations_that_come_at_once_are_all_kept(settings: Settings) -> None:
+    """Two calls that read the same memory before either has written do not undo each other."""
+    async with open_service(settings) as service:
+        source = await remember(service, "The floor plan of the office")
+        memory = (await service.get([source], CALLER))[0][0]
+        async with open_service(settings) as another:
+            await another.relate(["desk 1 | stands beside | desk 2"], CALLER, source=source)
+            stale = Changes(relations=(Statement("desk 2", "stands beside", "desk 3"),))
+            await service.records.revise([memory.scope], memory.id, stale, CALLER.provenance, service.clock())
+
+        assert len(await around(service, "desk 2")) == 2
+
+
+async def test_what_is_near_is_told_however_much_there_is_further_out(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await service.relate(["Ann | knows | Bob"], CALLER)
+        for start in range(0, 300, 100):
+            far = [f"Bob | owns | thing {number}" for number in range(start, start + 100)]
+            await remember(service, f"The things of number {start} and so on", metadata={"relations": far})
+        found = await service.explore("Ann", CALLER, depth=3)
+
+        assert (str(found.facts[0].statement), found.facts[0].depth) == ("Ann | knows | Bob", 0)
+        assert 50 < len(found.facts) <= 400
+
+
+async def test_names_types_and_what_is_not_known(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(
+            service, "We met Ann Smith at the fair", metadata={"relations": ["Ann Smith | is a | person", "Ann Smith | is a | pilot"]}
+        )
+        await service.relate(["Ann Smith | also called | Annie", "Annie | flies | Cessna"], CALLER)
+        ann, annie, nobody = [await service.explore(name, CALLER) for name in ("ann smith", "Annie", "Ann")]
+
+        assert (ann.name, sorted(ann.types), ann.aliases) == ("Ann Smith", ["person", "pilot"], ["Annie"])
+        assert (annie.name, sorted(annie.types), annie.aliases) == ("Annie", ["person", "pilot"], ["Ann Smith"])
+        assert [str(fact.statement) for fact in ann.facts] == ["Annie | flies | Cessna"]
+        assert {memory.id for memory in ann.memories} == {memory.id for memory in annie.memories}
+        assert not nobody.facts
+        assert {entity.name for entity in nobody.others} == {"Ann Smith", "Annie"}
+
+
+async def test_nothing_crosses_a_namespace_or_a_tenant(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        source = await remember(service, "Here Ann works for Acme")
+        await service.relate(["Ann | works at | Acme"], CALLER, source=source)
+        await service.relate(["Ann | likes | tea"], CALLER, "global")
+        await service.relate(["Ann | likes | war"], CALLER, "elsewhere")
+
+        assert sorted(await around(service, "Ann")) == ["Ann | likes | tea", "Ann | works at | Acme"]
+        assert sorted(await around(service, "Ann", namespace="elsewhere")) == ["Ann | likes | tea", "Ann | likes | war"]
+        assert await around(service, "Ann", caller=OTHER_TENANT) == []
+        with pytest.raises(MemoryNotFoundError):
+            await service.relate(["Ann | likes | war"], OTHER_TENANT, source=source)
+
+
+async def test_who_may_not_write_relates_nothing_and_what_is_private_stays_so(settings: Settings) -> None:
+    ann, bob = (replace(CALLER, access=Access(role=Role.WRITER, subject=name)) for name in ("ann", "bob"))
+    reader = replace(CALLER, access=Access(role=Role.READER, subject="ann"))
+    async with open_service(settings) as service:
+        shared = str((await service.relate(["Ann | works at | Acme"], ann))[0].memory)
+        await service.relate(["Ann | plots against | Acme"], replace(ann, visibility="private"))
+        for source in ("", shared):
+            with pytest.raises(AccessDeniedError):
+                await service.relate(["Ann | hates | Acme"], reader, source=source)
+        with pytest.raises(AccessDeniedError):
+            await service.create_nodes([Node("Acme", "company")], reader)
+        with pytest.raises(AccessDeniedError):
+            await service.delete_edges([Statement("Ann", "works at", "Acme")], reader)
+
+        assert sorted(await around(service, "Acme", caller=ann)) == ["Ann | plots against | Acme", "Ann | works at | Acme"]
+        assert await around(service, "Acme", caller=bob) == ["Ann | works at | Acme"]
+        assert [str(edge) for edge in (await service.read_nodes(bob))[1]] == ["Ann | works at | Acme"]
+        assert len((await service.read_nodes(ann))[1]) == 2
+
+
+async def test_a_superseded_source_is_refused_and_its_relations_are_gone(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        source = await remember(service, "The build runs on db7", key="build.host", metadata={"relations": "build | runs on | db7"})
+        await remember(service, "The build runs on db8", key="build.host", metadata={"relations": "build | runs on | db8"})
+
+        assert await around(service, "build") == ["build | runs on | db8"]
+        with pytest.raises(MemoryNotFoundError):
+            await service.relate(["a | b | c"], CALLER, source=source)
+
+
+async def test_bad_values_are_refused_in_words(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        source = await remember(service, "A plan")
+        for relations in ([], ["no relation"], ["a | b"], ["a | b | c"] * 51, ["a | \n | c"], ["x" * 900]):
+            with pytest.raises(RequestError):
+                await service.relate(relations, CALLER)
+        with pytest.raises(RequestError, match="valid_from"):
+            await service.relate(["a | b | c"], CALLER, valid_from="2025-01-01", valid_to="2024-01-01")
+        for number in range(2):
+            await service.relate([f"a{number} | b | c{other}" for other in range(50)], CALLER, source=source)
+        with pytest.raises(RequestError, match="Leave out source"):
+            await service.relate(["a | b | c"], CALLER, source=source)
+        for entity, depth in (("", 1), ("Ann", 0), ("Ann", 4), ("x" * 300, 1)):
+            with pytest.raises(RequestError):
+                await service.explore(entity, CALLER, depth=depth)
+
+        assert json.dumps((await service.get([source], CALLER))[0][0].metadata).count("|") == 200

@@ -1,0 +1,70 @@
+"""A store from before there was a knowledge graph is read behind everything else, once, and by pieces."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import apsw
+import pytest
+from postgres_server import OWNER, Databases, server
+from record_stores import ACTOR, ELSEWHERE, HOME, INDEX, NOW, OpenStore, Store, add, postgres_stores, sqlite_stores
+
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.upkeep.mentions import mention_older
+
+BEFORE_SQLITE, BEFORE_POSTGRES = 5, 4
+"""The schemas' versions before the graph."""
+
+
+def older_sqlite(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
+    def make_older() -> None:
+        connection = apsw.Connection(str(folder / "store" / FILE_NAME))
+        connection.execute("DROP TABLE mentions; DROP TABLE relations")
+        connection.pragma("user_version", BEFORE_SQLITE)
+        connection.close()
+
+    return sqlite_stores(folder), make_older
+
+
+def older_postgres(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
+    def make_older() -> None:
+        with server().connect(Databases(folder).make(), OWNER) as owner:
+            owner.execute("SET search_path TO memory_mcp, public")
+            owner.execute("DROP TABLE mentions, relations")
+            owner.execute(f"DELETE FROM schema_version WHERE version > {BEFORE_POSTGRES}")
+
+    return postgres_stores(folder), make_older
+
+
+@pytest.mark.parametrize("older", [older_sqlite, older_postgres])
+async def test_older_memories_are_read_in_the_background(
+    older: Callable[[Path], tuple[OpenStore, Callable[[], None]]], tmp_path: Path
+) -> None:
+    open_store, make_older = older(tmp_path)
+    async with open_store() as store:
+        kept = [await add(store, f"letter {number} from Ann", metadata={"relations": "Ann | wrote | letters"}) for number in range(250)]
+        other = await add(store, "a letter from Ann", ELSEWHERE)
+        gone, ended = await add(store, "what Ann took back"), await add(store, "what Ann corrected")
+        await store.forget([HOME], [gone], ACTOR, NOW)
+        await add(store, "corrected", supersedes=(ended,), within=[HOME])
+    make_older()
+
+    async with open_store() as store:
+        await store.keep_tiers([INDEX])
+        assert await mentioned(store) == set()
+        assert await store.mention_older(10) == 10
+        assert len(await mentioned(store)) == 10
+        new = await add(store, "and one more from Ann")
+        with anyio.fail_after(30):
+            await mention_older(store)
+
+        assert await mentioned(store) == {*kept, new}
+        assert (await store.mentions([ELSEWHERE], ["ann"], now=NOW, limit=5))["ann"].memories == (other,)
+        assert len(await store.relations([HOME], ["ann"], now=NOW, limit=1000)) == 250
+        assert "mentions" not in (await store.counts(HOME.tenant)).outbox
+        assert await store.mention_older(10) == 0
+
+
+async def mentioned(store: Store) -> set[object]:
+    found = await store.mentions([HOME], ["ann"], now=NOW, limit=1000)
+    return {memory for of in found.values() for memory in of.memories}
