@@ -76,7 +76,7 @@ class Maintenance:
         self._trash, self._tell = trash, tell
 
     async def run(self, every_seconds: float) -> None:
-        """Again and again; a store that is away is tried the next time."""
+        """Again and again; what fails is tried the next time."""
         await anyio.sleep(min(FIRST_SECONDS, every_seconds))
         while True:
             try:
@@ -85,6 +85,8 @@ class Maintenance:
                         await self._tidy(dry_run=False)
             except TierError as error:
                 log.warning("store_not_tidied", error=type(error).__name__)
+            except Exception:  # tidying is not worth a memory that ends
+                log.exception("store_not_tidied")
             await anyio.sleep(every_seconds)
 
     async def once(self, *, dry_run: bool) -> Tidied:
