@@ -8,7 +8,7 @@ memory-mcp finds it by the entry point in `pyproject.toml`. In its configuration
     [tiers.numpy-files]
     folder = "/var/lib/memory-vectors"
 
-What a tier owes its callers is in `memory_mcp/contracts.py` (`VectorIndex`), and tests/contracts/test_vector_index.py holds it to
+What a tier owes its callers is in `memory_mcp/contracts/search.py` (`VectorIndex`), and tests/contracts/test_vector_index.py holds it to
 that. This one keeps itself level: each call asks the record store for the namespace's revision and, if that moved, for what
 changed since.
 """
