@@ -26,8 +26,8 @@ check: $(READY) ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: $(READY) ## all tests; ARGS="-k recall" for some
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## all tests, a process for each core; ARGS="-k recall" for some
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: $(READY) ## measure speed and quality
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks $(ARGS)
