@@ -79,7 +79,7 @@ class TestNewest:
         (Filter(kinds=frozenset({"fact"}), domains=frozenset({"general"}), tags=frozenset({"b"}), until=NOW, now=NOW), ("fact",)),
     )
 
-    @pytest.mark.parametrize(("where", "expected"), FILTERS, ids=str)
+    @pytest.mark.parametrize(("where", "expected"), FILTERS)
     async def test_filters(self, open_store: OpenStore, where: Filter, expected: tuple[str, ...]) -> None:
         """The same filter means the same to every search, and is applied before the limit."""
         async with open_store() as store:
