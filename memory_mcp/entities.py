@@ -104,8 +104,12 @@ class Statement:
 
 def entity_key(name: str) -> str:
     """A name without what may differ from text to text: case, width of characters, white space, a final slash."""
-    folded = name.lower() if name.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return (" ".join(folded.split()).rstrip("/") or "/")[:MAX_NAME_CHARACTERS]
+    return (_folded(name).rstrip("/") or "/")[:MAX_NAME_CHARACTERS]
+
+
+def _folded(text: str) -> str:
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
 
 
 def entities_in(text: str) -> list[Entity]:
@@ -240,6 +244,11 @@ def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:
             break
         first.setdefault(entity.key, entity)
     return list(first.values())
+
+
+def speaks_of(text: str, key: str) -> bool:
+    """Whether a name stands in the text as whole words, in whatever case: also one that its form does not tell, like `db7` or `tea`."""
+    return re.search(rf"(?<!\w){re.escape(key)}(?!\w)", _folded(text[:READ_CHARACTERS])) is not None
 
 
 def asked_keys(question: str) -> list[str]:
