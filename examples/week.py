@@ -127,6 +127,13 @@ QUESTIONS = [
         lines=texts("sections", "from the last session"),
     ),
     Question(
+        "When did we talk, and about what?",
+        "stats",
+        {"section": "sessions"},
+        ("2026-03-08 Review of the week", "2026-03-07 Deploys to production go out", "2026-03-06 "),
+        lines=lambda answer: [f"{one['began'][:10]} {one['title']}" for one in answer["sessions"] if "session_id" in one],
+    ),
+    Question(
         "What is still open?",
         "context",
         {},
