@@ -57,6 +57,7 @@ _OPENERS = frozenset(
 """Words that are capitalised for where they stand, or name no one thing."""
 _ORDINARY = re.compile(r"(?:ing|ed|ly|tions?|ments?|ness|ity)$")
 """How words end that begin a sentence and are rarely names."""
+_LISTED = re.compile(r"[|,;]")
 _SEPARATOR = re.compile(r"\s*\|\s*")
 _TRIMMED = re.compile(r"^[\W_]+|[^\w)]+$")
 
@@ -225,6 +226,23 @@ def with_relations(metadata: Mapping[str, Any], stated: Sequence[Statement], *, 
     after = kept if without else [*kept, *map(str, stated)]
     rest = {name: value for name, value in metadata.items() if name != RELATIONS}
     return {**rest, RELATIONS: after} if after else rest
+
+
+def texts_in(metadata: Any) -> Iterator[str]:
+    """Every text among the values of a memory's metadata, also in lists and objects within it."""
+    if isinstance(metadata, str):
+        yield metadata
+    elif isinstance(metadata, Mapping):
+        yield from (text for value in metadata.values() for text in texts_in(value))
+    elif isinstance(metadata, (list, tuple)):
+        yield from (text for value in metadata for text in texts_in(value))
+
+
+def names_in(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever may be somebody's name: each text, and what stands in it between commas, semicolons or the bars of a relation."""
+    for text in texts_in(metadata):
+        yield text
+        yield from (part.strip() for part in _LISTED.split(text))
 
 
 def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:
