@@ -22,6 +22,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 ALLOWED_SKIPS = {
     "a Qdrant server": re.compile(r"MEMORY_MCP_TEST_QDRANT_URL"),
     "a GPU": re.compile(r"\b(GPU|CUDA|CuPy)\b", re.IGNORECASE),
+    "the conformance suite": re.compile(r"MEMORY_MCP_TEST_CONFORMANCE"),
     "npx": re.compile(r"\bnpx\b(?! @modelcontextprotocol)"),
     "the MCP inspector": re.compile(r"\b(Node|inspector)\b", re.IGNORECASE),
 }
