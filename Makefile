@@ -27,8 +27,8 @@ check: $(READY) ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: $(READY) ## all tests; ARGS="-k recall" for some
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## all tests, a process for each core; ARGS="-k recall" for some
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 conformance: $(READY) ## the official MCP conformance suite against a real server; needs npx and the network
 	@HF_HUB_OFFLINE=1 MEMORY_MCP_TEST_CONFORMANCE="$(SUITE)" $(BIN)/python -m pytest tests/http/test_http_conformance.py $(ARGS)

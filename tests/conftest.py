@@ -9,7 +9,12 @@ import re
 import signal
 from collections import Counter
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy machine")
+"""A busy machine is no failure."""
 
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 """Servers are started from this process while gRPC is at work in it: what it does around a fork has crashed the child."""
