@@ -26,6 +26,7 @@ from memory_mcp.remember import door
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.ending import Ending, leave
 from memory_mcp.server.http.app import make_app
+from memory_mcp.server.http.balances import SharedBalances
 from memory_mcp.server.http.binding import check_certificate, listen, refuse_strangers, url_of
 from memory_mcp.server.http.running import CLOSING_SECONDS, serve
 from memory_mcp.server.http.signed import signed_tokens
@@ -79,7 +80,7 @@ async def _serve(settings: Settings, ending: Ending) -> int:
             await _serve_here(settings, listener, ending)
             return 0
         stop = anyio.Event()
-        workers = Workers(http.workers, _work, (settings, listener), http.shutdown_seconds + CLOSING_SECONDS)
+        workers = Workers(http.workers, _work, (settings, listener, SharedBalances()), http.shutdown_seconds + CLOSING_SECONDS)
         ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
         return await workers.run(stop)
 
@@ -105,12 +106,13 @@ async def _open_door(settings: Settings) -> tuple[socket.socket, str]:
         return listener, text
 
 
-async def _serve_here(settings: Settings, listener: socket.socket, ending: Ending) -> None:
-    app = make_app(settings.http, Opening(lambda: open_behind(settings)), namespace=settings.namespace, sets=settings.tools.sets)
+async def _serve_here(settings: Settings, listener: socket.socket, ending: Ending, balances: SharedBalances | None = None) -> None:
+    opening = Opening(lambda: open_behind(settings))
+    app = make_app(settings.http, opening, namespace=settings.namespace, sets=settings.tools.sets, balances=balances)
     await serve(app, settings.http, listener, ending)
 
 
-def _work(settings: Settings, listener: socket.socket) -> None:
+def _work(settings: Settings, listener: socket.socket, balances: SharedBalances) -> None:
     """One of several workers; it ends with its parent, however that ends."""
     configure_log(settings.log.level)
     ending = _ending(settings.http)
@@ -118,7 +120,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel, ending), name="parent", daemon=True).start()
     try:
-        anyio.run(_serve_here, settings, listener, ending)
+        anyio.run(_serve_here, settings, listener, ending, balances)
     except SystemExit:
         leave(CANNOT_START)
     leave(0)

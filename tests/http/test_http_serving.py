@@ -257,6 +257,19 @@ async def test_several_workers_serve_one_memory_and_a_dead_one_is_replaced(tmp_p
     assert not any(Path(f"/proc/{pid}").exists() for pid in (other, *now))
 
 
+async def test_workers_count_together(tmp_path: Path) -> None:
+    """Calls on connections of their own, which go to either worker."""
+    token = await new_token(tmp_path / "data", role="admin")
+    more = "[http]\nworkers = 2\n[http.limits]\ncalls_per_minute = 0\naddress_calls_per_minute = 0\nrequests_per_minute = 60\n"
+    with serving(tmp_path / "data", more) as server:
+        answers = [post(server, token) for _ in range(80)]
+        seen = [answer.status_code for answer in answers]
+
+    assert 60 <= seen.count(200) < 75
+    assert seen.count(200) + seen.count(429) == 80
+    assert int(answers[-1].headers["retry-after"]) >= 1 or seen[-1] == 200
+
+
 async def workers_of(server: Serving, token: str, count: int, without: int = 0) -> set[int]:
     """The processes that answer, once there are so many."""
     seen: set[int] = set()

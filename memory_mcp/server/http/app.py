@@ -25,6 +25,7 @@ from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.http import metadata as documents
 from memory_mcp.server.http.answers import answer
+from memory_mcp.server.http.balances import Balances
 from memory_mcp.server.http.bearer import BearerTokens
 from memory_mcp.server.http.desk import HttpDesk
 from memory_mcp.server.http.doorkeeper import Budgets, Doorkeeper
@@ -51,7 +52,13 @@ class Protected:
 
 
 def make_app(
-    settings: HttpSettings, opening: Opening, *, namespace: str = "", sets: Collection[str] = (), more: Sequence[Protected] = ()
+    settings: HttpSettings,
+    opening: Opening,
+    *,
+    namespace: str = "",
+    sets: Collection[str] = (),
+    more: Sequence[Protected] = (),
+    balances: Balances | None = None,
 ) -> Starlette:
     """Everything that is served over HTTP, over one memory that opens behind it.
 
@@ -59,6 +66,7 @@ def make_app(
         namespace: Where the owner of a tenant works; empty: in `personal`.
         sets: Sets of tools beside the core.
         more: Further routes.
+        balances: What several workers count by; None: this process counts for itself.
     """
     desk = HttpDesk(
         opening,
@@ -68,7 +76,7 @@ def make_app(
         visibility_role=ROLES[settings.visibility_role],
         most_memories=settings.limits.memories_per_tenant,
     )
-    server = make_server(desk, sets, several=True, middleware=[Limits(settings.limits, time.monotonic)])
+    server = make_server(desk, sets, several=True, middleware=[Limits(settings.limits, time.monotonic, balances)])
     manager = StreamableHTTPSessionManager(
         server._lowlevel_server,
         stateless=not settings.sessions,
@@ -76,7 +84,7 @@ def make_app(
         max_request_body_size=settings.max_body_bytes,
     )
     metadata = Metadata(settings.public_url, MCP, settings.jwt.issuer) if settings.jwt.issuer else None
-    doorkeeper = _doorkeeper(settings, opening, metadata)
+    doorkeeper = _doorkeeper(settings, opening, metadata, balances)
     routes: list[BaseRoute] = [
         Route("/health", health, methods=["GET"]),
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
@@ -116,15 +124,15 @@ def make_app(
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing})
 
 
-def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None) -> Doorkeeper:
+def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None, balances: Balances | None) -> Doorkeeper:
     async def gate() -> Gate:
         return (await opening.service()).gate
 
     limits = settings.limits
     budgets = Budgets(
-        refusals=Rates(limits.refusals_per_minute, time.monotonic),
-        requests=Rates(limits.requests_per_minute, time.monotonic),
-        sent=Rates(limits.megabytes_per_minute << 20, time.monotonic),
+        refusals=Rates(limits.refusals_per_minute, time.monotonic, balances, "refusals"),
+        requests=Rates(limits.requests_per_minute, time.monotonic, balances, "requests"),
+        sent=Rates(limits.megabytes_per_minute << 20, time.monotonic, balances, "sent"),
     )
     verifiers: list[Verifier] = [BearerTokens(gate, time.monotonic)]
     if not metadata:

@@ -11,6 +11,7 @@ from memory_mcp.config import LimitSettings
 from memory_mcp.errors import LimitError
 from memory_mcp.server.faults import refusal
 from memory_mcp.server.http.addresses import address_of
+from memory_mcp.server.http.balances import Balances
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.turns import Turns
@@ -22,9 +23,9 @@ _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
 class Limits:
     """A middleware of the protocol's server: over a limit the model reads how long to wait."""
 
-    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float]) -> None:
-        self._of_token = Rates(settings.calls_per_minute, monotonic)
-        self._of_address = Rates(settings.address_calls_per_minute, monotonic)
+    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float], balances: Balances | None = None) -> None:
+        self._of_token = Rates(settings.calls_per_minute, monotonic, balances, "calls")
+        self._of_address = Rates(settings.address_calls_per_minute, monotonic, balances, "address")
         self._turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
