@@ -8,18 +8,15 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import apsw
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client, MCPError
 
+from tests.certificates import certificate
 from tests.engines import PATIENCE, configuration, surroundings, wait_until
 from tests.http_servers import ERAS, ROOT, Era, Serving, bearer, client_of, command, first_token, new_token, post, serving, tell
 
@@ -171,26 +168,6 @@ def asked(path: Path, route: str, token: str = "", method: str = "GET") -> int:
             return client.request(method, f"http://localhost{route}", headers=headers).status_code
         except httpx2.TransportError:
             return 0
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(key.private_bytes(*encoding))
-    return folder / "cert.pem", folder / "key.pem"
 
 
 async def test_it_speaks_tls_with_the_certificate_it_is_given(tmp_path: Path) -> None:
