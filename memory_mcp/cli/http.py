@@ -40,7 +40,7 @@ def serve_http(arguments: Sequence[str]) -> NoReturn:
     """Serve until a signal; exit status 2 and one line on stderr if the settings make no sense."""
     with in_one_line():
         settings = _settings(arguments)
-        configure_log(settings.log.level)
+        configure_log(settings.log.level, settings.log.format)
         ending = _ending(settings.http)
         status = anyio.run(_serve, settings, ending)
     leave(status)
@@ -112,7 +112,7 @@ async def _serve_here(settings: Settings, listener: socket.socket, ending: Endin
 
 def _work(settings: Settings, listener: socket.socket) -> None:
     """One of several workers; it ends with its parent, however that ends."""
-    configure_log(settings.log.level)
+    configure_log(settings.log.level, settings.log.format)
     ending = _ending(settings.http)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -18,6 +18,6 @@ async def open_behind(settings: Settings) -> "AsyncIterator[MemoryService]":
     """Open the memory, its log configured first; raises what `assembly.open_memory` raises."""
     assembly = await anyio.to_thread.run_sync(import_module, "memory_mcp.assembly")
     log = await anyio.to_thread.run_sync(import_module, "memory_mcp.log")
-    log.configure_log(settings.log.level)
+    log.configure_log(settings.log.level, settings.log.format)
     async with assembly.open_memory(settings) as service:
         yield service

@@ -14,6 +14,7 @@ from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.turns import Turns
+from memory_mcp.server.requests import ended, outcome_of
 
 _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
 """What is counted: everything that asks the memory."""
@@ -38,6 +39,7 @@ class Limits:
             async with self._turns.turn(identity.tenant, identity.token):
                 return await call_next(ctx)
         except LimitError as error:
+            ended(outcome_of(error))
             if ctx.method == "tools/call":
                 return refusal(str(error))
             raise MCPError(INTERNAL_ERROR, str(error)) from error
