@@ -13,7 +13,7 @@ from memory_mcp.errors import MemoryMcpError
 
 Form = Literal["json", "logfmt"]
 
-FIELDS = ("method", "tool", "outcome", "elapsed_ms")
+FIELDS = ("method", "tool", "outcome", "elapsed_ms", "worker")
 """What is taken over of the `extra` of a line of the standard library's logging."""
 
 

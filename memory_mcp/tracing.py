@@ -4,6 +4,7 @@ Without its SDK (the extra `otel`) and without the standard variables OTEL_... n
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,7 +25,7 @@ request_id: ContextVar[str] = ContextVar("memory_mcp_request_id", default="")
 
 _tracer = trace.get_tracer("memory_mcp")
 _EXPORTERS = "opentelemetry_traces_exporter"
-_FLUSH_MILLISECONDS = 2_000
+_FLUSH_SECONDS = 2.0
 
 
 @contextmanager
@@ -124,7 +125,9 @@ def _exporter(environment: Mapping[str, str]) -> str:
 
 
 def _finish(provider: Any) -> None:
-    provider.force_flush(_FLUSH_MILLISECONDS)
+    sending = threading.Thread(target=provider.force_flush, name="last spans", daemon=True)  # an exporter may try for minutes
+    sending.start()
+    sending.join(_FLUSH_SECONDS)
 
 
 def _nothing() -> None:

@@ -83,7 +83,7 @@ async def _serve(settings: Settings, ending: Ending) -> int:
             await _serve_here(settings, listener, ending, Siblings())
             return 0
         stop = anyio.Event()
-        with TemporaryDirectory(prefix="memory-mcp-") as folder:
+        with TemporaryDirectory(prefix="memory-mcp-workers-") as folder:
             workers = Workers(http.workers, _work, (settings, listener, Path(folder)), http.shutdown_seconds + CLOSING_SECONDS)
             ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
             return await workers.run(stop)

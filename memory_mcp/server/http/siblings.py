@@ -70,7 +70,7 @@ class Siblings:
                                 return
                         told[place] = bytes(heard)
             except (OSError, anyio.BrokenResourceError) as error:
-                log.warning("worker_not_heard: %s", type(error).__name__, extra={"place": place})
+                log.warning("worker_not_heard: %s", type(error).__name__, extra={"worker": place})
 
         async with anyio.create_task_group() as tasks:
             for place in range(self.count):
