@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-__all__ = ["Span", "failed", "part", "request", "request_id", "start"]
+__all__ = ["Span", "exporter", "failed", "part", "request", "request_id", "start"]
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def start(environment: Mapping[str, str]) -> Callable[[], None]:
     Returns:
         What sends the last spans, within 2 s; to be called in a thread.
     """
-    name = _exporter(environment)
+    name = exporter(environment)
     if not name:
         return _nothing
     if hasattr(there := trace.get_tracer_provider(), "force_flush"):  # set up before this
@@ -110,7 +110,7 @@ def start(environment: Mapping[str, str]) -> Callable[[], None]:
     return lambda: _finish(provider)
 
 
-def _exporter(environment: Mapping[str, str]) -> str:
+def exporter(environment: Mapping[str, str]) -> str:
     """The entry point that the variables ask for; empty: none."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ""

@@ -50,6 +50,9 @@ TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_
 """In their lasting order."""
 
 
+PROMPT = "start"
+
+
 def make_server(
     desk: Desk,
     sets: Collection[str] = (),
@@ -86,7 +89,7 @@ def make_server(
         subscriptions=False,
         middleware=middleware,
     )
-    server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
+    server.middleware[:1] = [Requests([tool.name for tool in tools], [PROMPT], traffic or Traffic())]  # instead of the SDK's own tracing
     _add_resources(server)
     _add_prompt(server)
     return server
@@ -114,7 +117,9 @@ def _add_resources(server: MCPServer[Desk]) -> None:
 
 
 def _add_prompt(server: MCPServer[Desk]) -> None:
-    @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
+    @server.prompt(
+        PROMPT, title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it"
+    )
     async def start(ctx: Context[Any, Any], task: str = "") -> str:
         try:
             service, caller = await desk_of(ctx).ask(ctx)

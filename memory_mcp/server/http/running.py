@@ -62,6 +62,7 @@ async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, e
         ssl_keyfile=settings.tls_key or None,
     )
     logging.getLogger("mcp.server.streamable_http").addFilter(_is_news)
+    logging.getLogger("mcp.server.sse").setLevel(logging.ERROR)  # its warnings quote what clients send
     server = _Server(config)
     stop = partial(server.handle_exit, signal.SIGTERM, None)
     ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop))
