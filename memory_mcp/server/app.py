@@ -10,8 +10,6 @@ from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
-from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, TextContent
 
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
@@ -21,6 +19,7 @@ from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
+from memory_mcp.server.prompts import PromptingServer, add_prompt
 from memory_mcp.server.requests import Requests, Traffic
 from memory_mcp.server.tools import core_tools
 
@@ -50,9 +49,6 @@ TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_
 """In their lasting order."""
 
 
-PROMPT = "start"
-
-
 def make_server(
     desk: Desk,
     sets: Collection[str] = (),
@@ -76,7 +72,7 @@ def make_server(
             yield desk
 
     tools: list[Tool] = [*core_tools(several=several), *(tool for name, more in TOOL_SETS.items() if name in sets for tool in more())]
-    server: MCPServer[Desk] = MCPServer(
+    server = PromptingServer(
         "memory",
         title="Memory",
         description="Long-term memory for AI assistants",
@@ -89,9 +85,9 @@ def make_server(
         subscriptions=False,
         middleware=middleware,
     )
-    server.middleware[:1] = [Requests([tool.name for tool in tools], [PROMPT], traffic or Traffic())]  # instead of the SDK's own tracing
+    server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
     _add_resources(server)
-    _add_prompt(server)
+    add_prompt(server)
     return server
 
 
@@ -114,19 +110,3 @@ def _add_resources(server: MCPServer[Desk]) -> None:
         except MemoryMcpError as error:
             raise ResourceError(str(error)) from error
         return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)
-
-
-def _add_prompt(server: MCPServer[Desk]) -> None:
-    @server.prompt(
-        PROMPT, title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it"
-    )
-    async def start(ctx: Context[Any, Any], task: str = "") -> str:
-        try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            sections = await service.context(task, caller)
-        except MemoryMcpError as error:
-            raise MCPError(INTERNAL_ERROR, str(error)) from error
-        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
-        service.told(caller, render.told(found.structured_content))
-        (text,) = (block.text for block in found.content if isinstance(block, TextContent))
-        return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult
+from mcp.types import INTERNAL_ERROR, CallToolResult
 from mcp_types.methods import SPEC_CLIENT_METHODS
 from pydantic import ValidationError
 
@@ -93,11 +93,11 @@ class Requests:
     It takes the place of the SDK's own tracing: that names spans by what a client calls a tool, and quotes errors.
 
     Args:
-        tools, prompts: The names of those there are.
+        tools: The names of those there are.
     """
 
-    def __init__(self, tools: Collection[str], prompts: Collection[str], traffic: Traffic) -> None:
-        self._tools, self._prompts, self._traffic = frozenset(tools), frozenset(prompts), traffic
+    def __init__(self, tools: Collection[str], traffic: Traffic) -> None:
+        self._tools, self._traffic = frozenset(tools), traffic
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """See `ServerMiddleware`."""
@@ -124,7 +124,6 @@ class Requests:
         self, ctx: ServerRequestContext[Any, Any], call_next: CallNext, request: Request, span: tracing.Span
     ) -> HandlerResult:
         try:
-            self._refuse_unknown_prompt(ctx)
             result = await call_next(ctx)
         except (MCPError, ValidationError):
             request.outcome = "refused" if request.outcome == "ok" else request.outcome
@@ -152,12 +151,6 @@ class Requests:
             about |= {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
         headers = ctx.request.headers if ctx.request is not None else None
         return tracing.request(f"{method} {tool}".strip(), about, ctx.meta, headers)
-
-    def _refuse_unknown_prompt(self, ctx: ServerRequestContext[Any, Any]) -> None:
-        """The SDK would take it for a fault of ours."""
-        name = (ctx.params or {}).get("name")
-        if ctx.method == "prompts/get" and isinstance(name, str) and name not in self._prompts:
-            raise MCPError(INVALID_PARAMS, f"There is no such prompt. There is: {', '.join(sorted(self._prompts))}.")
 
     @staticmethod
     def _tell(method: str, tool: str, outcome: str, seconds: float) -> None:
