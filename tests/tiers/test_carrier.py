@@ -328,7 +328,7 @@ async def test_what_is_lost_and_what_is_left_is_counted(tmp_path: Path) -> None:
     assert (found.memories, found.lagging, found.lost, found.left) == (6, 1, 1, 1)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(["add", "forget", "revise", "carry", "break", "lose"]), st.integers(0, 5)), max_size=15))
 async def test_in_the_end_the_tier_holds_what_the_store_has(tmp_path: Path, steps: list) -> None:
     async with opened(tmp_path / str(new_id())) as (store, index, carrier):

@@ -118,7 +118,7 @@ async def standing(tx: Transaction, strings: Sequence[str]) -> list[str]:
               OR EXISTS (SELECT FROM words w WHERE position(said IN w.words::text) > 0)
               OR EXISTS (SELECT FROM mentions x WHERE position(said IN x.name) > 0 OR position(said IN x.key) > 0)
               OR EXISTS (SELECT FROM relations r WHERE position(said IN concat_ws(E'\n', r.subject, r.object, r.statement)) > 0)
-              OR EXISTS (SELECT FROM operations o WHERE position(said IN o.actor::text) > 0)
+              OR EXISTS (SELECT FROM operations o WHERE position(said IN concat_ws(E'\\n', o.actor::text, o.origin::text, o.details)) > 0)
               OR EXISTS (SELECT FROM scopes s WHERE position(said IN s.namespace) > 0) ORDER BY n""",
         {"strings": list(strings)},
     )

@@ -184,6 +184,7 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
         "memories": ("content", "key", "tags", "metadata", "session_id"),
         "versions": ("content", "form"),
         "actors": ("client", "user", "agent"),
+        "operations": ("origin", "details"),
         "scopes": ("tenant", "namespace"),
         "sqlite_schema": ("sql",),
         "questions": ("text",),
