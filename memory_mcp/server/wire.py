@@ -27,7 +27,10 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
+from memory_mcp.errors import MemoryMcpError
+from memory_mcp.faults import Fault
 from memory_mcp.front.lines import OverlongLine, find_request
+from memory_mcp.front.messages import BUSY, INVALID, UNAVAILABLE
 
 OVERLOADED = -32010
 """The server is at work on as much as it takes; JSON-RPC leaves -32000 to -32019 to the implementation."""
@@ -158,11 +161,16 @@ def error(request_id: RequestId | None, code: int, sentence: str) -> JSONRPCErro
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))
 
 
-def refuse(request_id: RequestId, method: object, code: int, sentence: str) -> Answer:
-    """Decline a request: to a tool call as a failed result, which is what a model gets to read; otherwise as an error."""
+def refuse(request_id: RequestId, method: object, code: int, sentence: str, fault: str = INVALID) -> Answer:
+    """Decline a request: to a tool call as a failed result, which is what a model gets to read; otherwise as an error.
+
+    Args:
+        fault: What a program is told of it; see `front.messages`.
+    """
     if method != "tools/call":
         return error(request_id, code, sentence)
-    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True)
+    beside = Fault(fault, sentence, retryable=fault in (BUSY, UNAVAILABLE)).told()
+    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True, _meta=beside)
     return JSONRPCResponse(jsonrpc="2.0", id=request_id, result=result.model_dump(by_alias=True, mode="json", exclude_none=True))
 
 
@@ -206,4 +214,4 @@ def _unsendable(answer: Answer) -> Answer:
     is_tool_result = isinstance(answer, JSONRPCResponse) and "content" in answer.result
     if answer.id is None:
         return error(None, INTERNAL_ERROR, sentence)
-    return refuse(answer.id, "tools/call" if is_tool_result else None, INTERNAL_ERROR, sentence)
+    return refuse(answer.id, "tools/call" if is_tool_result else None, INTERNAL_ERROR, sentence, MemoryMcpError.code)

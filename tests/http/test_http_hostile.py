@@ -16,7 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from memory_mcp.server.tools import IDEMPOTENCY_META
+from memory_mcp.faults import IDEMPOTENCY_META
 from tests import issuers
 from tests.http_servers import CALL_HEADERS, ERAS, Era, Serving, bearer, client_of, new_token, post, refused, rpc, serving, tell
 from tests.issuers import Issuer, by_hand, claims_of, issuing
