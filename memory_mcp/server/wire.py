@@ -59,7 +59,7 @@ def parse_line(line: bytes | OverlongLine) -> SessionMessage | Answer | None:
     if not line.strip():
         return None
     try:
-        value = _load(line.decode())
+        value = load(line.decode())
     except UnicodeDecodeError:
         request = find_request(line, line)
         return error(request and request[0], PARSE_ERROR, "The line is not valid UTF-8.")
@@ -106,7 +106,8 @@ def _validated(
         return None
 
 
-def _load(text: str) -> Any:
+def load(text: str) -> Any:
+    """A JSON value; ValueError or RecursionError where the text is none. An integer of very many digits becomes one that is too large."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
