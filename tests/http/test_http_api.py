@@ -1,6 +1,7 @@
 """The JSON API, as programs meet it that do not speak MCP: the same memory, doors and sentences as over MCP."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from memory_mcp.server.http.api import OPERATIONS
 from memory_mcp.server.http.app import make_app
 from memory_mcp.server.http.openapi import document
 from memory_mcp.server.tools import core_tools
-from tests.http_servers import Serving, client_of, new_token, serving, tell
+from tests.http_servers import ROOT, Serving, client_of, new_token, serving, tell
 from tests.memories import settings_for
 
 MORE = """
@@ -282,6 +283,15 @@ def test_the_document_names_every_argument_of_the_tools() -> None:
 
     assert body["properties"] == tools["remember"]["properties"]
     assert len(set(names)) == len(names) == len(OPERATIONS)
+
+
+async def test_what_the_readme_says_to_curl_is_answered(api: Program) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8").replace("\\\n", "")
+    asked = re.findall(r"^curl .*?(?:-d '(.*?)')?\s*\"?https://memory\.example\.com(/api/v1/[^\s\"]*)\"?$", readme, re.MULTILINE)
+    answers = [api.ask("POST" if body else "GET", path.removeprefix(API), json.loads(body) if body else None) for body, path in asked]
+
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[1].json()["hits"][0]["text"] == "Invoices are due after 30 days."
 
 
 JSON = st.recursive(
