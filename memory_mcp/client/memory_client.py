@@ -1,7 +1,7 @@
 """A memory for programs: the tools as methods, typed, asked again by themselves where that does no harm."""
 
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -122,7 +122,7 @@ class MemoryClient:
         *,
         namespace: str = "",
         name: str = "",
-        transport: httpx2.AsyncBaseTransport | None = None,
+        transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport,
         patience: Patience | None = None,
     ) -> Self:
         """A memory behind a URL, like `https://memory.example.com/mcp`.
@@ -130,10 +130,10 @@ class MemoryClient:
         Args:
             token: As `memory-mcp token create` or an identity provider has made it.
             name: See `stdio`.
-            transport: What carries requests, with certificates or proxies of its own; it is closed with the client.
+            transport: Makes what carries requests, with certificates or proxies of its own; it is closed with the conversation.
         """
         patience = patience or Patience()
-        connect = to_url(url, token, name or _this_program(), patience.attempt_seconds, lambda: transport or httpx2.AsyncHTTPTransport())
+        connect = to_url(url, token, name or _this_program(), patience.attempt_seconds, transport)
         return cls(connect, namespace=namespace, patience=patience)
 
     async def __aenter__(self) -> Self:
