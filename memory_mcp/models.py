@@ -39,13 +39,33 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """From where somebody came, and with what right.
+
+    Attributes:
+        address: Of a client over HTTP; else `stdio`, `command line`, or empty for the server itself.
+        role: What they may do.
+        token: What let them in, by a name that tells nothing of it: the id of a token, `jwt/SUBJECT`, `os/LOGIN`.
+    """
+
+    address: str = ""
+    role: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who wrote a memory, stamped by the server; empty where unknown."""
+    """Who wrote a memory, stamped by the server; empty where unknown.
+
+    Attributes:
+        origin: For the log alone: it is not kept with memories, and makes nobody another one.
+    """
 
     client: str = ""
     user: str = ""
     agent: str = ""
     source: str = "conversation"
+    origin: Origin = field(default=Origin(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +289,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An entry of the log: who did what when, to which memories, never their text; numbered from 1."""
+    """An entry of the log: who did what when, to which memories, never their text; numbered from 1.
+
+    Attributes:
+        scope: Its namespace is empty where no single one is concerned.
+        details: What else there is to say, in names and numbers.
+    """
 
     number: int
     scope: Scope
@@ -279,6 +304,7 @@ class Operation:
     actor: Provenance
     undoes: int | None = None
     undone_by: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 EraseAction = Literal["erase", "purge"]

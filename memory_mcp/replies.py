@@ -172,6 +172,18 @@ class Undone(Reply):
     undone: int | tuple[int, ...] = Field(description="Numbers of the operations that were reversed")
 
 
+class Session(Flagged):
+    """Memories of one conversation, or of one time."""
+
+    title: str
+    session_id: str = ""
+    began: str = Field(description="In UTC, to the minute; likewise ended")
+    ended: str
+    age: str
+    memories: int
+    kinds: dict[str, int]
+
+
 class Statistics(Reply):
     """How the memory is doing; a part that was not asked for, or that only administrators see, is empty."""
 
@@ -181,3 +193,4 @@ class Statistics(Reply):
     latency: dict[str, dict[str, float]] = {}
     model: dict[str, Any] = {}
     engine: dict[str, Any] = {}
+    sessions: tuple[Session, ...] = Field(default=(), description="The latest first, where that is the part that was asked for")
