@@ -301,7 +301,9 @@ class MemoryClient:
 
 
 def _this_program() -> str:
-    return Path(sys.argv[0] if sys.argv else "").stem or "python"
+    script = Path(sys.argv[0] if sys.argv else "")
+    name = script.parent.name if script.stem == "__main__" else script.stem
+    return "python" if name in ("", "-c", "-m") else name
 
 
 def _with_confidence(attributes: Attributes, confidence: float | None) -> Attributes:

@@ -14,8 +14,8 @@ MAX_INTEGER = 2**64
 
 FAULT = "memory-mcp/fault"
 """What a program is told of an error stands under this name: in a result's `_meta`, or in an error's `data`."""
-INVALID, BUSY, UNAVAILABLE = "invalid_request", "busy", "unavailable"
-"""Codes of `errors` that a front uses, too: the request is at fault; nothing was done; it is unknown what was done."""
+INVALID, MISCONFIGURED, BUSY, UNAVAILABLE = "invalid_request", "misconfigured", "busy", "unavailable"
+"""Codes of `errors` that a front uses, too: the request is at fault, or the settings; nothing was done; it is unknown what was done."""
 
 READING_TOOLS = frozenset({"recall", "find_similar", "context", "get", "stats"})
 """Tools that change nothing: a call of one can be sent again without asking."""
@@ -122,7 +122,7 @@ def failure(request_id: Id, method: str, sentence: str, fault: str, *, modern: b
 
 
 def _beside(fault: str) -> dict[str, object]:
-    return {FAULT: {"code": fault, "retryable": fault != INVALID}}
+    return {FAULT: {"code": fault, "retryable": fault in (BUSY, UNAVAILABLE)}}
 
 
 def under_another_id(line: bytes, request_id: Id) -> bytes:

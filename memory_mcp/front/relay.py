@@ -271,7 +271,7 @@ class Relay:
             for line in self._lines.feed(event):
                 message = messages.look(line) if isinstance(line, bytes) else Message()
                 if message.request_id is not None:
-                    self._outlet.write(messages.error(message.request_id, sentence))
+                    self._outlet.write(messages.error(message.request_id, sentence, fault=messages.MISCONFIGURED))
                 if message.method == "initialize":
                     return
             self._inlet.taken()

@@ -157,9 +157,11 @@ def find_flaw(value: object) -> str | None:
     return _too_deep
 
 
-def error(request_id: RequestId | None, code: int, sentence: str) -> JSONRPCError:
+def error(request_id: RequestId | None, code: int, sentence: str, fault: str = "") -> JSONRPCError:
     """A JSON-RPC error; without an id when the request's own cannot be told."""
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))
+    if not fault:
+        return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence, data=_beside(fault, sentence)))
 
 
 def refuse(request_id: RequestId, method: object, code: int, sentence: str, fault: str = INVALID) -> Answer:
@@ -170,9 +172,12 @@ def refuse(request_id: RequestId, method: object, code: int, sentence: str, faul
     """
     if method != "tools/call":
         return error(request_id, code, sentence)
-    beside = Fault(fault, sentence, retryable=fault in (BUSY, UNAVAILABLE)).told()
-    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True, _meta=beside)
+    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True, _meta=_beside(fault, sentence))
     return JSONRPCResponse(jsonrpc="2.0", id=request_id, result=result.model_dump(by_alias=True, mode="json", exclude_none=True))
+
+
+def _beside(fault: str, sentence: str) -> dict[str, Any]:
+    return Fault(fault, sentence, retryable=fault in (BUSY, UNAVAILABLE)).told()
 
 
 def _refuse_unread(head: bytes, tail: bytes, code: int, sentence: str) -> Answer:

@@ -201,9 +201,11 @@ async def test_a_program_that_cannot_be_started_is_named(tmp_path: Path) -> None
         async with MemoryClient.stdio("no-such-command"):
             pass
     (tmp_path / "config.toml").write_text("[recall]\ncandidats = 9\n")
-    with pytest.raises(MemoryMcpError, match=r"recall\.candidats"):
-        async with over_stdio(tmp_path):
-            pass
+    program = stdio_server(tmp_path)
+    for arguments in (program.args, [argument for argument in program.args if argument != "--isolated"]):
+        with pytest.raises(ConfigError, match=r"recall\.candidats"):
+            async with MemoryClient.stdio(program.command, arguments, environment=program.env):
+                pass
 
 
 async def test_a_limit_is_waited_for_and_told_where_patience_is_short(tmp_path: Path) -> None:
@@ -218,6 +220,16 @@ async def test_a_limit_is_waited_for_and_told_where_patience_is_short(tmp_path: 
             assert (await patient.stats()).counts
 
     assert caught.value.retry_seconds >= 1
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("/srv/bin/tickets.py", "tickets"), ("/srv/tickets/__main__.py", "tickets"), ("-c", "python"), ("", "python")],
+)
+def test_a_program_is_named_after_itself(script: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [script])
+
+    assert memory_client._this_program() == name
 
 
 def test_every_tool_with_a_namespace_gets_that_of_the_client() -> None:
