@@ -23,7 +23,7 @@ from tests.engines import PATIENCE, data_directory, front, pid_of
 from tests.http_servers import Serving, new_token, serving
 from tests.proxies import proxy_to
 
-ENDURING = Patience(tries=200, total_seconds=PATIENCE, longest_pause_seconds=0.5)
+ENDURING = Patience(tries=1_000, total_seconds=4 * PATIENCE, longest_pause_seconds=0.5)
 
 
 def is_call(data: bytes) -> bool:
@@ -54,7 +54,7 @@ async def test_a_write_is_stored_once_when_the_server_is_killed_between_the_comm
             server.process.kill()
             server.process.wait(PATIENCE)
             with await anyio.to_thread.run_sync(lambda: _again(server, port)) as back:
-                with anyio.fail_after(PATIENCE):
+                with anyio.fail_after(4 * PATIENCE):
                     while len(receipts) < 9:  # noqa: ASYNC110 - a number to look at, no event
                         await anyio.sleep(0.01)
                 found = [memory async for memory in other.iterate()]
@@ -126,7 +126,7 @@ async def test_several_clients_of_one_engine_that_is_killed_store_everything_onc
                 for number in range(40):
                     tasks.start_soon(write, number)
 
-        with anyio.fail_after(2 * PATIENCE):
+        with anyio.fail_after(4 * PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for name in range(3):
                     tasks.start_soon(work, name)
