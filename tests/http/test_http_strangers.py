@@ -61,10 +61,13 @@ async def said(client: Client, tool: str, arguments: dict[str, Any]) -> str:
 
 async def seen_by_globex(scene: Scene) -> str:
     """All that globex has, as globex sees it."""
+    lasting = ("id", "text", "kind", "tags", "key", "importance", "metadata", "superseded_by", "history")  # not how old it is
     async with client_of(scene.server, scene.tokens["heist"]) as client:
+        ids = [each for name, each in scene.ids.items() if name != "gone"]
+        memories = (await tell(client, "get", ids=ids, history=True))["memories"]
         return json.dumps(
             [
-                (await tell(client, "get", ids=[each for name, each in scene.ids.items() if name != "gone"], history=True))["memories"],
+                [[memory.get(name) for name in lasting] for memory in memories],
                 (await tell(client, "explore", entity="vault"))["relations"],
                 await tell(client, "read_graph"),
                 (await tell(client, "stats", section="counts"))["counts"],
