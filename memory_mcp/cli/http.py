@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -115,7 +116,7 @@ async def _serve_here(settings: Settings, listener: socket.socket, ending: Endin
     metrics = Metrics(opening, traffic, siblings)
     more = [Protected(PATH, metrics, Role.ADMIN, [ScrapeToken(http.metrics_token.get_secret_value())])] if _has_metrics(http) else []
     app = make_app(http, opening, namespace=settings.namespace, sets=settings.tools.sets, more=more, traffic=traffic)
-    async with siblings.answering(metrics.tell):
+    async with siblings.answering(metrics.tell) if more else nullcontext():
         await serve(app, http, listener, ending, traffic)
 
 
