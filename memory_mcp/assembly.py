@@ -70,7 +70,10 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
-    Waits for the record store, and `model_seconds` for the model: one that takes longer goes on loading behind it.
+    Waits for the record store.
+
+    Args:
+        model_seconds: Longest wait for the model, which goes on loading behind it if it takes longer; 0: none is loaded.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -83,7 +86,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         store = timed.of(records)
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
-        embedder.start()
+        if model_seconds:  # whoever ends before it is loaded would be held up by it
+            embedder.start()
         device = Device(settings.resident.device, settings.resident.gpu_megabytes << 20, say=_warn_of_gpu)
         limiter = anyio.CapacityLimiter(_SEARCH_THREADS)
         resident = ResidentIndex(store, limiter, budget_bytes=settings.resident.max_megabytes << 20, device=device)
