@@ -7,7 +7,7 @@ Times are aware datetimes in UTC; vectors are unit rows of float32.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
@@ -56,6 +56,7 @@ class Memory:
         valid_from: Since when it is true: given, else `occurred_at`, else `created_at`.
         valid_to: Until when it was true; None while it still is.
         change: The scope's revision at which this row last changed.
+        operation: The entry of the log that made its present form.
         recalled_count: How often it was an answer; counted beside the memory, moves no revision.
     """
 
@@ -83,6 +84,7 @@ class Memory:
     change: int = 0
     recalled_count: int = 0
     last_recalled_at: datetime | None = None
+    operation: int = field(default=0, compare=False)
 
     @property
     def when(self) -> datetime:
@@ -97,6 +99,7 @@ class Draft:
     Attributes:
         fingerprint: 12 bytes that are equal for the same text (see `remember.drafts`).
         supersedes: Memories that this one replaces.
+        created: When it was stored first, elsewhere; None: it is new.
         idempotency_key: Empty, or a name under which repeating the call returns the first receipt.
         request_digest: 16 bytes over everything the caller gave, to tell a repetition from a clash.
     """
@@ -120,8 +123,14 @@ class Draft:
     expires_at: datetime | None = None
     supersedes: tuple[UUID, ...] = ()
     provenance: Provenance = Provenance()
+    created: datetime | None = None
     idempotency_key: str = ""
     request_digest: bytes = b""
+
+    @property
+    def dated(self) -> datetime | None:
+        """Since when it is true, where that was told; what was carried here from elsewhere is dated by when it was stored there."""
+        return self.valid_from or self.occurred_at or self.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +274,20 @@ class Version:
     memory: Memory
     replaced_at: datetime
     operation: int
+
+
+State = Literal["live", "archived", "superseded", "forgotten"]
+STATES: tuple[State, ...] = get_args(State)
+"""Of a memory that is kept: an answer; expired, so that it is none any more; replaced; in the trash."""
+
+
+def state_of(memory: Memory, now: datetime) -> State:
+    """The state that a memory is in, forgotten before superseded before archived."""
+    if memory.forgotten_at is not None:
+        return "forgotten"
+    if memory.superseded_by is not None:
+        return "superseded"
+    return "archived" if memory.expires_at is not None and memory.expires_at <= now else "live"
 
 
 @dataclass(frozen=True, slots=True)

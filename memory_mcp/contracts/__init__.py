@@ -10,7 +10,7 @@ from datetime import datetime
 
 from memory_mcp.contracts.embedding import Embedder, EmbedderState
 from memory_mcp.contracts.recall import Candidates, Circumstances, Look, RecallCache, TextReader
-from memory_mcp.contracts.records import QUESTIONS_KEPT, Experience, OperationLog, Origin, Outbox, RecordStore
+from memory_mcp.contracts.records import QUESTIONS_KEPT, Experience, OperationLog, Origin, Outbox, RecordStore, Shelves
 from memory_mcp.contracts.search import CarriedIndex, Comparison, TextIndex, VectorIndex, VectorSource
 
 Clock = Callable[[], datetime]
@@ -32,6 +32,7 @@ __all__ = [
     "Outbox",
     "RecallCache",
     "RecordStore",
+    "Shelves",
     "TextIndex",
     "TextReader",
     "VectorIndex",

@@ -1,7 +1,7 @@
 """The log of changes: numbered and chained for each tenant by itself, since tenants are not to see each other."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -124,6 +124,12 @@ async def operations(tx: Transaction, limit: int, before: int | None) -> list[Op
     return [operation_from(row) for row in await tx.rows(query, {"before": before, "limit": limit})]
 
 
+async def entries(tx: Transaction, numbers: Collection[int]) -> dict[int, Operation]:
+    """`OperationLog.entries`."""
+    rows = await tx.rows(f"SELECT {COLUMNS} FROM {TABLES} WHERE o.number = ANY(%(numbers)s)", {"numbers": list(numbers)})
+    return {entry.number: entry for entry in map(operation_from, rows)}
+
+
 async def verify(tx: Transaction) -> int | None:
     """The first entry of the tenant's log that does not follow from the one before it; None when all do."""
     previous, expected = b"", 1
@@ -154,5 +160,5 @@ async def landed(tx: Transaction, result: object) -> bool:
         entry = await read(tx, result.number)
         return entry is not None and (entry.at, entry.action, entry.subjects) == (result.at, result.action, result.subjects)
     if isinstance(result, list) and result:
-        return await landed(tx, result[-1])
+        return all([await landed(tx, each) for each in result])
     return False

@@ -29,12 +29,13 @@ class Place:
 
 async def place_in_time(tx: Transaction, draft: Draft) -> Place:
     """Of two values of a key whose dates were both given, the later dated is the current one, in whatever order they were told."""
-    given = draft.valid_from or draft.occurred_at
+    given = draft.dated
     if not draft.key or given is None:
         return Place()
     values = {"namespaces": [draft.scope.namespace], "key": draft.key, "since": to_micros(given), "now": to_micros(draft.now)}
+    values["carried"] = draft.created is not None
     of_key = f"FROM memories m WHERE m.scope {IN_SCOPES} AND m.key = %(key)s AND m.forgotten IS NULL"
-    dated = "(m.occurred IS NOT NULL OR m.valid_from <> m.created) AND (m.expires IS NULL OR m.expires > %(now)s)"
+    dated = "(%(carried)s OR m.occurred IS NOT NULL OR m.valid_from <> m.created) AND (m.expires IS NULL OR m.expires > %(now)s)"
     current = await tx.row(f"SELECT m.id {of_key} AND {LIVE} AND m.valid_from > %(since)s AND {dated}", values)
     if current is None or current[0] in draft.supersedes:
         return Place()

@@ -328,6 +328,14 @@ def operations(db: apsw.Connection, tenant: str, limit: int, before: int | None)
     return [journal.operation_from(row) for row in all_rows(db, query, (tenant, before, before, limit))]
 
 
+def entries(db: apsw.Connection, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
+    """`OperationLog.entries`."""
+    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
+                WHERE s.tenant = ? AND o.number IN (SELECT value FROM json_each(?))"""
+    found = map(journal.operation_from, all_rows(db, query, (tenant, json.dumps(list(numbers)))))
+    return {entry.number: entry for entry in found}
+
+
 def verify_chain(db: apsw.Connection) -> int | None:
     """`OperationLog.verify_chain`."""
     previous, expected = b"", 1
