@@ -18,7 +18,7 @@ from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Opera
 from memory_mcp.tiers.postgres import journal, log, timeline
 from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
-from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, actor_row, micros, to_json
+from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
@@ -336,8 +336,8 @@ async def has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
 async def count_uses(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
     """`RecordStore.count_uses`."""
     await tx.run(
-        """INSERT INTO uses (tenant, memory, recalled, last)
-           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id
+        f"""INSERT INTO uses (tenant, memory, recalled, last)
+           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id AND NOT {ERASED}
            GROUP BY m.tenant, m.id ORDER BY m.id
            ON CONFLICT (tenant, memory) DO UPDATE SET recalled = uses.recalled + excluded.recalled, last = excluded.last""",
         {"ids": list(ids), "now": to_micros(now)},

@@ -18,7 +18,7 @@ from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
-from memory_mcp.tiers.sqlite.rows import LIVE, VALID_FROM, scope_numbers, to_blob, to_json
+from memory_mcp.tiers.sqlite.rows import ERASED, LIVE, VALID_FROM, scope_numbers, to_blob, to_json
 
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
 
@@ -314,8 +314,8 @@ def count_uses(db: apsw.Connection, tenant: str, ids: Sequence[UUID], now: datet
     """`RecordStore.count_uses`."""
     for memory_id in ids:
         db.execute(
-            """INSERT INTO uses (memory, recalled, last)
-               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ?
+            f"""INSERT INTO uses (memory, recalled, last)
+               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
                ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
             (to_micros(now), memory_id.bytes, tenant),
         )
