@@ -71,10 +71,11 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
+async def open_memory(settings: Settings, *, model_seconds: float | None = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
     Waits for the record store, and `model_seconds` for the model: one that takes longer goes on loading behind it.
+    None: no model is loaded, and nothing is embedded.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -85,7 +86,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         store = await stack.enter_async_context(open_records(settings))
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
-        embedder.start()
+        if model_seconds is not None:
+            embedder.start()
         device = Device(settings.resident.device, settings.resident.gpu_megabytes << 20, say=_warn_of_gpu)
         limiter = anyio.CapacityLimiter(_SEARCH_THREADS)
         resident = ResidentIndex(store, limiter, budget_bytes=settings.resident.max_megabytes << 20, device=device)
@@ -161,7 +163,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
-            await embedder.wait_ready(model_seconds)
+            await embedder.wait_ready(model_seconds or 0)
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             log=store,

@@ -67,6 +67,7 @@ MAY_SEE_BACKENDS = {
     "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.erase": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.maintain": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.moving": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks_postgres": ("memory_mcp.tiers.postgres",),
     "memory_mcp.cli.migrate": (
         "memory_mcp.tiers.postgres",

@@ -60,14 +60,14 @@ class Browsing(Parts):
             before = page[-1].number
         return found[:limit]
 
-    async def export(self, caller: Caller, namespace: str, state: str = "") -> Saved:
-        """Write what is kept into a new file of the data directory; without a state what is an answer or was one until it expired."""
-        require(caller.access, Role.ADMIN)
-        return await self.files.export(self.pages(await self._meant(caller, namespace), _states(state)), caller.tenant, self.clock())
+    async def export(self, caller: Caller, namespace: str) -> Saved:
+        """Write what is an answer, or was one until it expired, into a new file of the data directory."""
+        return await self.files.export(self.everything_in(caller, namespace), caller.tenant, self.clock())
 
-    async def pages(self, scopes: Sequence[Scope], states: Collection[State]) -> AsyncIterator[Sequence[Memory]]:
-        """Everything in these states, newest first."""
-        now = self.clock()
+    async def everything_in(self, caller: Caller, namespace: str, state: str = "") -> AsyncIterator[Sequence[Memory]]:
+        """Pages of all that is in a namespace, or without a name in all that are open to the caller, newest first."""
+        require(caller.access, Role.ADMIN)
+        scopes, states, now = self._own(caller, namespace) if namespace else await self._open_to(caller), _states(state), self.clock()
         after: tuple[datetime, UUID] | None = None
         while page := await self.shelves.browse(scopes, Filter(), states, now=now, limit=_PAGE, after=after):
             yield page
@@ -93,11 +93,6 @@ class Browsing(Parts):
         if token.strip() != expected:
             raise ConflictError("What there is to do is not that of the dry run any more. Call again without confirm to see it.")
         return await self.maintenance.once(dry_run=False, tenant=caller.tenant), ""
-
-    async def _meant(self, caller: Caller, namespace: str) -> list[Scope]:
-        """All of a namespace, the private parts that are open to the caller included; without a name everything that is open."""
-        scopes = await self._open_to(caller)
-        return [scope for scope in self._own(caller, namespace) if scope in scopes] if namespace else scopes
 
 
 def _states(name: str) -> Collection[State]:
