@@ -7,7 +7,7 @@ Times are aware datetimes in UTC; vectors are unit rows of float32.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
@@ -39,13 +39,33 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """From where somebody came, and with what right.
+
+    Attributes:
+        address: Of a client over HTTP; else `stdio`, `command line`, or empty for the server itself.
+        role: What they may do.
+        token: What let them in, by a name that tells nothing of it: the id of a token, `jwt/SUBJECT`, `os/LOGIN`.
+    """
+
+    address: str = ""
+    role: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who wrote a memory, stamped by the server; empty where unknown."""
+    """Who wrote a memory, stamped by the server; empty where unknown.
+
+    Attributes:
+        origin: For the log alone: it is not kept with memories, and makes nobody another one.
+    """
 
     client: str = ""
     user: str = ""
     agent: str = ""
     source: str = "conversation"
+    origin: Origin = field(default=Origin(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,23 +296,14 @@ class Version:
     operation: int
 
 
-State = Literal["live", "archived", "superseded", "forgotten"]
-STATES: tuple[State, ...] = get_args(State)
-"""Of a memory that is kept: an answer; expired, so that it is none any more; replaced; in the trash."""
-
-
-def state_of(memory: Memory, now: datetime) -> State:
-    """The state that a memory is in, forgotten before superseded before archived."""
-    if memory.forgotten_at is not None:
-        return "forgotten"
-    if memory.superseded_by is not None:
-        return "superseded"
-    return "archived" if memory.expires_at is not None and memory.expires_at <= now else "live"
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An entry of the log: who did what when, to which memories, never their text; numbered from 1."""
+    """An entry of the log: who did what when, to which memories, never their text; numbered from 1.
+
+    Attributes:
+        scope: Its namespace is empty where no single one is concerned.
+        details: What else there is to say, in names and numbers.
+    """
 
     number: int
     scope: Scope
@@ -302,6 +313,7 @@ class Operation:
     actor: Provenance
     undoes: int | None = None
     undone_by: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 EraseAction = Literal["erase", "purge"]

@@ -55,7 +55,12 @@ class CarriedMemory:
 
 @dataclass(frozen=True, slots=True)
 class CarriedOperation:
-    """An entry of the log; its hash is made anew where it arrives."""
+    """An entry of the log; its hash is made anew where it arrives.
+
+    Attributes:
+        origin: Address, role, token; see `models.Origin`.
+        details: A JSON object, or empty.
+    """
 
     number: int
     namespace: str
@@ -64,6 +69,8 @@ class CarriedOperation:
     subjects: bytes
     actor: tuple[str, str, str, str]
     undoes: int | None
+    origin: tuple[str, str, str] = ("", "", "")
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Inventory:
     Attributes:
         scopes: The revision of each namespace.
         epochs: Name, dimension and whether it is the active one.
+        operations: Entries of the log, those of other tenants included where they are numbered together.
     """
 
     scopes: Mapping[str, int]

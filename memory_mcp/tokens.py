@@ -5,12 +5,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from memory_mcp.access import Access, Role
+from memory_mcp.models import Provenance
 
 PREFIX = "mmcp_"
 """By which people, and programs that look for leaked secrets, know one."""
+
+
+NOBODY_SAYS = Provenance(source="")
+"""Who makes or revokes a token, where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,13 @@ class Token:
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
+def told_of(token: Token) -> dict[str, Any]:
+    """What the log says of a token."""
+    access = token.access
+    facts = {"token": token.id, "subject": access.subject, "role": access.role.word, "namespaces": list(access.namespaces)}
+    return {**facts, "expires": None if token.expires is None else token.expires.isoformat()}
+
+
 def mint(
     tenant: str, role: Role, now: datetime, *, subject: str = "", namespaces: Sequence[str] = (), expires: datetime | None = None
 ) -> tuple[str, Token]:
@@ -60,8 +72,8 @@ class Gate(Protocol):
             TierError: The store cannot be reached, or its schema is not this program's any more.
         """
 
-    async def add_token(self, token: Token) -> None:
-        """Keep a new token; it is good when this returns."""
+    async def add_token(self, token: Token, actor: Provenance = NOBODY_SAYS) -> None:
+        """Keep a new token, and note in its tenant's log who made it; it is good when this returns."""
 
     async def find_token(self, digest: bytes) -> Token | None:
         """The token of that SHA-256, expired and revoked ones too; None where there never was one."""
@@ -69,5 +81,5 @@ class Gate(Protocol):
     async def tokens(self) -> list[Token]:
         """Every token, of all tenants, oldest first."""
 
-    async def revoke_token(self, token_id: str, now: datetime) -> bool:
-        """Let its bearer in no more; whether there was such a token that was not revoked."""
+    async def revoke_token(self, token_id: str, now: datetime, actor: Provenance = NOBODY_SAYS) -> bool:
+        """Let its bearer in no more, and note it; whether there was such a token that was not revoked."""

@@ -26,13 +26,13 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
-    {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene"},
+    {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene", "memory_mcp.tokens"},
     {"memory_mcp.models"},
     {
         "memory_mcp.errors",
         "memory_mcp.entities",
-        "memory_mcp.tokens",
         "memory_mcp.portable",
+        "memory_mcp.audit",
         "memory_mcp.terms",
         "memory_mcp.timewords",
         "memory_mcp.timing",
@@ -43,7 +43,7 @@ FLOORS = [
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "audit.chain", "audit.entries"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {

@@ -26,6 +26,7 @@ from memory_mcp.cli.moving import export, import_
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.reindex import reindex
 from memory_mcp.cli.sentences import in_one_line
+from memory_mcp.cli.sessions import sessions
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
 from memory_mcp.errors import RequestError
@@ -59,7 +60,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, browse, insights, forget, erase, maintain, export):
+for command in (remember, recall, browse, sessions, insights, forget, erase, maintain, export):
     app.command()(in_one_line()(command))
 for chore in (install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
     app.command()(in_one_line()(chore))

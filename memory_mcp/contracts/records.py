@@ -1,10 +1,12 @@
 """The record store: the truth, and what is kept beside it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from memory_mcp.audit.chain import Chain
+from memory_mcp.audit.entries import EVERY_ENTRY, LogFilter
 from memory_mcp.models import (
     Added,
     Asked,
@@ -18,7 +20,6 @@ from memory_mcp.models import (
     Operation,
     Provenance,
     Scope,
-    State,
     StoreCounts,
     Tally,
     Version,
@@ -119,37 +120,35 @@ class RecordStore(Protocol):
         """Every fault a full look at the store finds, in sentences; empty when it is healthy."""
 
 
-class Shelves(Protocol):
-    """All that is kept, whether it is still an answer or not."""
-
-    async def browse(
-        self,
-        scopes: Sequence[Scope],
-        where: Filter,
-        states: Collection[State],
-        *,
-        now: datetime,
-        limit: int,
-        after: tuple[datetime, UUID] | None = None,
-    ) -> list[Memory]:
-        """Memories in one of these states, newest `when` first, equal ones by id; `where` has no `now`.
-
-        Args:
-            after: `when` and id of the one before the first.
-        """
-
-    async def holdings(self, scopes: Sequence[Scope], *, now: datetime) -> dict[Scope, dict[State, int]]:
-        """How many memories there are in each state; scopes and states without any are left out."""
-
-
 class OperationLog(Protocol):
-    """The append-only log of changes, each entry hashed together with the one before it."""
+    """The append-only log of changes and refused calls, each entry hashed together with the one before it."""
 
     async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
         """The entries of these numbers that are the tenant's."""
 
-    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
+    async def operations(self, tenant: str, *, limit: int, before: int | None = None, where: LogFilter = EVERY_ENTRY) -> list[Operation]:
         """Entries, newest first."""
+
+    async def record(self, tenant: str, action: str, actor: Provenance, now: datetime, details: Mapping[str, Any]) -> Operation:
+        """Add an entry on something that changes no memory, be it that somebody was refused.
+
+        Args:
+            tenant: `SERVER` where it concerns none.
+            details: Names and numbers, small; never a text of a memory.
+        """
+
+    async def prune(self, tenant: str, before: datetime, actor: Provenance, now: datetime) -> int:
+        """Take away entries of a tenant from before then, but for those that `undo` may still need; how many.
+
+        The chain still verifies: an entry is added that vouches for the gaps. What is younger than a day stays in any case.
+        """
+
+    async def chains(self, wanted: int = 0) -> list[Chain]:
+        """Follow every log there is from end to end: one, or one for each tenant.
+
+        Args:
+            wanted: A number of an entry whose hash is to be told.
+        """
 
     async def verify_chain(self) -> int | None:
         """The first entry that does not follow from the one before it; None when all do."""

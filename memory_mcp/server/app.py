@@ -9,8 +9,6 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, TextContent
 
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
@@ -21,6 +19,7 @@ from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
+from memory_mcp.server.prompts import PromptingServer, add_prompt
 from memory_mcp.server.tools import core_tools
 
 INSTRUCTIONS = """\
@@ -70,7 +69,7 @@ def make_server(
         async with desk.opening.running():
             yield desk
 
-    server: MCPServer[Desk] = MCPServer(
+    server = PromptingServer(
         "memory",
         title="Memory",
         description="Long-term memory for AI assistants",
@@ -84,7 +83,7 @@ def make_server(
         middleware=middleware,
     )
     _add_resources(server)
-    _add_prompt(server)
+    add_prompt(server)
     return server
 
 
@@ -107,17 +106,3 @@ def _add_resources(server: MCPServer[Desk]) -> None:
         except MemoryMcpError as error:
             raise ResourceError(str(error)) from error
         return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)
-
-
-def _add_prompt(server: MCPServer[Desk]) -> None:
-    @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
-    async def start(ctx: Context[Any, Any], task: str = "") -> str:
-        try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            sections = await service.context(task, caller)
-        except MemoryMcpError as error:
-            raise MCPError(INTERNAL_ERROR, str(error)) from error
-        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
-        service.told(caller, render.told(found.structured_content))
-        (text,) = (block.text for block in found.content if isinstance(block, TextContent))
-        return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

@@ -7,7 +7,8 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import Browsed, ToErase
-from memory_mcp.models import Memory, Operation, Recalled, Scope, State, state_of
+from memory_mcp.contracts import State, state_of
+from memory_mcp.models import Memory, Operation, Recalled, Scope
 from memory_mcp.server.render import DATA_NOTE, brief, brief_line, done_by, fitting, line, result, shown, tokens
 from memory_mcp.upkeep.erasing import Erased
 from memory_mcp.upkeep.exporting import Saved

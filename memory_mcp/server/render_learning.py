@@ -7,6 +7,7 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import ErrorSeen, Outcome
+from memory_mcp.knowledge.failures import in_a_line
 from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.models import Asked, Memory, Recalled, Tally
@@ -118,7 +119,7 @@ def _record(tally: Tally) -> dict[str, int]:
 
 
 def _brief(memory: Memory, now: datetime, **more: int) -> dict[str, Any]:
-    text = shortened(memory.content, _LINE_CHARACTERS)
+    text = shortened(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
     return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
 
 

@@ -156,4 +156,4 @@ class _Import:
         if len(sources) == 1:
             (source,) = sources
             if source.source == "import" and source.agent.startswith(_MARK):
-                self.by = source
+                self.by = replace(self.by, agent=source.agent)

@@ -101,7 +101,7 @@ class TestVectorChanges:
 
         assert (delta.whole, list(delta.points.ids)) == (True, [one])
 
-    @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=30, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=STEPS, looks=st.lists(st.booleans(), min_size=14, max_size=14))
     async def test_deltas_add_up_to_the_whole(self, open_store: OpenStore, steps: list, looks: list) -> None:
         held: dict = {HOME: {}, GLOBAL: {}}
@@ -164,7 +164,7 @@ class TestPages:
             assert (len(delta.points), delta.revision) == (1, await revision(store))
             assert (await store.vector_changes(HOME, delta.revision, EPOCH, limit=1)).revision == delta.revision
 
-    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=STEPS, limit=st.integers(1, 4))
     async def test_pages_add_up_to_the_whole_while_it_changes(self, open_store: OpenStore, steps: list, limit: int) -> None:
         held: dict = {}

@@ -19,7 +19,8 @@ BEFORE_SQLITE, BEFORE_POSTGRES = 5, 4
 def older_sqlite(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
     def make_older() -> None:
         connection = apsw.Connection(str(folder / "store" / FILE_NAME))
-        connection.execute("DROP TABLE mentions; DROP TABLE relations")
+        connection.execute("DROP TABLE mentions; DROP TABLE relations; DROP TABLE pruned; DROP TABLE log_head")
+        connection.execute("ALTER TABLE operations DROP COLUMN origin; ALTER TABLE operations DROP COLUMN details")
         connection.pragma("user_version", BEFORE_SQLITE)
         connection.close()
 
@@ -30,7 +31,9 @@ def older_postgres(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
     def make_older() -> None:
         with server().connect(Databases(folder).make(), OWNER) as owner:
             owner.execute("SET search_path TO memory_mcp, public")
-            owner.execute("DROP TABLE mentions, relations")
+            owner.execute("DROP TABLE mentions, relations, pruned")
+            owner.execute("ALTER TABLE operations DROP COLUMN origin, DROP COLUMN details")
+            owner.execute("DROP FUNCTION prune_operations")
             owner.execute(f"DELETE FROM schema_version WHERE version > {BEFORE_POSTGRES}")
 
     return postgres_stores(folder), make_older

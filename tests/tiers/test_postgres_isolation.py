@@ -1,6 +1,7 @@
 """Row-level security: what a connection sees without a tenant, what the serving role cannot do, and who is refused."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import psycopg
 import pytest
 from postgres_server import APP, EMPTY, OWNER, Databases, server
 from psycopg import errors, sql
-from record_stores import ACTOR, ANYTHING, ELSEWHERE, EPOCH, HOME, NOW, Store, add, draft, embedding, new_id, rewritten, texts, vector
+from record_stores import ACTOR, ANYTHING, DAY, ELSEWHERE, EPOCH, HOME, NOW, Store, add, draft, embedding, new_id, rewritten, texts, vector
 
+from memory_mcp.clock import utc_now
 from memory_mcp.errors import ConflictError, TierError
 from memory_mcp.models import Asked
 from memory_mcp.tiers.postgres import schema
@@ -18,8 +20,9 @@ from memory_mcp.tiers.postgres.store import PostgresStore
 
 TENANTS_OWN = (
     *("scopes", "memories", "vectors", "words", "uses", "versions", "operations", "idempotency", "outcomes", "questions"),
-    *("mentions", "relations"),
+    *("mentions", "relations", "pruned"),
 )
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 OPEN = ("tenants", "epochs", "outbox", "tokens", "schema_version")
 
 
@@ -33,6 +36,7 @@ def databases(tmp_path: Path) -> Iterator[Databases]:
 async def full(store: Store) -> None:
     """Something in every table, of two tenants."""
     for scope in (HOME, ELSEWHERE):
+        await store.record(scope.tenant, "denied", ACTOR, LONG_AGO, {})
         given = draft(
             f"secret of {scope.tenant}", scope, idempotency_key="k", request_digest=b"d" * 16, metadata={"relations": "me | am | me"}
         )
@@ -41,6 +45,7 @@ async def full(store: Store) -> None:
         await store.report([scope], stored.id, good=True, seconds=1.0, now=NOW)
         await store.count_questions(scope, [Asked(f"which secret has {scope.tenant}?", 1, 0, NOW)])
         await store.revise([scope], stored.id, rewritten(f"other secret of {scope.tenant}"), ACTOR, NOW)
+        await store.prune(scope.tenant, LONG_AGO + DAY, ACTOR, NOW)
 
 
 def connected(databases: Databases, role: str = APP) -> "psycopg.Connection[Any]":
@@ -98,7 +103,7 @@ async def test_after_the_transaction_of_a_tenant_nothing_is_seen_again(databases
         after = {table: count(connection, table) for table in TENANTS_OWN}
         setting = connection.execute("SELECT current_setting('app.tenant', true)").fetchone()
 
-    assert inside == {**dict.fromkeys(TENANTS_OWN, 1), "operations": 2}
+    assert inside == {**dict.fromkeys(TENANTS_OWN, 1), "operations": 3, "scopes": 2}
     assert after == dict.fromkeys(TENANTS_OWN, 0)
     assert setting == ("",)
 
@@ -121,6 +126,7 @@ async def test_a_tenant_cannot_write_into_another(databases: Databases) -> None:
         "TRUNCATE outbox",
         "DELETE FROM operations",
         "UPDATE operations SET action = 'x'",
+        "ALTER FUNCTION prune_operations OWNER TO memory_app",
         "DELETE FROM tenants",
         "ALTER TABLE memories DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE memories NO FORCE ROW LEVEL SECURITY",
@@ -184,6 +190,22 @@ async def test_a_log_that_lost_its_end_is_found_out(databases: Databases) -> Non
             admin.execute("DELETE FROM operations WHERE number = 2")
 
         assert await store.verify_chain() == 2
+
+
+async def test_the_serving_role_has_old_entries_of_its_own_tenant_taken_away_and_no_others(databases: Databases) -> None:
+    now = utc_now()
+    async with databases.open() as store:
+        for tenant in ("local", "stranger"):
+            for at in (LONG_AGO, LONG_AGO + DAY, now - timedelta(hours=23), now):
+                await store.record(tenant, "denied", ACTOR, at, {})
+    with connected(databases) as connection:
+        connection.execute("SELECT set_config('app.tenant', 'local', false)")
+        taken = connection.execute("SELECT number FROM prune_operations(ARRAY[1, 2, 3, 4])").fetchall()
+    with connected(databases, "postgres") as admin:
+        left = admin.execute("SELECT tenant, number FROM operations ORDER BY tenant, number").fetchall()
+
+    assert sorted(taken) == [(1,), (2,)]
+    assert left == [("local", 3), ("local", 4), *(("stranger", number) for number in (1, 2, 3, 4))]
 
 
 class TestWhoMayServe:

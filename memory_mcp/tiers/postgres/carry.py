@@ -8,10 +8,11 @@ from uuid import UUID
 import numpy as np
 from pgvector import HalfVector
 
-from memory_mcp.clock import from_micros
-from memory_mcp.models import Provenance, Scope
+from memory_mcp.audit.chain import Gap
+from memory_mcp.clock import from_micros, utc_now
+from memory_mcp.models import Origin, Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
-from memory_mcp.tiers.postgres import graph, log
+from memory_mcp.tiers.postgres import audit, graph, log
 from memory_mcp.tiers.postgres.journal import HAS_VECTOR, batched, words_of
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, to_json
 from memory_mcp.tiers.postgres.session import Transaction
@@ -41,7 +42,7 @@ class PostgresCarrier:
 
     async def broken(self) -> int | None:
         """See `Carrier`."""
-        return await self._store._read(self._tenant, log.verify)
+        return (await self._store._read(self._tenant, audit.chain)).broken
 
     async def prepare(self, inventory: Inventory) -> None:
         """See `Carrier`."""
@@ -114,8 +115,12 @@ def _halves(sent: Sequence[bytes]) -> bytes:
 
 
 async def _operations(tx: Transaction) -> list[CarriedOperation]:
-    query = f"SELECT o.number, s.namespace, o.at, o.action, o.subjects, o.actor, o.undoes FROM {log.TABLES} ORDER BY o.number"
-    return [CarriedOperation(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), row[6]) for row in await tx.rows(query)]
+    query = f"SELECT o.number, s.namespace, o.at, o.action, o.subjects, o.actor, o.undoes, o.origin, o.details FROM {log.TABLES}"
+    rows = await tx.rows(f"{query} ORDER BY o.number")
+    return [
+        CarriedOperation(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), row[6], tuple(row[7] or ("", "", "")), row[8] or "")
+        for row in rows
+    ]
 
 
 async def _prepare(tx: Transaction, inventory: Inventory) -> None:
@@ -211,10 +216,17 @@ def _rows(vectors: bytes, dimension: int) -> list[HalfVector]:
 
 async def _finish(tx: Transaction, operations: Sequence[CarriedOperation]) -> None:
     head = await log.lock_tenant(tx)
+    gaps = []
     for batch in batched(operations, _BATCH):
         async with tx.together():
             for carried in batch:
-                scope, actor = Scope(tx.tenant, carried.namespace), Provenance(*carried.actor)
-                now = from_micros(carried.at)
-                await log.append(tx, head, scope, carried.action, carried.subjects, actor, now, carried.undoes)
-                head = log.after(head, scope, carried.action, carried.subjects, actor, now, carried.undoes)
+                if carried.number > head.number:
+                    gaps.append(Gap(head.number, carried.number - 1, head.previous))
+                    head = log.Head(carried.number, head.previous)
+                scope, actor = Scope(tx.tenant, carried.namespace), Provenance(*carried.actor, Origin(*carried.origin))
+                details = json.loads(carried.details) if carried.details else {}
+                entry = (scope, carried.action, carried.subjects, actor, from_micros(carried.at), carried.undoes, details)
+                await log.append(tx, head, *entry)
+                head = log.after(head, *entry)
+    if gaps:
+        await audit.leave_gaps(tx, "migrate", gaps, Provenance(source="migrate"), utc_now(), entries=len(operations))

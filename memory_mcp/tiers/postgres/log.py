@@ -1,25 +1,27 @@
 """The log of changes: numbered and chained for each tenant by itself, since tenants are not to see each other."""
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from memory_mcp.audit.chain import entry_hash
 from memory_mcp.clock import from_micros, to_micros
-from memory_mcp.models import Added, Operation, Provenance, Scope
+from memory_mcp.models import Added, Operation, Origin, Provenance, Scope
 from memory_mcp.tiers.postgres.rows import actor_row, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
-_HASH_BYTES = 20
 DIGEST_BYTES = 12
 SUBJECT_BYTES = 16 + DIGEST_BYTES
 """Of one memory in an entry: its id and a digest of its text."""
 
 COLUMNS = (
     "o.number, o.tenant, s.namespace, o.at, o.action, o.subjects, o.actor, o.undoes, "
-    "(SELECT number FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)"
+    "(SELECT number FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number), o.origin, o.details"
 )
 TABLES = "operations o JOIN scopes s ON s.tenant = o.tenant AND s.number = o.scope"
 
@@ -57,10 +59,17 @@ async def subjects_of(tx: Transaction, ids: Sequence[UUID]) -> bytes:
 
 
 async def append(
-    tx: Transaction, head: Head, scope: Scope, action: str, subjects: bytes, actor: Provenance, now: datetime, undoes: int | None = None
+    tx: Transaction,
+    head: Head,
+    scope: Scope,
+    action: str,
+    subjects: bytes,
+    actor: Provenance,
+    now: datetime,
+    undoes: int | None = None,
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> Operation:
     """Add the entry; its hash runs over its fields and over the hash before it."""
-    row = actor_row(actor)
     values = {
         "tenant": scope.tenant,
         "namespace": scope.namespace,
@@ -68,29 +77,41 @@ async def append(
         "at": to_micros(now),
         "action": action,
         "subjects": subjects,
-        "actor": row,
+        "actor": actor_row(actor),
         "undoes": undoes,
-        "hash": after(head, scope, action, subjects, actor, now, undoes).previous,
+        "origin": list(astuple(actor.origin)),
+        "details": to_json(details) if details else "",
+        "hash": after(head, scope, action, subjects, actor, now, undoes, details).previous,
     }
     await tx.run(
-        """INSERT INTO operations (tenant, number, scope, at, action, subjects, actor, undoes, hash)
-           SELECT tenant, %(number)s, number, %(at)s, %(action)s, %(subjects)s, %(actor)s, %(undoes)s, %(hash)s
+        """INSERT INTO operations (tenant, number, scope, at, action, subjects, actor, undoes, origin, details, hash)
+           SELECT tenant, %(number)s, number, %(at)s, %(action)s, %(subjects)s, %(actor)s, %(undoes)s, %(origin)s, %(details)s, %(hash)s
            FROM scopes WHERE namespace = %(namespace)s""",
         values,
     )
     await tx.run("UPDATE tenants SET operations = %(number)s, hash = %(hash)s WHERE name = %(tenant)s", values)
-    return Operation(head.number, scope, now, action, _ids(subjects), actor, undoes)
+    return Operation(head.number, scope, now, action, _ids(subjects), actor, undoes, details=details)
 
 
-def after(head: Head, scope: Scope, action: str, subjects: bytes, actor: Provenance, now: datetime, undoes: int | None) -> Head:
+def after(
+    head: Head,
+    scope: Scope,
+    action: str,
+    subjects: bytes,
+    actor: Provenance,
+    now: datetime,
+    undoes: int | None,
+    details: Mapping[str, Any] = MappingProxyType({}),
+) -> Head:
     """The place of the entry that follows this one."""
     entry = [head.number, scope.namespace, to_micros(now), action, subjects.hex(), *actor_row(actor), undoes]
-    return Head(head.number + 1, entry_hash(entry, head.previous))
+    told = to_json(details) if details else ""
+    return Head(head.number + 1, entry_hash(hashed(entry, list(astuple(actor.origin)), told), head.previous))
 
 
-def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
-    """20 bytes over one entry of the log and the hash of the one before it."""
-    return hashlib.blake2b(previous + to_json(entry).encode(), digest_size=_HASH_BYTES).digest()
+def hashed(entry: Sequence[Any], origin: Sequence[str] | None, details: str | None) -> list[Any]:
+    """What an entry's hash runs over; those from before there were origins are without what came with them."""
+    return list(entry) if origin is None and details is None else [*entry, origin, details]
 
 
 def _ids(subjects: bytes) -> tuple[UUID, ...]:
@@ -99,15 +120,17 @@ def _ids(subjects: bytes) -> tuple[UUID, ...]:
 
 def operation_from(row: Sequence[Any]) -> Operation:
     """An operation from a row of `COLUMNS`."""
+    client, user, agent, source = row[6]
     return Operation(
         number=row[0],
         scope=Scope(row[1], row[2]),
         at=from_micros(row[3]),
         action=row[4],
         subjects=_ids(row[5]),
-        actor=Provenance(*row[6]),
+        actor=Provenance(client, user, agent, source, Origin(*row[9] or ())),
         undoes=row[7],
         undone_by=row[8],
+        details=json.loads(row[10]) if row[10] else {},
     )
 
 
@@ -115,38 +138,6 @@ async def read(tx: Transaction, number: int) -> Operation | None:
     """One entry of the tenant's log."""
     row = await tx.row(f"SELECT {COLUMNS} FROM {TABLES} WHERE o.number = %(number)s", {"number": number})
     return operation_from(row) if row else None
-
-
-async def operations(tx: Transaction, limit: int, before: int | None) -> list[Operation]:
-    """`OperationLog.operations`."""
-    query = f"""SELECT {COLUMNS} FROM {TABLES} WHERE %(before)s::bigint IS NULL OR o.number < %(before)s
-                ORDER BY o.number DESC LIMIT %(limit)s"""
-    return [operation_from(row) for row in await tx.rows(query, {"before": before, "limit": limit})]
-
-
-async def entries(tx: Transaction, numbers: Collection[int]) -> dict[int, Operation]:
-    """`OperationLog.entries`."""
-    rows = await tx.rows(f"SELECT {COLUMNS} FROM {TABLES} WHERE o.number = ANY(%(numbers)s)", {"numbers": list(numbers)})
-    return {entry.number: entry for entry in map(operation_from, rows)}
-
-
-async def verify(tx: Transaction) -> int | None:
-    """The first entry of the tenant's log that does not follow from the one before it; None when all do."""
-    previous, expected = b"", 1
-    query = f"""SELECT o.number, s.namespace, o.at, o.action, encode(o.subjects, 'hex'), o.actor, o.undoes, o.hash
-                FROM {TABLES} ORDER BY o.number"""
-    async for rows in tx.stream(query, {}, size=1000):
-        for number, namespace, at, action, subjects, actor, undoes, stored in rows:
-            if number != expected or entry_hash([number, namespace, at, action, subjects, *actor, undoes], previous) != stored:
-                return expected
-            previous, expected = stored, expected + 1
-    # every operation is the last of some memory, or ended a form of one; and the tenant's own row knows the newest
-    last = await tx.value(
-        """SELECT greatest((SELECT max(operation) FROM memories), (SELECT max(operation) FROM versions),
-                           (SELECT operations FROM tenants WHERE name = %(tenant)s))""",
-        {"tenant": tx.tenant},
-    )
-    return expected if last is not None and last >= expected else None
 
 
 async def landed(tx: Transaction, result: object) -> bool:

@@ -50,7 +50,7 @@ async def number_of(cursor: AsyncCursor[Row]) -> int:
 
 async def scopes(tx: Transaction) -> list[Scope]:
     """`RecordStore.scopes`."""
-    return [Scope(*row) for row in await tx.rows("SELECT tenant, namespace FROM scopes ORDER BY number")]
+    return [Scope(*row) for row in await tx.rows("SELECT tenant, namespace FROM scopes WHERE namespace <> '' ORDER BY number")]
 
 
 async def get_many(tx: Transaction, namespaces: Sequence[str], ids: Sequence[UUID]) -> list[Memory]:

@@ -35,6 +35,7 @@ _GRANTS = {
         "questions",
         "mentions",
         "relations",
+        "pruned",
     ),
     "SELECT, INSERT": ("operations",),  # a log is only ever added to
     "SELECT": ("schema_version",),
@@ -145,7 +146,7 @@ async def _grant(connection: AsyncConnection[Any], role: str) -> None:
         for rights, tables in _GRANTS.items():
             names = sql.SQL(", ").join(map(sql.Identifier, tables))
             await connection.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), names, who))
-        await connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION found_words, counted_words TO {}").format(who))
+        await connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION found_words, counted_words, prune_operations TO {}").format(who))
 
 
 @dataclass(frozen=True, slots=True)

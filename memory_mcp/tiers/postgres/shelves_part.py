@@ -7,8 +7,9 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from memory_mcp.models import Added, Draft, Filter, Memory, Operation, Scope, State
-from memory_mcp.tiers.postgres import log, reads, shelves, writes
+from memory_mcp.contracts import State
+from memory_mcp.models import Added, Draft, Filter, Memory, Scope
+from memory_mcp.tiers.postgres import reads, shelves, writes
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import Transaction, scopes_by_tenant
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class ShelvesPart(ABC):
-    """`Shelves`, `RecordStore.add_many` and `OperationLog.entries`, over the transactions of a store."""
+    """`Shelves` and `RecordStore.add_many`, over the transactions of a store."""
 
     _derived: Derived
 
@@ -55,7 +56,3 @@ class ShelvesPart(ABC):
             for namespace, state, count in await self._read(tenant, partial(shelves.holdings, namespaces=namespaces, now=now)):
                 found.setdefault(Scope(tenant, namespace), {})[state] = count
         return found
-
-    async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
-        """See `OperationLog`."""
-        return await self._read(tenant, partial(log.entries, numbers=numbers))

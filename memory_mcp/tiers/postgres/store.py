@@ -35,21 +35,21 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, tokens, undoing, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, undoing, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.graph_part import GraphPart
 from memory_mcp.tiers.postgres.journal import Derived
+from memory_mcp.tiers.postgres.log_part import LogPart
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, configure, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.postgres.shelves_part import ShelvesPart
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
-from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
-class PostgresStore(GraphPart, ShelvesPart):
+class PostgresStore(GraphPart, LogPart, ShelvesPart):
     """Every seam of a record store over one database.
 
     They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Shelves`, `Experience`, `Graph`,
@@ -334,42 +334,6 @@ class PostgresStore(GraphPart, ShelvesPart):
         """See `Origin`."""
         return await self._read(NOBODY, reads.tenants)
 
-    # Gate
-
-    async def ready(self) -> None:
-        """See `Gate`."""
-        await self._read(NOBODY, tokens.ready)
-
-    async def add_token(self, token: Token) -> None:
-        """See `Gate`."""
-        await self._write(NOBODY, partial(tokens.add, token=token))
-
-    async def find_token(self, digest: bytes) -> Token | None:
-        """See `Gate`."""
-        return await self._read(NOBODY, partial(tokens.find, digest=digest))
-
-    async def tokens(self) -> list[Token]:
-        """See `Gate`."""
-        return await self._read(NOBODY, tokens.everyone)
-
-    async def revoke_token(self, token_id: str, now: datetime) -> bool:
-        """See `Gate`."""
-        return await self._write(NOBODY, partial(tokens.revoke, token_id=token_id, now=now))
-
-    # OperationLog
-
-    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
-        """See `OperationLog`."""
-        return await self._read(tenant, partial(log.operations, limit=limit, before=before))
-
-    async def verify_chain(self) -> int | None:
-        """See `OperationLog`; each tenant has a chain of its own."""
-        for (tenant,) in await self._read(NOBODY, _tenants):
-            broken = await self._read(tenant, log.verify)
-            if broken is not None:
-                return broken
-        return None
-
     # Erasing
 
     async def meant(self, tenant: str, what: Meant) -> list[tuple[UUID, Scope]]:
@@ -437,7 +401,3 @@ def _namespaces(scopes: Sequence[Scope]) -> list[str]:
 
 async def _with_namespaces(work: Callable[[Transaction, list[str]], Awaitable[T]], namespaces: list[str], tx: Transaction) -> T:
     return await work(tx, namespaces)
-
-
-async def _tenants(tx: Transaction) -> list[Any]:
-    return await tx.rows("SELECT name FROM tenants ORDER BY name")

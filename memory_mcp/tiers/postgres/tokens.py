@@ -1,4 +1,4 @@
-"""Bearer tokens, by their digests; a transaction here is nobody's."""
+"""Bearer tokens, by their digests, which lie outside of all tenants; what is noted of them lies in the log of theirs."""
 
 from datetime import datetime
 from typing import Any
@@ -6,19 +6,20 @@ from typing import Any
 from memory_mcp.access import ROLES, Access
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.errors import TierError
-from memory_mcp.tiers.postgres import schema
+from memory_mcp.models import Provenance
+from memory_mcp.tiers.postgres import audit, schema
 from memory_mcp.tiers.postgres.faults import TIER
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tokens import Token
+from memory_mcp.tokens import Token, told_of
 
 _COLUMNS = "id, digest, tenant, subject, role, namespaces, created, expires, revoked"
 
 
-async def add(tx: Transaction, token: Token) -> None:
+async def add(tx: Transaction, token: Token, actor: Provenance) -> None:
     """`Gate.add_token`; repeating it changes nothing."""
-    await tx.run(
+    added = await tx.rows(
         f"""INSERT INTO tokens ({_COLUMNS}) VALUES (%(id)s, %(digest)s, %(tenant)s, %(subject)s, %(role)s, %(namespaces)s,
-                %(created)s, %(expires)s, NULL) ON CONFLICT (id) DO NOTHING""",
+                %(created)s, %(expires)s, NULL) ON CONFLICT (id) DO NOTHING RETURNING id""",
         {
             "id": token.id,
             "digest": token.digest,
@@ -30,6 +31,8 @@ async def add(tx: Transaction, token: Token) -> None:
             "expires": None if token.expires is None else to_micros(token.expires),
         },
     )
+    if added:
+        await audit.record(tx, "token create", actor, token.created, told_of(token))
 
 
 async def find(tx: Transaction, digest: bytes) -> Token | None:
@@ -43,10 +46,15 @@ async def everyone(tx: Transaction) -> list[Token]:
     return [_token(row) for row in await tx.rows(f"SELECT {_COLUMNS} FROM tokens ORDER BY created, id")]
 
 
-async def revoke(tx: Transaction, token_id: str, now: datetime) -> bool:
+async def revoke(tx: Transaction, token_id: str, now: datetime, actor: Provenance) -> bool:
     """`Gate.revoke_token`."""
-    values = {"id": token_id, "now": to_micros(now)}
-    return bool(await tx.rows("UPDATE tokens SET revoked = %(now)s WHERE id = %(id)s AND revoked IS NULL RETURNING id", values))
+    query = f"UPDATE tokens SET revoked = %(now)s WHERE id = %(id)s AND revoked IS NULL RETURNING {_COLUMNS}"
+    row = await tx.row(query, {"id": token_id, "now": to_micros(now)})
+    if row is not None:
+        token = _token(row)
+        await tx.become(token.tenant)
+        await audit.record(tx, "token revoke", actor, now, told_of(token))
+    return row is not None
 
 
 async def ready(tx: Transaction) -> None:

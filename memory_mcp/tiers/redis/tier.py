@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+
 from memory_mcp.contracts import RecordStore
 from memory_mcp.models import Operation
 from memory_mcp.tiers.guard import Guard
@@ -16,6 +18,8 @@ from memory_mcp.tiers.redis.settings import RedisSettings
 
 _LONGEST_REST_SECONDS = 5.0
 """A try costs one question `lookup_seconds`; so it is soon noticed that Redis is back."""
+_LAST_SECONDS = 0.2
+"""For what is still to be written when this closes: whoever reads the stream of changes would not hear of it."""
 
 
 class RedisTier:
@@ -39,9 +43,14 @@ class RedisTier:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: RedisSettings) -> AsyncIterator["RedisTier"]:
-        """The tier over a client of its own; waits for nothing, whether Redis is there or not."""
+        """The tier over a client of its own; waits for nothing, whether Redis is there or not, but a moment for the last writes."""
         async with RedisClient.open(settings) as client:
-            yield cls(client, settings)
+            tier = cls(client, settings)
+            try:
+                yield tier
+            finally:
+                with anyio.move_on_after(_LAST_SECONDS, shield=True):
+                    await tier.behind.flush()
 
     async def run(self) -> None:
         """Write behind, until cancelled; begins by connecting, so that no question has to wait for it."""

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import apsw
 
-from memory_mcp.clock import from_micros
-from memory_mcp.models import Provenance, Scope
+from memory_mcp.audit.chain import Gap
+from memory_mcp.clock import from_micros, utc_now
+from memory_mcp.models import Origin, Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
-from memory_mcp.tiers.sqlite import journal, reads
+from memory_mcp.tiers.sqlite import audit, journal
 from memory_mcp.tiers.sqlite.query import all_rows, value
 from memory_mcp.tiers.sqlite.rows import VALID_FROM, to_json
 from memory_mcp.tiers.sqlite.store import SqliteStore
@@ -39,7 +40,7 @@ class SqliteCarrier:
 
     async def broken(self) -> int | None:
         """See `Carrier`."""
-        return await self._store._read(reads.verify_chain)
+        return await self._store.verify_chain()
 
     async def prepare(self, inventory: Inventory) -> None:
         """See `Carrier`."""
@@ -57,9 +58,8 @@ class SqliteCarrier:
 def _inventory(db: apsw.Connection, tenant: str) -> Inventory:
     scopes: dict[str, int] = dict(all_rows(db, "SELECT namespace, revision FROM scopes WHERE tenant = ? ORDER BY number", (tenant,)))
     epochs = [(name, dimension, bool(active)) for name, dimension, active in all_rows(db, "SELECT name, dimension, active FROM epochs")]
-    mine = "JOIN scopes s ON s.number = t.scope WHERE s.tenant = ?"
-    counts = [int(value(db, f"SELECT count(*) FROM {table} t {mine}", (tenant,))) for table in ("memories", "operations")]
-    return Inventory(scopes, epochs, *counts)
+    memories = value(db, "SELECT count(*) FROM memories m JOIN scopes s ON s.number = m.scope WHERE s.tenant = ?", (tenant,))
+    return Inventory(scopes, epochs, int(memories), int(value(db, "SELECT count(*) FROM operations")))
 
 
 def _memories(db: apsw.Connection, tenant: str, after: UUID | None, limit: int) -> list[CarriedMemory]:
@@ -106,13 +106,19 @@ def _versions(db: apsw.Connection, number: int, created: int) -> tuple[CarriedVe
 
 
 def _operations(db: apsw.Connection, tenant: str) -> list[CarriedOperation]:
-    query = """SELECT o.number, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes
+    query = """SELECT o.number, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes,
+                      o.origin, o.details
                FROM operations o JOIN scopes s ON s.number = o.scope JOIN actors a ON a.number = o.actor
                WHERE s.tenant = ? ORDER BY o.number"""
     return [
-        CarriedOperation(row[0], row[1], row[2], row[3], row[4], (row[5], row[6], row[7], row[8]), row[9])
+        CarriedOperation(row[0], row[1], row[2], row[3], row[4], (row[5], row[6], row[7], row[8]), row[9], _origin(row[10]), row[11] or "")
         for row in all_rows(db, query, (tenant,))
     ]
+
+
+def _origin(told: str | None) -> tuple[str, str, str]:
+    address, role, token = json.loads(told) if told else ("", "", "")
+    return address, role, token
 
 
 def _prepare(db: apsw.Connection, tenant: str, inventory: Inventory) -> None:
@@ -155,6 +161,13 @@ def _put(db: apsw.Connection, tenant: str, memories: Sequence[CarriedMemory]) ->
 
 
 def _finish(db: apsw.Connection, tenant: str, operations: Sequence[CarriedOperation]) -> None:
+    gaps, previous, expected = [], b"", 1
     for carried in operations:
-        scope, now = journal.scope_number(db, Scope(tenant, carried.namespace)), from_micros(carried.at)
-        journal.append(db, carried.number, scope, carried.action, carried.subjects, Provenance(*carried.actor), now, carried.undoes)
+        if carried.number > expected:
+            gaps.append(Gap(expected, carried.number - 1, previous))
+        scope, actor = journal.scope_number(db, Scope(tenant, carried.namespace)), Provenance(*carried.actor, Origin(*carried.origin))
+        told = {"details": json.loads(carried.details) if carried.details else {}, "previous": previous}
+        numbered = (carried.number, scope, carried.action, carried.subjects, actor, from_micros(carried.at), carried.undoes)
+        previous, expected = journal.append(db, *numbered, **told), carried.number + 1
+    if gaps:
+        audit.leave_gaps(db, tenant, "migrate", gaps, Provenance(source="migrate"), utc_now(), entries=len(operations))

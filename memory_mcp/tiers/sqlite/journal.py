@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import apsw
 
 from memory_mcp import words
+from memory_mcp.audit.chain import entry_hash
 from memory_mcp.clock import from_micros, to_micros
-from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.models import Operation, Origin, Provenance, Scope
 from memory_mcp.tiers.sqlite import graph
 from memory_mcp.tiers.sqlite.query import first, only, value
 from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json
@@ -23,7 +25,6 @@ _PLAIN = (
 ).split()
 LATER_REVISION = "revision + 1 + (random() & 0x7fffff)"
 """See `RecordStore.revisions`. A double still holds it exactly after two thousand million writes."""
-_HASH_BYTES = 20
 DIGEST_BYTES = 12
 _BLOBS = ("superseded_by", "fingerprint")
 _FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', hex(m.{name})" for name in _BLOBS)])
@@ -118,7 +119,14 @@ def scope_word(scope: int) -> str:
 
 def next_operation(db: apsw.Connection) -> int:
     """The number of the operation that the present transaction will log."""
-    return int(value(db, "SELECT coalesce(max(number), 0) + 1 FROM operations"))
+    return _head(db)[0] + 1
+
+
+def _head(db: apsw.Connection) -> tuple[int, bytes]:
+    """Number and hash of the newest entry there ever was; a program of an older version adds entries without saying so elsewhere."""
+    query = """SELECT number, hash FROM (SELECT number, hash FROM operations ORDER BY number DESC LIMIT 1)
+               UNION ALL SELECT number, hash FROM log_head ORDER BY number DESC LIMIT 1"""
+    return first(db, query) or (0, b"")
 
 
 def log_operation(
@@ -148,25 +156,36 @@ def append(
     actor: Provenance,
     now: datetime,
     undoes: int | None = None,
-) -> None:
-    """Append an entry whose subjects are known."""
-    entry = (number, scope, to_micros(now), action, subjects, actor.client, actor.user, actor.agent, actor.source, undoes)
-    previous = first(db, "SELECT hash FROM operations WHERE number = ?", (number - 1,))
+    *,
+    details: Mapping[str, Any] = MappingProxyType({}),
+    previous: bytes | None = None,
+) -> bytes:
+    """Append an entry whose subjects are known; its hash.
+
+    Args:
+        previous: The hash that it follows; None: that of the newest.
+    """
+    entry = [number, scope, to_micros(now), action, subjects, actor.client, actor.user, actor.agent, actor.source, undoes]
+    tenant, namespace = only(db, "SELECT tenant, namespace FROM scopes WHERE number = ?", (scope,))
+    origin, told = to_json(list(astuple(actor.origin))), to_json(details) if details else ""
+    digest = entry_hash(hashed(entry, tenant, namespace, origin, told), _head(db)[1] if previous is None else previous)
     db.execute(
-        "INSERT INTO operations (number, scope, at, action, subjects, actor, undoes, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (*entry[:5], actor_number(db, actor), undoes, entry_hash(entry, previous[0] if previous else b"")),
+        """INSERT INTO operations (number, scope, at, action, subjects, actor, undoes, origin, details, hash)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (*entry[:5], actor_number(db, actor), undoes, origin, told, digest),
     )
+    db.execute("INSERT OR REPLACE INTO log_head (one, number, hash) VALUES (1, ?, ?)", (number, digest))
+    return digest
 
 
-def entry_hash(entry: Sequence[Any], previous: bytes) -> bytes:
-    """20 bytes over one entry of the log and the hash of the one before it."""
-    plain = [value.hex() if isinstance(value, bytes) else value for value in entry]
-    return hashlib.blake2b(previous + to_json(plain).encode(), digest_size=_HASH_BYTES).digest()
+def hashed(entry: Sequence[Any], tenant: str, namespace: str, origin: str | None, details: str | None) -> list[Any]:
+    """What an entry's hash runs over; those from before there were origins are without what came with them."""
+    return list(entry) if origin is None and details is None else [*entry, tenant, namespace, origin, details]
 
 
 OPERATION_COLUMNS = (
     "o.number, s.tenant, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes, "
-    "(SELECT number FROM operations WHERE undoes = o.number)"
+    "(SELECT number FROM operations WHERE undoes = o.number), o.origin, o.details"
 )
 OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope JOIN actors a ON a.number = o.actor"
 
@@ -180,9 +199,10 @@ def operation_from(row: Sequence[Any]) -> Operation:
         at=from_micros(row[3]),
         action=row[4],
         subjects=subjects,
-        actor=Provenance(*row[6:10]),
+        actor=Provenance(row[6], row[7], row[8], row[9], Origin(*json.loads(row[12])) if row[12] else Origin()),
         undoes=row[10],
         undone_by=row[11],
+        details=json.loads(row[13]) if row[13] else {},
     )
 
 

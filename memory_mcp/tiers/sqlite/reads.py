@@ -16,7 +16,7 @@ from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError
-from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Operation, Points, Scope, StoreCounts, Version
+from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Points, Scope, StoreCounts, Version
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
@@ -47,7 +47,8 @@ def revisions(db: apsw.Connection, scopes: Sequence[Scope]) -> tuple[int, ...]:
 
 def scopes(db: apsw.Connection, tenant: str) -> list[Scope]:
     """`RecordStore.scopes`."""
-    return [Scope(tenant, row[0]) for row in all_rows(db, "SELECT namespace FROM scopes WHERE tenant = ? ORDER BY number", (tenant,))]
+    query = "SELECT namespace FROM scopes WHERE tenant = ? AND namespace <> '' ORDER BY number"
+    return [Scope(tenant, row[0]) for row in all_rows(db, query, (tenant,))]
 
 
 def get_many(db: apsw.Connection, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
@@ -319,33 +320,3 @@ def counts(db: apsw.Connection, tenant: str, namespaces: Collection[str] | None 
         outbox=waiting,
         bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
     )
-
-
-def operations(db: apsw.Connection, tenant: str, limit: int, before: int | None) -> list[Operation]:
-    """`OperationLog.operations`."""
-    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND (? IS NULL OR o.number < ?) ORDER BY o.number DESC LIMIT ?"""
-    return [journal.operation_from(row) for row in all_rows(db, query, (tenant, before, before, limit))]
-
-
-def entries(db: apsw.Connection, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
-    """`OperationLog.entries`."""
-    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND o.number IN (SELECT value FROM json_each(?))"""
-    found = map(journal.operation_from, all_rows(db, query, (tenant, json.dumps(list(numbers)))))
-    return {entry.number: entry for entry in found}
-
-
-def verify_chain(db: apsw.Connection) -> int | None:
-    """`OperationLog.verify_chain`."""
-    previous, expected = b"", 1
-    for *entry, stored in db.execute(
-        """SELECT o.number, scope, at, action, subjects, client, user, agent, source, undoes, hash
-           FROM operations o LEFT JOIN actors a ON a.number = o.actor ORDER BY o.number"""
-    ):
-        if entry[0] != expected or journal.entry_hash(entry, previous) != stored:
-            return expected
-        previous, expected = stored, expected + 1
-    # every operation is the last of some memory, or ended a form of one
-    last = value(db, "SELECT max((SELECT max(operation) FROM memories), (SELECT coalesce(max(operation), 0) FROM versions))")
-    return expected if last is not None and last >= expected else None

@@ -12,7 +12,7 @@ from uuid import UUID
 import anyio
 import apsw
 
-from memory_mcp.contracts import Comparison
+from memory_mcp.contracts import Comparison, State
 from memory_mcp.entities import Entity
 from memory_mcp.errors import StoreReadOnlyError, TierError
 from memory_mcp.graph import Mentions, Named, Relation
@@ -34,29 +34,28 @@ from memory_mcp.models import (
     Operation,
     Provenance,
     Scope,
-    State,
     StoreCounts,
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, shelves, timeline, tokens, undoing, writes
+from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, shelves, timeline, undoing, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
 from memory_mcp.tiers.sqlite.lock import StoreLock
+from memory_mcp.tiers.sqlite.log_part import LogPart
 from memory_mcp.tiers.sqlite.presence import present
 from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
 from memory_mcp.tiers.sqlite.tending import tending
-from memory_mcp.tokens import Token
 
 T = TypeVar("T")
 
 _READERS = 4
 
 
-class SqliteStore:
+class SqliteStore(LogPart):
     """Every seam of a record store over one file.
 
     They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Shelves`, `Experience`, `Graph`,
@@ -353,28 +352,6 @@ class SqliteStore:
         """See `Origin`."""
         return await self._read(reads.tenants)
 
-    # Gate
-
-    async def ready(self) -> None:
-        """See `Gate`."""
-        await self._read(database.refuse_other_schema)
-
-    async def add_token(self, token: Token) -> None:
-        """See `Gate`."""
-        await self._write(partial(tokens.add, token=token))
-
-    async def find_token(self, digest: bytes) -> Token | None:
-        """See `Gate`."""
-        return await self._read(partial(tokens.find, digest=digest))
-
-    async def tokens(self) -> list[Token]:
-        """See `Gate`."""
-        return await self._read(tokens.everyone)
-
-    async def revoke_token(self, token_id: str, now: datetime) -> bool:
-        """See `Gate`."""
-        return await self._write(partial(tokens.revoke, token_id=token_id, now=now))
-
     # Shelves
 
     async def browse(
@@ -393,20 +370,6 @@ class SqliteStore:
     async def holdings(self, scopes: Sequence[Scope], *, now: datetime) -> dict[Scope, dict[State, int]]:
         """See `Shelves`."""
         return await self._read(partial(shelves.holdings, scopes=scopes, now=now))
-
-    # OperationLog
-
-    async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
-        """See `OperationLog`."""
-        return await self._read(partial(reads.entries, tenant=tenant, numbers=numbers))
-
-    async def operations(self, tenant: str, *, limit: int, before: int | None = None) -> list[Operation]:
-        """See `OperationLog`."""
-        return await self._read(partial(reads.operations, tenant=tenant, limit=limit, before=before))
-
-    async def verify_chain(self) -> int | None:
-        """See `OperationLog`."""
-        return await self._read(reads.verify_chain)
 
     # Erasing
 
