@@ -26,7 +26,8 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
-    {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene", "memory_mcp.tokens"},
+    {"memory_mcp.contracts"},
+    {"memory_mcp.states", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene", "memory_mcp.tokens"},
     {"memory_mcp.models"},
     {
         "memory_mcp.errors",
@@ -43,7 +44,7 @@ FLOORS = [
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "audit.chain", "audit.entries"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "audit.chain", "audit.entries", "states"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {

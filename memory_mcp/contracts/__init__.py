@@ -12,14 +12,13 @@ from memory_mcp.contracts.embedding import Embedder, EmbedderState
 from memory_mcp.contracts.recall import Candidates, Circumstances, Look, RecallCache, TextReader
 from memory_mcp.contracts.records import QUESTIONS_KEPT, Experience, OperationLog, Origin, Outbox, RecordStore
 from memory_mcp.contracts.search import CarriedIndex, Comparison, TextIndex, VectorIndex, VectorSource
-from memory_mcp.contracts.shelves import STATES, Shelves, State, state_of
+from memory_mcp.contracts.shelves import Shelves
 
 Clock = Callable[[], datetime]
 """Wall time, aware, UTC: a stamp, never an order (rule R18)."""
 
 __all__ = [
     "QUESTIONS_KEPT",
-    "STATES",
     "Candidates",
     "CarriedIndex",
     "Circumstances",
@@ -35,10 +34,8 @@ __all__ = [
     "RecallCache",
     "RecordStore",
     "Shelves",
-    "State",
     "TextIndex",
     "TextReader",
     "VectorIndex",
     "VectorSource",
-    "state_of",
 ]

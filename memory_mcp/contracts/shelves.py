@@ -2,23 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 from uuid import UUID
 
 from memory_mcp.models import Filter, Memory, Scope
-
-State = Literal["live", "archived", "superseded", "forgotten"]
-STATES: tuple[State, ...] = get_args(State)
-"""Of a memory that is kept: an answer; expired, so that it is none any more; replaced; in the trash."""
-
-
-def state_of(memory: Memory, now: datetime) -> State:
-    """The state that a memory is in, forgotten before superseded before archived."""
-    if memory.forgotten_at is not None:
-        return "forgotten"
-    if memory.superseded_by is not None:
-        return "superseded"
-    return "archived" if memory.expires_at is not None and memory.expires_at <= now else "live"
+from memory_mcp.states import State
 
 
 class Shelves(Protocol):

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import Browsed, ToErase
-from memory_mcp.contracts import State, state_of
 from memory_mcp.models import Memory, Operation, Recalled, Scope
 from memory_mcp.server.render import DATA_NOTE, brief, brief_line, done_by, fitting, line, result, shown, tokens
-from memory_mcp.upkeep.erasing import Erased
-from memory_mcp.upkeep.exporting import Saved
-from memory_mcp.upkeep.maintenance import Tidied
+from memory_mcp.states import State, state_of
+
+if TYPE_CHECKING:  # a handshake does not wait for what they bring along
+    from memory_mcp.upkeep.erasing import Erased
+    from memory_mcp.upkeep.exporting import Saved
+    from memory_mcp.upkeep.maintenance import Tidied
 
 _HEAD_TOKENS = 80
 _SAMPLE_CHARACTERS = 100
@@ -85,13 +87,13 @@ def _listed(name: str, entries: Sequence[Mapping[str, Any]], said: Sequence[str]
     return result({name: list(entries[:kept]), "total": len(entries)}, [f"{kept}{rest} {name}", *said[:kept]])
 
 
-def saved(made: Saved, what: str) -> CallToolResult:
+def saved(made: "Saved", what: str) -> CallToolResult:
     """The answer to an export or a backup."""
     facts = {"file": made.path, "memories": made.memories, "bytes": made.size_bytes}
     return result(facts, [f"{what}: {made.memories:,} memories, {made.size_bytes:,} bytes, in {made.path} of the data directory"])
 
 
-def tidied(done: Tidied, token: str) -> CallToolResult:
+def tidied(done: "Tidied", token: str) -> CallToolResult:
     """The answer to maintenance, whether it was done or would be."""
     counts = {
         "kept_for_good": sum(len(plan.promote) for plan in done.plans.values()),
@@ -139,7 +141,7 @@ def to_erase(meant: ToErase) -> CallToolResult:
     return result(facts, lines)
 
 
-def erased(done: Erased) -> CallToolResult:
+def erased(done: "Erased") -> CallToolResult:
     """The answer to an erasure: what was found afterwards, and what it did not reach."""
     count, proof = sum(len(operation.subjects) for operation in done.operations), done.proof
     files = sorted({path.rpartition("/")[2] for paths in proof.found.values() for path in paths})

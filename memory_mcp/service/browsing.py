@@ -6,12 +6,12 @@ from uuid import UUID
 
 from memory_mcp.access import Role
 from memory_mcp.answers import Browsed, BrowseRequest
-from memory_mcp.contracts import STATES, State
 from memory_mcp.errors import ConflictError, RequestError, require
 from memory_mcp.models import Caller, Filter, Memory, Operation, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.service.parts import EVERY_NAMESPACE, Parts
+from memory_mcp.states import STATES, State
 from memory_mcp.upkeep.exporting import Saved
 from memory_mcp.upkeep.maintenance import Tidied
 

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 from record_stores import ACTOR, DAY, ELSEWHERE, GLOBAL, HOME, NOW, SECOND, OpenStore, Store, add, draft, embedding, live, rewritten, texts
 
-from memory_mcp.contracts import STATES, State, state_of
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Changes, Draft, Filter, Memory, Provenance
+from memory_mcp.states import STATES, State, state_of
 
 IMPORT = Provenance(client="memory-mcp", agent="import:1", source="import")
 AGAIN = replace(IMPORT, agent="import:2")

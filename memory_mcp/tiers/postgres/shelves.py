@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from memory_mcp.clock import to_micros
-from memory_mcp.contracts import State
 from memory_mcp.models import Filter, Memory
+from memory_mcp.states import State
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, MEMORY_COLUMNS, MEMORY_TABLES, WHEN, conditions, memory_from
 from memory_mcp.tiers.postgres.session import Transaction
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from memory_mcp.contracts import State
 from memory_mcp.models import Added, Draft, Filter, Memory, Scope
+from memory_mcp.states import State
 from memory_mcp.tiers.postgres import reads, shelves, writes
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.session import Transaction, scopes_by_tenant

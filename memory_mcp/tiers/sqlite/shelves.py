@@ -8,8 +8,8 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
-from memory_mcp.contracts import State
 from memory_mcp.models import Filter, Memory, Scope
+from memory_mcp.states import State
 from memory_mcp.tiers.sqlite.query import all_rows
 from memory_mcp.tiers.sqlite.rows import ERASED, MEMORY_COLUMNS, MEMORY_TABLES, WHEN, conditions, memory_from, scope_numbers, to_json
 
