@@ -167,19 +167,28 @@ async def test_an_export_and_a_backup_lie_in_the_data_directory_alone(tmp_path: 
     assert "no argument 'path'" in refused_path
 
 
+async def test_no_client_fills_the_disk_with_exports(tmp_path: Path) -> None:
+    (tmp_path / "data" / "exports").mkdir(parents=True)
+    for number in range(50):
+        (tmp_path / "data" / "exports" / f"{number}").touch()
+    async with open_client(settings_for(tmp_path / "data"), sets=["admin"]) as client:
+        assert "There are 50 files in exports" in await refused(client, "manage", action="export")
+
+
 async def test_postgres_is_backed_up_by_its_own_tools(settings: Settings) -> None:
     if settings.records.backend == "postgres":
         async with open_client(settings, sets=["admin"]) as client:
             assert "pg_dump" in await refused(client, "manage", action="backup")
 
 
-async def test_erasing_takes_two_calls_and_leaves_nothing_in_any_file(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    async with open_client(settings_for(folder), sets=["admin"]) as client:
+async def test_erasing_takes_two_calls_and_leaves_nothing_in_any_file(settings: Settings) -> None:
+    folder, in_files = settings.data_dir, settings.records.backend == "sqlite"
+    async with open_client(settings, sets=["admin"]) as client:
         stored = await tell(client, "remember", content=SECRET, metadata={"speaker": "Quirinius"})
         await tell(client, "remember", content="Candles are in aisle nine")
         await tell(client, "manage", action="export")
-        await tell(client, "manage", action="backup")
+        if in_files:
+            await tell(client, "manage", action="backup")
         there = await anyio.to_thread.run_sync(search_files, folder, [SECRET])
         dry = await tell(client, "manage", action="erase", person="Quirinius")
         assert "not those that were shown" in await refused(client, "manage", action="erase", ids=[stored["id"]], confirm="0000")
@@ -189,9 +198,9 @@ async def test_erasing_takes_two_calls_and_leaves_nothing_in_any_file(tmp_path: 
         left = await browse(client, state="all")
         _, found = await anyio.to_thread.run_sync(search_files, folder, [SECRET, "zimbeln"])
 
-    assert {Path(path).parts[-2] for path in there[1][SECRET]} >= {"exports", "backups"}
+    assert {Path(path).parts[-2] for path in there[1][SECRET]} >= ({"exports", "backups"} if in_files else {"exports"})
     assert (dry["would_erase"], dry["namespaces"], dry["sample"][0]["line"]) == (1, {"project": 1}, SECRET)
-    assert (done["erased"], done["proven"], done["found_in"], done["copies_cleaned"]) == (1, True, [], 2)
+    assert (done["erased"], done["proven"], done["found_in"], done["copies_cleaned"]) == (1, True, [], 2 if in_files else 1)
     assert left == ["Candles are in aisle nine"]
     assert found == {}
 
