@@ -101,6 +101,18 @@ async def test_a_newer_value_that_is_carried_here_takes_the_place_of_an_older_on
         assert await texts(store) == ["emacs"]
 
 
+async def test_each_of_many_sees_what_those_before_it_have_ended(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await add(store, "vim", key="editor", now=NOW - DAY)
+        made = await store.add_many([*carried("emacs", key="editor"), *carried("vim"), *carried("plain"), *carried("emacs and vim")])
+
+        assert [one.status for one in made] == ["superseded", "stored", "stored", "stored"]
+        assert sorted(await texts(store)) == ["emacs", "emacs and vim", "plain", "vim"]
+        assert len({one.operation for one in made}) == 1
+        await store.undo(HOME, made[0].operation, IMPORT, LATER)
+        assert [(memory.content, memory.key) for memory in await live(store)] == [("vim", "editor")]
+
+
 @pytest.mark.parametrize("named", ["first", "last", "newest"])
 async def test_an_import_is_undone_whole_whichever_of_its_batches_is_named(open_store: OpenStore, named: str) -> None:
     async with open_store() as store:

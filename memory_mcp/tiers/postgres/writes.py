@@ -1,10 +1,11 @@
 """The writes: each carried out in one transaction of one tenant, alone with it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -67,23 +68,40 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
 async def add_many(tx: Transaction, derived: Derived, drafts: Sequence[Draft], words: Sequence[Words]) -> list[Added]:
     """`RecordStore.add_many`."""
     head = await log.lock_tenant(tx)
-    stored, subjects = [], b""
-    for draft, of_draft in zip(drafts, words, strict=True):  # one after the other: each sees what the ones before it ended
-        storing = await _carried_before(tx, draft) or await _look(tx, head, draft, None, ())
+    home = {"namespaces": [drafts[0].scope.namespace], "fingerprints": [draft.fingerprint for draft in drafts]}
+    query = f"SELECT m.fingerprint FROM memories m WHERE m.scope {IN_SCOPES} AND m.fingerprint = ANY(%(fingerprints)s) AND {LIVE}"
+    there = {row[0] for row in await tx.rows(query, home)}
+    stored: list[Added] = []
+    waiting: list[tuple[_Storing, Words]] = []
+    subjects = b""
+    for draft, of_draft in zip(drafts, words, strict=True):
+        storing: _Storing | Added = _new(head, draft, None, None)
+        if draft.key or draft.fingerprint in there:  # one that may meet another sees what those before it have ended
+            await _write_all(tx, derived, waiting)
+            storing = await _carried_before(tx, draft) or await _look(tx, head, draft, None, ())
         if isinstance(storing, Added):
             stored.append(storing)
-            continue
-        try:
-            async with tx.together():
-                await storing.write(tx, derived, of_draft)
-        except UniqueViolation as error:
-            raise ConflictError(SAME_ID) from error
-        await storing.finish(tx, derived)
-        stored.append(storing.added)
-        subjects += storing.subjects
+        else:
+            waiting.append((storing, of_draft))
+            stored.append(storing.added)
+            subjects += storing.subjects
+    await _write_all(tx, derived, waiting)
     if subjects:
         await log.append(tx, head, drafts[0].scope, "import", subjects, drafts[0].provenance, drafts[0].now)
     return stored
+
+
+async def _write_all(tx: Transaction, derived: Derived, waiting: list[tuple["_Storing", Words]]) -> None:
+    """Store what waits for it, and empty the list."""
+    try:
+        async with tx.together():
+            for storing, words in waiting:
+                await storing.write(tx, derived, words)
+    except UniqueViolation as error:
+        raise ConflictError(SAME_ID) from error
+    for storing, _ in waiting:
+        await storing.finish(tx, derived)
+    waiting.clear()
 
 
 async def _carried_before(tx: Transaction, draft: Draft) -> Added | None:
@@ -154,14 +172,26 @@ async def _look(tx: Transaction, head: log.Head, draft: Draft, embedding: Embedd
     place = await timeline.place_in_time(tx, draft)
     replaced = {memory_id: row for memory_id, row in replaced.items() if memory_id != place.current}
     epoch = None if embedding is None else await journal.epoch_of(tx, embedding.epoch, embedding.vectors.shape[1])
+    return _new(head, draft, embedding, epoch, replaced, place, await log.subjects_of(tx, place.shortened) if place.shortened else b"")
+
+
+def _new(
+    head: log.Head,
+    draft: Draft,
+    embedding: Embedding | None,
+    epoch: journal.Epoch | None,
+    replaced: Mapping[UUID, Sequence[Any]] = MappingProxyType({}),
+    place: timeline.Place = timeline.NOW,
+    shortened: bytes = b"",
+) -> _Storing:
+    """What storing a draft will do that ends these rows, and takes that place in time."""
     salt = os.urandom(8)
     ended = tuple(memory_id for memory_id, row in replaced.items() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
     added = Added(draft.id, status, head.number, ended, epoch is not None and epoch.active, place.current)
     subjects = draft.id.bytes + log.digest(draft.content, salt)
     subjects += b"".join(memory_id.bytes + log.digest(row[_CONTENT], row[_SALT]) for memory_id, row in replaced.items())
-    subjects += await log.subjects_of(tx, place.shortened)
-    return _Storing(draft, embedding, epoch, head.number, list(replaced), place, salt, added, subjects)
+    return _Storing(draft, embedding, epoch, head.number, list(replaced), place, salt, added, subjects + shortened)
 
 
 def _expired(row: Sequence[Any], now: datetime) -> bool:
