@@ -78,6 +78,7 @@ class Memory:
         change: The scope's revision at which this row last changed.
         operation: The entry of the log that made its present form.
         recalled_count: How often it was an answer; counted beside the memory, moves no revision.
+        worked, failed: How often it was told to have worked or not, likewise; of an error, `failed` is how often it came again.
     """
 
     id: UUID
@@ -104,6 +105,8 @@ class Memory:
     change: int = 0
     recalled_count: int = 0
     last_recalled_at: datetime | None = None
+    worked: int = 0
+    failed: int = 0
     operation: int = field(default=0, compare=False)
 
     @property

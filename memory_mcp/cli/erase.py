@@ -79,7 +79,7 @@ async def _erase(
     settings: Settings, request: EraseRequest, caller: Caller, dry_run: bool, yes: bool, as_json: bool, in_use: bool
 ) -> tuple[ToErase, Erased | None]:
     refused: MemoryMcpError
-    async with open_memory(settings, model_seconds=None) as service:
+    async with open_memory(settings, model_seconds=0) as service:
         try:
             meant = await service.to_erase(request, caller)
             if not as_json or not (dry_run or yes):

@@ -40,7 +40,7 @@ def maintain(
 
 async def _maintain(settings: Settings, dry_run: bool) -> Tidied:
     refused: MemoryMcpError
-    async with open_memory(settings, model_seconds=None) as service:
+    async with open_memory(settings, model_seconds=0) as service:
         try:
             return await service.maintenance.once(dry_run=dry_run)
         except MemoryMcpError as error:

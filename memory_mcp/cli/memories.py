@@ -201,6 +201,7 @@ def _print_hits(facts: Mapping[str, Any]) -> None:
         console.print(Text(facts["hint"]))
     for hit in facts["hits"]:
         beside = _beside(hit)
+        beside += [f"worked {hit['worked']} of {hit['tried']} times"] if "tried" in hit else []
         beside += [f"{len(hit['same_again'])} more say the same"] if "same_again" in hit else []
         beside += [", ".join(f"{name} {part:+}" for name, part in hit["explain"].items())] if "explain" in hit else []
         console.print(Text.assemble("\n", (f"{hit['score']:.2f}  ", "cyan"), hit["text"].rstrip()))

@@ -31,6 +31,8 @@ T = TypeVar("T")
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose memories, where PostgreSQL has several tenants'.")]
 _FAULTS_SHOWN = 10
 _LOOK_SECONDS = 0.5
+_MODEL_SECONDS = 1.0
+"""What it is waited for before lines are looked at, while it goes on loading."""
 
 
 def export(
@@ -157,7 +159,7 @@ def _lines(source: Path, namespace: str) -> Iterator[Line]:
 def _with_memory(settings: Settings, use: Callable[[MemoryService], Awaitable[T]], *, embedding: bool = False) -> T:
     async def opened() -> T:
         refused: MemoryMcpError
-        async with open_memory(settings, model_seconds=0 if embedding else None) as service:
+        async with open_memory(settings, model_seconds=_MODEL_SECONDS if embedding else 0) as service:
             try:
                 return await use(service)
             except MemoryMcpError as error:

@@ -9,6 +9,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.tools import Tool
 
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
@@ -20,6 +21,7 @@ from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
 from memory_mcp.server.prompts import PromptingServer, add_prompt
+from memory_mcp.server.requests import Requests, Traffic
 from memory_mcp.server.tools import core_tools
 
 INSTRUCTIONS = """\
@@ -54,7 +56,12 @@ TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {
 
 
 def make_server(
-    desk: Desk, sets: Collection[str] = (), *, several: bool = False, middleware: Sequence[ServerMiddleware[Desk]] = ()
+    desk: Desk,
+    sets: Collection[str] = (),
+    *,
+    several: bool = False,
+    middleware: Sequence[ServerMiddleware[Desk]] = (),
+    traffic: Traffic | None = None,
 ) -> MCPServer[Desk]:
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
@@ -62,6 +69,7 @@ def make_server(
         sets: Sets of tools beside the core: "learning", "graph", "admin", "compat".
         several: See `core_tools`.
         middleware: What sees every message first, outermost first.
+        traffic: Where calls are counted.
     """
 
     @asynccontextmanager
@@ -69,19 +77,21 @@ def make_server(
         async with desk.opening.running():
             yield desk
 
+    tools: list[Tool] = [*core_tools(several=several), *(tool for name, more in TOOL_SETS.items() if name in sets for tool in more())]
     server = PromptingServer(
         "memory",
         title="Memory",
         description="Long-term memory for AI assistants",
         instructions="\n".join([INSTRUCTIONS, *(more for name, more in MORE_INSTRUCTIONS.items() if name in sets)]),
         version=__version__,
-        tools=[*core_tools(several=several), *(tool for name, tools in TOOL_SETS.items() if name in sets for tool in tools())],
+        tools=tools,
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
         subscriptions=False,
         middleware=middleware,
     )
+    server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
     _add_resources(server)
     add_prompt(server)
     return server

@@ -65,6 +65,11 @@ class Opening:
             self._settled.set()
             await anyio.sleep(_KEY_RETRY_SECONDS if isinstance(self._failure, StoreKeyError) else _RETRY_SECONDS)
 
+    @property
+    def present(self) -> "MemoryService | None":
+        """The memory, if it is open now."""
+        return self._service
+
     async def service(self) -> "MemoryService":
         """The open memory.
 

@@ -7,9 +7,10 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult, TextContent
 
-from memory_mcp.errors import UNEXPECTED, MemoryMcpError
+from memory_mcp.errors import MemoryMcpError
 from memory_mcp.server import render
 from memory_mcp.server.desk import Desk, desk_of
+from memory_mcp.server.requests import ended, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ class PromptingServer(MCPServer[Desk]):
         except MCPError:
             raise
         except Exception as error:
+            ended("failed")
             log.exception("prompt_failed: %s", name)
-            raise MCPError(INTERNAL_ERROR, UNEXPECTED) from error
+            raise MCPError(INTERNAL_ERROR, unexpected()) from error
 
 
 def add_prompt(server: MCPServer[Desk]) -> None:

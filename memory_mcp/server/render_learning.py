@@ -106,6 +106,8 @@ def _headings(sections: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]) -
 def _entry(solution: Solution, now: datetime, namespace: str) -> dict[str, Any]:
     entry = shown(Recalled(solution.memory, solution.likeness), now, namespace)
     entry["tags"] = [tag for tag in entry.get("tags", ()) if not tag.startswith("error:")]
+    for name in ("worked", "tried"):  # which stand in the record below, also where they are 0
+        entry.pop(name, None)
     facts: dict[str, Any] = {"for": "this error" if solution.same else "", **_record(solution.tally), "seconds": solution.seconds}
     return {name: value for name, value in {**entry, "metadata": {**entry.get("metadata", {}), **_given(facts)}}.items() if value != []}
 

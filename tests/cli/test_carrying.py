@@ -6,7 +6,25 @@ from pathlib import Path
 
 import pytest
 from postgres_server import APP, Databases, server
-from record_stores import ACTOR, ANYTHING, DAY, EPOCH, GLOBAL, HOME, NOW, Store, add, draft, embedding, found, picture, rewritten, vectors
+from record_stores import (
+    ACTOR,
+    ANYTHING,
+    DAY,
+    ELSEWHERE,
+    EPOCH,
+    GLOBAL,
+    HOME,
+    NOW,
+    Store,
+    add,
+    draft,
+    embedding,
+    found,
+    picture,
+    rewritten,
+    texts,
+    vectors,
+)
 from test_commands import command, refused
 
 from memory_mcp.cli.carrying import carry
@@ -129,6 +147,32 @@ async def test_other_memories_are_in_the_way(databases: Databases, tmp_path: Pat
         await add(database, "two")
         with pytest.raises(RequestError, match="other memories"):
             await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent)
+
+
+async def test_every_tenant_goes_along_and_a_file_takes_one(databases: Databases, tmp_path: Path) -> None:
+    async with databases.open("from") as database:
+        for name, scope in (("one", HOME), ("two", GLOBAL), ("three", ELSEWHERE)):
+            await add(database, name, scope)
+    source, target = (server().dsn(databases.make(name), APP) for name in ("from", "to"))
+    files = [f"sqlite://{tmp_path / name}" for name in ("both", "hers")]
+    both = refused(command("migrate", "--from", source, "--to", files[0], home=tmp_path))
+    nobody = refused(command("migrate", "--from", source, "--to", files[0], "--tenant", "nobody", home=tmp_path))
+    alone = refused(command("migrate", "--tenant", "local", home=tmp_path))
+    hers = command("migrate", "--from", source, "--to", files[1], "--tenant", ELSEWHERE.tenant, home=tmp_path)
+    second = refused(command("migrate", "--from", source, "--to", files[1], "--tenant", "local", home=tmp_path))
+    done = command("migrate", "--from", source, "--to", target, home=tmp_path)
+
+    assert "--tenant" in both
+    assert "nobody" in nobody
+    assert "--from or --to" in alone
+    assert "Copied and checked 1 memory" in hers.stdout, hers.stderr
+    assert "--tenant" in second
+    assert "Copied and checked 3 memories" in done.stdout, done.stderr
+    async with SqliteStore.open(tmp_path / "hers") as file, databases.open("to") as database:
+        assert await texts(file, ELSEWHERE) == await texts(database, ELSEWHERE) == ["three"]
+        assert await texts(file, HOME, GLOBAL) == []
+        assert sorted(await texts(database, HOME, GLOBAL)) == ["one", "two"]
+        assert await database.verify_chain() is None
 
 
 async def test_on_the_command_line(databases: Databases, tmp_path: Path) -> None:

@@ -395,6 +395,22 @@ class TestOutbox:
             assert kept == {"embed": 1, INDEX: 1}
             assert (await store.counts("local")).outbox == {"embed": 1}
 
+    async def test_how_many_notes_wait_is_told_for_all_tenants_together(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            none = await store.notes()
+            for scope in (HOME, ELSEWHERE):
+                await add(store, "one", scope)
+            await add(store, "two", embedded=False)
+            waiting = await store.notes()
+            await store.claim(INDEX, limit=1, lease_seconds=60)
+            claimed = await store.notes()
+            await store.settle(await store.claim(INDEX, limit=1, lease_seconds=60))
+
+            assert none == {}
+            assert waiting == {INDEX: 3, "embed": 1}
+            assert claimed == waiting
+            assert await store.notes() == {INDEX: 2, "embed": 1}
+
     async def test_a_settled_notes_number_is_not_used_again(self, open_store: OpenStore) -> None:
         async with open_store() as store:
             await add(store, "one")

@@ -14,18 +14,23 @@ from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.turns import Turns
+from memory_mcp.server.requests import ended, outcome_of
 
 _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
 """What is counted: everything that asks the memory."""
 
 
 class Limits:
-    """A middleware of the protocol's server: over a limit the model reads how long to wait."""
+    """A middleware of the protocol's server: over a limit the model reads how long to wait.
+
+    Attributes:
+        turns: Who hands out the slots.
+    """
 
     def __init__(self, settings: LimitSettings, monotonic: Callable[[], float]) -> None:
         self._of_token = Rates(settings.calls_per_minute, monotonic)
         self._of_address = Rates(settings.address_calls_per_minute, monotonic)
-        self._turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
+        self.turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Count a call and let it have its turn; everything else passes."""
@@ -35,9 +40,10 @@ class Limits:
             return await call_next(ctx)
         try:
             self._count(identity.token, address_of(request.scope))
-            async with self._turns.turn(identity.tenant, identity.token):
+            async with self.turns.turn(identity.tenant, identity.token):
                 return await call_next(ctx)
         except LimitError as error:
+            ended(outcome_of(error))
             if ctx.method == "tools/call":
                 return refusal(str(error))
             raise MCPError(INTERNAL_ERROR, str(error)) from error

@@ -58,7 +58,7 @@ class WriteBehind:
 
     async def _carry_out(self, write: Write) -> None:
         try:
-            await self._guard.run(write)
+            await self._guard.run(write, "write")
         except TierError as error:
             self.dropped += 1
             log.debug("redis_write_dropped", error=type(error).__name__)

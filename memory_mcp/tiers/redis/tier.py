@@ -1,12 +1,13 @@
 """Redis as a tier: what it keeps for whom, over one client, and how it is doing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 
 from memory_mcp.contracts import RecordStore
+from memory_mcp.instruments import Lookups
 from memory_mcp.models import Operation
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.redis.behind import WriteBehind
@@ -27,6 +28,9 @@ class RedisTier:
 
     Reading and writing are guarded each by itself: a Redis that is full still answers, and one that is too slow for a
     question to wait for should not seem well because it takes writes.
+
+    Attributes:
+        guards: Both.
     """
 
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
@@ -34,6 +38,7 @@ class RedisTier:
         self._reads = Guard(TIER, call_seconds=settings.lookup_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
         self._writes = Guard(f"{TIER} (writing)", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
         self._questions: SharedQuestions | None = None
+        self.guards = (self._reads, self._writes)
         self._announced: AnnouncedStore | None = None
         self.behind = WriteBehind(self._writes)
         self.candidates = SharedCandidates(
@@ -81,6 +86,13 @@ class RedisTier:
         """Tell in the stream of an entry of the log that was not made through `announced`."""
         if self._announced is not None:
             self._announced.told(operation)
+
+    def lookups(self) -> Mapping[str, Callable[[], Lookups]]:
+        """What was looked up here, and what of it was there."""
+        found: dict[str, Callable[[], Lookups]] = {"shared_candidates": lambda: (self._reads.hits, self._reads.misses)}
+        if (questions := self._questions) is not None:
+            found["shared_embeddings"] = lambda: (questions.hits, questions.misses)
+        return found
 
     def figures(self) -> dict[str, Any]:
         """For `stats`: those of reading, and what became of the writes."""
