@@ -4,16 +4,16 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import anyio
 import pytest
 from record_stores import GLOBAL, HOME, NOW, SECOND, add, live
 
-from memory_mcp.models import Memory
+from memory_mcp.models import Memory, Provenance
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.upkeep.register import Register
 from tests.engines import command, data_directory, surroundings
@@ -136,34 +136,42 @@ async def test_an_old_export_does_not_take_back_what_is_newer(folder: Path, tmp_
     assert (done["stored"], done["known"]) == (0, 1)
 
 
-def killed_midway(folder: Path, source: Path, number: signal.Signals) -> "subprocess.CompletedProcess[str]":
-    """An import that is ended as soon as some of it is stored."""
+async def ended_by(number: signal.Signals, folder: Path, source: Path, store: SqliteStore) -> tuple[int, str]:
+    """An import that is ended as soon as it has stored something; with which status, and what it said."""
     line = [sys.executable, "-m", "memory_mcp", "import", str(source), "--no-wait", "--data-dir", str(folder)]
-    with subprocess.Popen(line, env=surroundings({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while (folder / "memories.db-wal").stat().st_size < 300_000 if (folder / "memories.db-wal").exists() else True:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    before = await count(store)
+    async with await anyio.open_process(line, env=surroundings({}), stdout=subprocess.DEVNULL) as process:
+        with anyio.fail_after(60):
+            while await count(store) == before:
+                assert process.returncode is None
+                await anyio.sleep(0.01)
         process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(line, process.returncode, out, errors)
+        assert process.stderr
+        errors = b"".join([chunk async for chunk in process.stderr])
+        return await process.wait(), errors.decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-async def test_an_import_that_was_ended_is_completed_by_running_it_again(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+async def count(store: SqliteStore) -> int:
+    return sum((await store.counts("local")).by_namespace.values())
+
+
+async def test_an_import_that_was_ended_is_completed_by_running_it_again(folder: Path, tmp_path: Path) -> None:
     source = file_of(tmp_path, *({"content": f"Note number {n} is about {n * 7}", "namespace": "home"} for n in range(3_000)))
-    ended = killed_midway(folder, source, number)
-    there = len(await kept(folder))
-    done = told(command("import", str(source), "--no-wait", "--json", folder=folder))
-    whole = [memory.content for memory in await kept(folder)]
-    told(command("forget", "--undo", str(done["operations"]["home"]), "--json", folder=folder))
+    async with SqliteStore.open(folder) as store:
+        status, said = await ended_by(signal.SIGINT, folder, source, store)
+        first = await count(store)
+        await ended_by(signal.SIGKILL, folder, source, store)
+        second = await count(store)
+        done = told(await anyio.to_thread.run_sync(lambda: command("import", str(source), "--no-wait", "--json", folder=folder)))
+        whole = [memory.content for memory in await live(store, HOME)]
+        assert await store.check() == []
+        assert await store.verify_chain() is None
+        await store.undo(HOME, done["operations"]["home"], Provenance(), NOW)
+        left = await count(store)
 
-    assert 0 < there < 3_000
-    assert there % 200 == 0
-    if number == signal.SIGINT:
-        assert ended.returncode == 130
-        assert "the same command again stores the rest" in ended.stderr
-    assert (done["stored"], done["known"]) == (3_000 - there, there)
+    assert 0 < first < second < 3_000
+    assert first % 200 == second % 200 == 0  # whole batches
+    assert (status, "the same command again stores the rest" in said) == (130, True)
+    assert (done["stored"], done["known"]) == (3_000 - second, second)
     assert len(whole) == len(set(whole)) == 3_000
-    assert await kept(folder) == []  # the first part went with it
+    assert left == 0  # the first two parts went with it
