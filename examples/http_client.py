@@ -4,22 +4,16 @@ import asyncio
 import os
 import sys
 
-import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
+from memory_mcp import MemoryClient
 
 
 async def main(url: str, token: str) -> None:
     """Store a statement, ask for it, and print what came back."""
-    async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http,
-        Client(streamable_http_client(url, http_client=http)) as client,
-    ):
-        receipt = await client.call_tool("remember", {"content": "Invoices are due after 30 days.", "key": "invoices.due"})
-        answer = await client.call_tool("recall", {"query": "When do invoices have to be paid?"})
-    stored, found = receipt.structured_content or {}, answer.structured_content or {}
-    print(f"{stored['status']} in {stored['namespace']}")
-    print(f"{found['verdict']}: {found['hits'][0]['text']}")
+    async with MemoryClient.http(url, token) as memory:
+        receipt = await memory.remember("Invoices are due after 30 days.", key="invoices.due")
+        answer = await memory.recall("When do invoices have to be paid?")
+    print(f"{receipt.status} in {receipt.namespace}")
+    print(f"{answer.verdict}: {answer.hits[0].text}")
 
 
 if __name__ == "__main__":

@@ -253,6 +253,9 @@ class HttpSettings(Section):
         default=[], description="web pages that may call, like https://app.example.com; without one, none may"
     )
     trusted_proxies: list[str] = Field(default=[], description="addresses of proxies that are believed what they say of their clients")
+    api: bool = Field(
+        default=True, description="serve JSON too, at /api/v1: the same tools to the same tokens, for what does not speak MCP"
+    )
     sse: bool = Field(default=True, description="serve the older transport too, at /sse; with one worker alone")
     sessions: bool = Field(default=False, description="give clients of older protocols a session; with one worker alone")
     visibility: Literal["private", "shared"] = Field(

@@ -7,6 +7,7 @@ MemoryMcpError                   (not MemoryError: Python has one)
 ├── MemoryNotFoundError          (also a LookupError)
 ├── AccessDeniedError            the caller's role or namespaces do not allow it
 ├── LimitError                   too much in too short a time, or too much in all
+├── UnexpectedError              what nobody foresaw
 └── TierError                    a backend failed; the driver's own error is __cause__
     ├── TierUnavailableError     passing: repeat it, or go on without a derived tier
     │   ├── StoreBusyError       another process holds the store; nothing was written
@@ -32,33 +33,51 @@ UNEXPECTED = "Something went wrong inside the memory server; the details are in 
 
 
 class MemoryMcpError(Exception):
-    """Root of the tree; `retryable` tells whether the same call may succeed later, unchanged."""
+    """Root of the tree.
 
+    Attributes:
+        code: A name for programs, the same in every version.
+        retryable: Whether the same call may succeed later, unchanged.
+        retry_seconds: After how long that is worth trying; 0: whenever the caller likes.
+    """
+
+    code = "failed"
     retryable = False
+    retry_seconds = 0.0
 
 
 class ConfigError(MemoryMcpError):
     """The settings make no sense."""
 
+    code = "misconfigured"
+
 
 class RequestError(MemoryMcpError, ValueError):
     """The request is at fault; the message says what to change."""
+
+    code = "invalid_request"
 
 
 class ConflictError(RequestError):
     """What was asked contradicts what is stored."""
 
+    code = "conflict"
+
 
 class MemoryNotFoundError(MemoryMcpError, LookupError):
     """No memory of these ids is visible to the caller."""
 
-    def __init__(self, ids: Sequence[UUID | str]) -> None:
+    code = "not_found"
+
+    def __init__(self, ids: Sequence[UUID | str], message: str = "") -> None:
         self.ids = tuple(str(memory_id) for memory_id in ids)
-        super().__init__(f"No memory with id {', '.join(self.ids)} here. Use an id from recall, find_similar or a receipt.")
+        super().__init__(message or f"No memory with id {', '.join(self.ids)} here. Use an id from recall, find_similar or a receipt.")
 
 
 class AccessDeniedError(MemoryMcpError):
     """The caller may not do that; the message says what it would take."""
+
+    code = "access_denied"
 
 
 def require(access: Access, role: Role) -> None:
@@ -68,9 +87,26 @@ def require(access: Access, role: Role) -> None:
 
 
 class LimitError(MemoryMcpError):
-    """The caller has reached a limit; the message says which one, and when to try again."""
+    """The caller has reached a limit; the message says which one, and when to try again.
 
-    retryable = True
+    Args:
+        retry_seconds: 0: not by waiting.
+    """
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
+        self.retry_seconds, self.retryable = retry_seconds, retry_seconds > 0
+        super().__init__(message)
+
+
+class UnexpectedError(MemoryMcpError):
+    """Something that nobody foresaw; what it was is in the log alone."""
+
+    code = "unexpected"
+
+    def __init__(self, request: str = "") -> None:
+        super().__init__(f"{UNEXPECTED} (request {request})" if request else UNEXPECTED)
 
 
 class TierError(MemoryMcpError):
@@ -82,13 +118,16 @@ class TierError(MemoryMcpError):
 
 
 class TierUnavailableError(TierError):
-    """A backend is away for the moment."""
+    """A backend is away for the moment. What was to be written is so or not; repeating it writes nothing twice."""
 
+    code = "unavailable"
     retryable = True
 
 
 class StoreBusyError(TierUnavailableError):
-    """The store's lock was not to be had in time."""
+    """The store's lock was not to be had in time: nothing was done."""
+
+    code = "busy"
 
     def __init__(self, tier: str, waited_seconds: float) -> None:
         self.waited_seconds = waited_seconds

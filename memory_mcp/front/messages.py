@@ -12,6 +12,11 @@ INTERNAL_ERROR = -32603
 INVALID_REQUEST = -32600
 MAX_INTEGER = 2**64
 
+FAULT = "memory-mcp/fault"
+"""What a program is told of an error stands under this name: in a result's `_meta`, or in an error's `data`."""
+INVALID, MISCONFIGURED, BUSY, UNAVAILABLE = "invalid_request", "misconfigured", "busy", "unavailable"
+"""Codes of `errors` that a front uses, too: the request is at fault, or the settings; nothing was done; it is unknown what was done."""
+
 READING_TOOLS = frozenset({"recall", "find_similar", "context", "get", "stats"})
 """Tools that change nothing: a call of one can be sent again without asking."""
 
@@ -97,21 +102,27 @@ def is_request_id(value: object) -> "TypeGuard[Id]":
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_INTEGER
 
 
-def error(request_id: Id | None, sentence: str, code: int = INTERNAL_ERROR) -> bytes:
+def error(request_id: Id | None, sentence: str, code: int = INTERNAL_ERROR, fault: str = "") -> bytes:
     """The line that answers a request with an error."""
-    return _line({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": sentence}})
+    beside: dict[str, object] = {"data": _beside(fault)} if fault else {}
+    return _line({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": sentence, **beside}})
 
 
-def failure(request_id: Id, method: str, sentence: str, *, modern: bool) -> bytes:
+def failure(request_id: Id, method: str, sentence: str, fault: str, *, modern: bool) -> bytes:
     """The line that tells a client that a request failed: a model only gets to read what a tool call results in.
 
     Args:
+        fault: One of the codes above.
         modern: Whether the conversation is one of the protocol without a handshake, whose results say that they are complete.
     """
     if method != "tools/call":
-        return error(request_id, sentence)
-    result: dict[str, object] = {"content": [{"type": "text", "text": sentence}], "isError": True}
+        return error(request_id, sentence, fault=fault)
+    result: dict[str, object] = {"content": [{"type": "text", "text": sentence}], "isError": True, "_meta": _beside(fault)}
     return _line({"jsonrpc": "2.0", "id": request_id, "result": {"resultType": "complete", **result} if modern else result})
+
+
+def _beside(fault: str) -> dict[str, object]:
+    return {FAULT: {"code": fault, "retryable": fault in (BUSY, UNAVAILABLE)}}
 
 
 def under_another_id(line: bytes, request_id: Id) -> bytes:

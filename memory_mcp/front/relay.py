@@ -116,7 +116,7 @@ class Relay:
         if request is None:
             self._outlet.write(messages.error(None, _TOO_LONG, messages.INVALID_REQUEST))
         else:
-            self._outlet.write(messages.failure(*request, _TOO_LONG, modern=self._modern))
+            self._outlet.write(messages.failure(*request, _TOO_LONG, messages.INVALID, modern=self._modern))
 
     def _take(self, line: bytes, message: Message) -> None:
         request = Request(message, line)
@@ -156,7 +156,7 @@ class Relay:
         if ending:
             return
         self._count_end()
-        self._answer(lambda request: not request.can_be_sent, _UNKNOWN)
+        self._answer(lambda request: not request.can_be_sent, _UNKNOWN, messages.UNAVAILABLE)
         if self._flight.open():
             self._reconnect()
 
@@ -175,7 +175,7 @@ class Relay:
         while self._engine is None:
             now = time.monotonic()
             if now < self._pacing.rests_until:
-                self._answer(lambda _: True, _NOT_BEGUN.format(self._trouble))
+                self._answer(lambda _: True, _NOT_BEGUN.format(self._trouble), messages.BUSY)
                 return
             deadline = now + PATIENCE_SECONDS
             try:
@@ -223,14 +223,14 @@ class Relay:
         self._trouble = sentence
         self._pacing.failed(time.monotonic())
         self._tell(sentence)
-        self._answer(lambda request: request.sendings > 0 and not request.message.only_reads, _UNKNOWN)
-        self._answer(lambda _: True, _NOT_BEGUN.format(sentence))
+        self._answer(lambda request: request.sendings > 0 and not request.message.only_reads, _UNKNOWN, messages.UNAVAILABLE)
+        self._answer(lambda _: True, _NOT_BEGUN.format(sentence), messages.BUSY)
 
-    def _answer(self, which: Callable[[Request], bool], sentence: str) -> None:
+    def _answer(self, which: Callable[[Request], bool], sentence: str, fault: str) -> None:
         for request in self._flight.open():
             request_id = request.message.request_id
             if request_id is not None and which(request) and self._flight.settle(request_id):
-                self._outlet.write(messages.failure(request_id, request.message.method, sentence, modern=self._modern))
+                self._outlet.write(messages.failure(request_id, request.message.method, sentence, fault, modern=self._modern))
 
     def _tell(self, sentence: str) -> None:
         if sentence not in self._said:  # once: a line for each failing call would fill a log
@@ -271,7 +271,7 @@ class Relay:
             for line in self._lines.feed(event):
                 message = messages.look(line) if isinstance(line, bytes) else Message()
                 if message.request_id is not None:
-                    self._outlet.write(messages.error(message.request_id, sentence))
+                    self._outlet.write(messages.error(message.request_id, sentence, fault=messages.MISCONFIGURED))
                 if message.method == "initialize":
                     return
             self._inlet.taken()

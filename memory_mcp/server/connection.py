@@ -22,6 +22,7 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from memory_mcp.front.lines import LineBuffer, OverlongLine
+from memory_mcp.front.messages import BUSY, UNAVAILABLE
 from memory_mcp.server.calls import Call, Calls, Limits
 from memory_mcp.server.probe import answer_probe
 from memory_mcp.server.wire import ENDING, OVERLOADED, Answer, encode, error, parse_line, refuse
@@ -139,14 +140,14 @@ class _Conversation:
                 self._calls.put_back(call)
                 raise
         elif not self._calls.enqueue(request, held_bytes):
-            await self._send(refuse(request.id, request.method, OVERLOADED, _BUSY))
+            await self._send(refuse(request.id, request.method, OVERLOADED, _BUSY, BUSY))
 
     def _answer_here(self, request: JSONRPCRequest) -> Answer | None:
         if self._opening and (answer := answer_probe(self._server, request)):
             return answer
         self._opening = False
         if self._ending:
-            return refuse(request.id, request.method, ENDING, _NOT_STARTED)
+            return refuse(request.id, request.method, ENDING, _NOT_STARTED, BUSY)
         if self._calls.find(request.id):  # an answer under this id would be taken for the other call's
             return error(None, INVALID_REQUEST, _SAME_ID)
         return None
@@ -238,8 +239,8 @@ class _Conversation:
         for call in self._calls.unanswered():
             call.answered = True
             if not self._hands_over() or (call.slot and call.request.method not in _LASTING):
-                sentence = _INTERRUPTED if call.slot else _NOT_STARTED
-                await self._send(refuse(call.request.id, call.request.method, ENDING, sentence))
+                said = (_INTERRUPTED, UNAVAILABLE) if call.slot else (_NOT_STARTED, BUSY)
+                await self._send(refuse(call.request.id, call.request.method, ENDING, *said))
         if self._hands_over():
             await self._to_outbox.send(self._parting)
         self._to_outbox.close()

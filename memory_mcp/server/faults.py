@@ -11,7 +11,8 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from memory_mcp.access import Role
-from memory_mcp.errors import MemoryMcpError, require
+from memory_mcp.errors import MemoryMcpError, RequestError, require
+from memory_mcp.faults import told_beside
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.requests import ended, outcome_of, unexpected
 
@@ -48,12 +49,12 @@ class StrictTool(Tool):
                 validated[self.context_kwarg] = context
             return await self.fn(**validated)
         except ValidationError as error:
-            return refusal(_explained(error, self))
+            return refusal(RequestError(_explained(error, self)))
         except MemoryMcpError as error:
             ended(outcome_of(error))
             if error.__cause__ is not None:
                 log.warning("call_refused: %s %s", self.name, type(error).__name__, exc_info=error.__cause__)
-            return refusal(str(error))
+            return refusal(error)
         except MCPError:
             raise
         except Exception:
@@ -62,9 +63,9 @@ class StrictTool(Tool):
             return refusal(unexpected())
 
 
-def refusal(text: str) -> CallToolResult:
-    """An error that the model reads; a host may show its model nothing but this text."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+def refusal(error: MemoryMcpError) -> CallToolResult:
+    """An error that the model reads; a host may show its model nothing but this text. Programs read what is beside it."""
+    return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True, _meta=told_beside(error))
 
 
 def _untitled(node: Any) -> Any:

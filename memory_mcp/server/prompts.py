@@ -34,7 +34,7 @@ class PromptingServer(MCPServer[Desk]):
         except Exception as error:
             ended("failed")
             log.exception("prompt_failed: %s", name)
-            raise MCPError(INTERNAL_ERROR, unexpected()) from error
+            raise MCPError(INTERNAL_ERROR, str(unexpected())) from error
 
 
 def add_prompt(server: MCPServer[Desk]) -> None:

@@ -9,6 +9,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import INTERNAL_ERROR, JSONRPCRequest
 
 from memory_mcp.front.lines import LineBuffer
+from memory_mcp.front.messages import MISCONFIGURED
 from memory_mcp.server.wire import encode, error, parse_line
 
 _PATIENCE_SECONDS = 1.0
@@ -34,7 +35,7 @@ def refuse_client(sentence: str) -> None:
             parsed = parse_line(line)
             if not isinstance(parsed, SessionMessage) or not isinstance(parsed.message, JSONRPCRequest):
                 continue
-            if answer := encode(error(parsed.message.id, INTERNAL_ERROR, sentence)):
+            if answer := encode(error(parsed.message.id, INTERNAL_ERROR, sentence, MISCONFIGURED)):
                 os.write(1, answer)
             if parsed.message.method == "initialize":
                 return

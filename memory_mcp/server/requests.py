@@ -17,7 +17,7 @@ from mcp_types.methods import SPEC_CLIENT_METHODS
 from pydantic import ValidationError
 
 from memory_mcp import tracing
-from memory_mcp.errors import UNEXPECTED, AccessDeniedError, LimitError, MemoryMcpError, TierError
+from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, TierError, UnexpectedError
 from memory_mcp.timing import Times
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,10 @@ def outcome_of(error: MemoryMcpError) -> str:
     return "unavailable" if isinstance(error, TierError) else "refused"
 
 
-def unexpected() -> str:
+def unexpected() -> UnexpectedError:
     """What a client is told of an error that nobody foresaw, with the id by which it is found in the log."""
     request = _current.get()
-    return f"{UNEXPECTED} (request {request.id})" if request is not None else UNEXPECTED
+    return UnexpectedError(request.id if request is not None else "")
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Requests:
         except Exception as error:
             request.outcome = "failed"
             log.exception("request_failed")
-            raise MCPError(INTERNAL_ERROR, unexpected()) from error
+            raise MCPError(INTERNAL_ERROR, str(unexpected())) from error
         except BaseException:
             request.outcome = "cancelled"
             raise

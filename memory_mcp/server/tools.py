@@ -17,6 +17,7 @@ from pydantic import Field
 from memory_mcp.access import Role
 from memory_mcp.answers import RecallRequest, Selection
 from memory_mcp.errors import RequestError
+from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render, render_sessions
@@ -26,9 +27,6 @@ from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScor
 
 if TYPE_CHECKING:
     from memory_mcp.service import MemoryService
-
-IDEMPOTENCY_META = "memory-mcp/idempotencyKey"
-"""In a request's `_meta`: repeating a `remember` with the same value returns the first receipt."""
 
 Kind = Literal["fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error"]
 Call = Context[Any, Any]

@@ -27,7 +27,10 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
+from memory_mcp.errors import MemoryMcpError
+from memory_mcp.faults import Fault
 from memory_mcp.front.lines import OverlongLine, find_request
+from memory_mcp.front.messages import BUSY, INVALID, UNAVAILABLE
 
 OVERLOADED = -32010
 """The server is at work on as much as it takes; JSON-RPC leaves -32000 to -32019 to the implementation."""
@@ -56,7 +59,7 @@ def parse_line(line: bytes | OverlongLine) -> SessionMessage | Answer | None:
     if not line.strip():
         return None
     try:
-        value = _load(line.decode())
+        value = load(line.decode())
     except UnicodeDecodeError:
         request = find_request(line, line)
         return error(request and request[0], PARSE_ERROR, "The line is not valid UTF-8.")
@@ -103,7 +106,8 @@ def _validated(
         return None
 
 
-def _load(text: str) -> Any:
+def load(text: str) -> Any:
+    """A JSON value; ValueError or RecursionError where the text is none. An integer of very many digits becomes one that is too large."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -153,17 +157,27 @@ def find_flaw(value: object) -> str | None:
     return _too_deep
 
 
-def error(request_id: RequestId | None, code: int, sentence: str) -> JSONRPCError:
+def error(request_id: RequestId | None, code: int, sentence: str, fault: str = "") -> JSONRPCError:
     """A JSON-RPC error; without an id when the request's own cannot be told."""
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))
+    if not fault:
+        return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence, data=_beside(fault, sentence)))
 
 
-def refuse(request_id: RequestId, method: object, code: int, sentence: str) -> Answer:
-    """Decline a request: to a tool call as a failed result, which is what a model gets to read; otherwise as an error."""
+def refuse(request_id: RequestId, method: object, code: int, sentence: str, fault: str = INVALID) -> Answer:
+    """Decline a request: to a tool call as a failed result, which is what a model gets to read; otherwise as an error.
+
+    Args:
+        fault: What a program is told of it; see `front.messages`.
+    """
     if method != "tools/call":
         return error(request_id, code, sentence)
-    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True)
+    result = CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True, _meta=_beside(fault, sentence))
     return JSONRPCResponse(jsonrpc="2.0", id=request_id, result=result.model_dump(by_alias=True, mode="json", exclude_none=True))
+
+
+def _beside(fault: str, sentence: str) -> dict[str, Any]:
+    return Fault(fault, sentence, retryable=fault in (BUSY, UNAVAILABLE)).told()
 
 
 def _refuse_unread(head: bytes, tail: bytes, code: int, sentence: str) -> Answer:
@@ -206,4 +220,4 @@ def _unsendable(answer: Answer) -> Answer:
     is_tool_result = isinstance(answer, JSONRPCResponse) and "content" in answer.result
     if answer.id is None:
         return error(None, INTERNAL_ERROR, sentence)
-    return refuse(answer.id, "tools/call" if is_tool_result else None, INTERNAL_ERROR, sentence)
+    return refuse(answer.id, "tools/call" if is_tool_result else None, INTERNAL_ERROR, sentence, MemoryMcpError.code)

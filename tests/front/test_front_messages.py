@@ -77,13 +77,14 @@ def test_answers_are_known_by_their_id(line: bytes, answer: object) -> None:
 
 
 def test_a_failed_tool_call_is_a_result_that_a_model_reads_and_anything_else_an_error() -> None:
-    legacy = json.loads(messages.failure(1, "tools/call", "Repeat it.", modern=False))
-    modern = json.loads(messages.failure("a", "tools/call", "Repeat it.", modern=True))
-    other = json.loads(messages.failure(2, "prompts/get", "Repeat it.", modern=True))
+    legacy = json.loads(messages.failure(1, "tools/call", "Repeat it.", messages.UNAVAILABLE, modern=False))
+    modern = json.loads(messages.failure("a", "tools/call", "Repeat it.", messages.UNAVAILABLE, modern=True))
+    other = json.loads(messages.failure(2, "prompts/get", "Repeat it.", messages.UNAVAILABLE, modern=True))
 
-    assert legacy["result"] == {"content": [{"type": "text", "text": "Repeat it."}], "isError": True}
+    beside = {messages.FAULT: {"code": "unavailable", "retryable": True}}
+    assert legacy["result"] == {"content": [{"type": "text", "text": "Repeat it."}], "isError": True, "_meta": beside}
     assert modern["result"] == {"resultType": "complete", **legacy["result"]}
-    assert other["error"]["message"] == "Repeat it."
+    assert (other["error"]["message"], other["error"]["data"]) == ("Repeat it.", beside)
     assert [each["id"] for each in (legacy, modern, other)] == [1, "a", 2]
 
 

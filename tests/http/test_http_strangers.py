@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 
-from memory_mcp.server.tools import IDEMPOTENCY_META
+from memory_mcp.faults import IDEMPOTENCY_META
 from tests.http_scene import WORDS, Scene
 from tests.http_servers import ERAS, Era, bearer, client_of, new_token, post, refused, rpc, serving, tell
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mcp import Client, MCPError
 
+from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.server.render import tokens
-from memory_mcp.server.tools import IDEMPOTENCY_META
 from tests.memories import open_client, settings_for, settings_without_model, text_of
 
 Open = Callable[..., AbstractAsyncContextManager[Client]]

@@ -1,7 +1,7 @@
 """The application: every route on one page, and what stands in front of them.
 
 Passage (id) ──> Guard (Host, Origin) ──> /health, /ready, metadata
-                                     └──> Doorkeeper (token, role) ──> /mcp, /sse, /messages/ ──> Limits ──> tools
+                                     └──> Doorkeeper (token, role) ──> /mcp, /sse, /messages/, /api/v1 ──> Limits ──> tools
                                                                └──> /metrics
 """
 
@@ -25,7 +25,8 @@ from memory_mcp.config import HttpSettings
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.http import metadata as documents
-from memory_mcp.server.http.answers import answer
+from memory_mcp.server.http.answers import API, answer
+from memory_mcp.server.http.api import OPERATIONS, Api, Document
 from memory_mcp.server.http.bearer import BearerTokens
 from memory_mcp.server.http.desk import HttpDesk
 from memory_mcp.server.http.doorkeeper import Budgets, Doorkeeper
@@ -34,10 +35,12 @@ from memory_mcp.server.http.health import Ready, health
 from memory_mcp.server.http.identity import Verifier
 from memory_mcp.server.http.limits import Limits
 from memory_mcp.server.http.metadata import Metadata
+from memory_mcp.server.http.openapi import document
 from memory_mcp.server.http.passage import HttpTraffic, Passage
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.sse import MESSAGES, Events
+from memory_mcp.server.tools import core_tools
 from memory_mcp.tokens import Gate
 
 MCP, SSE = "/mcp", "/sse"
@@ -101,6 +104,11 @@ def make_app(
         Route(MCP, _Endpoint(doorkeeper.protect(manager.handle_request)), methods=None if settings.sessions else ["POST"]),
         *(Route(each.path, _Endpoint(doorkeeper.protect(each.app, each.needs, each.also))) for each in more),
     ]
+    if settings.api:
+        api = Api(server, desk, settings.max_body_bytes)
+        described = Document(document(core_tools(several=True)))
+        routes += [Route(f"{API}/openapi.json", _Endpoint(doorkeeper.protect(described)), methods=["GET"])]
+        routes += [Route(API + each.path, _Endpoint(doorkeeper.protect(api.app(each))), methods=[each.method]) for each in OPERATIONS]
     if metadata:
         routes += [Route(path, metadata.answer, methods=["GET"]) for path in (f"{documents.PATH}{MCP}", documents.PATH)]
     if settings.sse and settings.workers == 1:
@@ -118,6 +126,11 @@ def make_app(
     async def missing(request: Request, error: Exception) -> Response:
         return answer(404, "not_found", f"There is nothing here: clients connect to {MCP}.")
 
+    async def not_so(request: Request, error: Exception) -> Response:
+        refused = answer(405, "wrong_method", "This is not how to ask here: see the header Allow.")
+        refused.headers.update(getattr(error, "headers", None) or {})
+        return refused
+
     known = names(settings.host if not settings.unix_socket else "", settings.public_url, settings.allowed_hosts, settings.allowed_origins)
     paths = [route.path for route in routes if isinstance(route, Route)]
     middleware = [Middleware(Passage, routes=[*paths, MESSAGES], traffic=traffic), Middleware(Guard, known=known)]
@@ -126,12 +139,12 @@ def make_app(
             Middleware(
                 CORSMiddleware,
                 allow_origins=sorted(known.origins),
-                allow_methods=["GET", "POST", "DELETE"],
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["mcp-session-id", "x-request-id", "www-authenticate", "retry-after"],
+                expose_headers=["mcp-session-id", "x-request-id", "www-authenticate", "retry-after", "location"],
             )
         )
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing})
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing, 405: not_so})
 
 
 def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None) -> Doorkeeper:

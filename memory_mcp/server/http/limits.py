@@ -1,5 +1,6 @@
 """The limit on tool calls, and their turns: counted where a call is known to be one, before it does any work."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from mcp.types import INTERNAL_ERROR
 
 from memory_mcp.config import LimitSettings
 from memory_mcp.errors import LimitError
+from memory_mcp.faults import told_beside
 from memory_mcp.server.faults import refusal
 from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.identity import identity_in
@@ -45,12 +47,13 @@ class Limits:
         except LimitError as error:
             ended(outcome_of(error))
             if ctx.method == "tools/call":
-                return refusal(str(error))
-            raise MCPError(INTERNAL_ERROR, str(error)) from error
+                return refusal(error)
+            raise MCPError(INTERNAL_ERROR, str(error), told_beside(error)) from error
 
     def _count(self, token: str, address: str) -> None:
         for rates, who, whose in ((self._of_token, token, "Your token"), (self._of_address, address, "Your address")):
             if wait := rates.wait(who):
-                raise LimitError(f"{whose} has used up its calls of this minute. Nothing was done; try again in {max(1, round(wait))} s.")
+                seconds = max(1, math.ceil(wait))
+                raise LimitError(f"{whose} has used up its calls of this minute. Nothing was done; try again in {seconds} s.", seconds)
         self._of_token.take(token, 1)
         self._of_address.take(address, 1)

@@ -56,7 +56,7 @@ class Turns:
             self._enter(tenant, token)
             return
         if len(queue) >= _QUEUED_PER_TENANT:
-            raise LimitError(f"Too many calls are waiting. Nothing was done; try again in {self._wait_seconds:.0f} s.")
+            raise LimitError(f"Too many calls are waiting. Nothing was done; try again in {self._wait_seconds:.0f} s.", self._wait_seconds)
         mine = (token, anyio.Event())
         queue.append(mine)
         try:
@@ -69,9 +69,8 @@ class Turns:
                 queue.remove(mine)
                 self._let_in()
             if isinstance(error, TimeoutError):
-                raise LimitError(
-                    f"The server is busy: this call has waited {self._wait_seconds:.0f} s for its turn. Nothing was done; try again in 5 s."
-                ) from None
+                sentence = f"this call has waited {self._wait_seconds:.0f} s for its turn. Nothing was done; try again in 5 s."
+                raise LimitError(f"The server is busy: {sentence}", 5.0) from None
             raise
 
     def _has_room(self, tenant: str, token: str) -> bool:
