@@ -221,7 +221,7 @@ SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 
 
 class LimitSettings(Section):
-    """What one client may take, so that there is enough for the others; each worker counts for itself."""
+    """What one client may take of a server, so that there is enough for the others; workers count what is a minute together."""
 
     calls_per_minute: int = Field(default=100, ge=0, le=1_000_000, description="tool calls of one token; 0: any number")
     address_calls_per_minute: int = Field(default=100, ge=0, le=1_000_000, description="likewise from one address")

@@ -14,6 +14,7 @@ import apsw
 
 from memory_mcp.assembly import open_records
 from memory_mcp.cli.verdicts import Check
+from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import (
@@ -31,6 +32,7 @@ from memory_mcp.tiers.sqlite.cipher import state_of
 from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import value
 from memory_mcp.tiers.sqlite.sealing import plain_files
+from memory_mcp.tokens import Token
 from memory_mcp.upkeep.carrier import Source, every_scope
 from memory_mcp.upkeep.comparison import Compared, compare_scope
 from memory_mcp.vector_tiers import open_qdrant_index
@@ -67,7 +69,7 @@ class Doctor:
             checks.append(await self._redis())
         if self._settings.qdrant.on:
             checks.append(await self._qdrant())
-        return [*checks, await self._model()]
+        return [*checks, *await self._http(checks), await self._model()]
 
     def _configuration(self) -> Check:
         named = os.environ.get("MEMORY_MCP_CONFIG")
@@ -75,7 +77,8 @@ class Doctor:
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
         redis, records = self._settings.redis, self._settings.records
-        secrets = (self._settings.embedding.api_key, redis.password, redis.url, self._settings.qdrant.api_key)
+        http = self._settings.http.jwt.key
+        secrets = (self._settings.embedding.api_key, redis.password, redis.url, self._settings.qdrant.api_key, http)
         secret = any(secret.get_secret_value() for secret in secrets) or isinstance(records, PostgresSettings)
         if secret and _mode(path) & _OTHERS:
             return Check("configuration", "wrong", f"{path} holds a key and can be read by others", f"chmod 600 {quote(str(path))}")
@@ -221,6 +224,19 @@ class Doctor:
             if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
                 return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
             return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
+
+    async def _http(self, checks: Sequence[Check]) -> list[Check]:
+        """Where it is configured, or somebody has a token; only a store that needs nothing done is opened for that."""
+        states = {check.name: check.state for check in checks}
+        tokens: list[Token] = []
+        if states.get("schema") == "ok" and "wrong" not in (states.get("store"), states.get("role"), states.get("isolation")):
+            async with open_records(self._settings) as store:
+                tokens = await store.tokens()
+        if not tokens and "http" not in self._settings.model_fields_set:
+            return []
+        from memory_mcp.cli.checks_http import examine  # noqa: PLC0415 - the server is for those who serve
+
+        return await examine(self._settings.http, tokens, utc_now())
 
     async def _model(self) -> Check:
         settings = self._settings.embedding

@@ -28,6 +28,7 @@ from memory_mcp.remember import door
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.ending import Ending, leave
 from memory_mcp.server.http.app import Protected, make_app
+from memory_mcp.server.http.balances import SharedBalances
 from memory_mcp.server.http.binding import check_certificate, listen, refuse_strangers, url_of
 from memory_mcp.server.http.metrics import PATH, Metrics, ScrapeToken
 from memory_mcp.server.http.passage import HttpTraffic
@@ -85,7 +86,8 @@ async def _serve(settings: Settings, ending: Ending) -> int:
             return 0
         stop = anyio.Event()
         with TemporaryDirectory(prefix="memory-mcp-workers-") as folder:
-            workers = Workers(http.workers, _work, (settings, listener, Path(folder)), http.shutdown_seconds + CLOSING_SECONDS)
+            shared = (settings, listener, SharedBalances(), Path(folder))
+            workers = Workers(http.workers, _work, shared, http.shutdown_seconds + CLOSING_SECONDS)
             ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
             return await workers.run(stop)
 
@@ -111,11 +113,14 @@ async def _open_door(settings: Settings) -> tuple[socket.socket, str]:
         return listener, text
 
 
-async def _serve_here(settings: Settings, listener: socket.socket, ending: Ending, siblings: Siblings) -> None:
+async def _serve_here(
+    settings: Settings, listener: socket.socket, ending: Ending, siblings: Siblings, balances: SharedBalances | None = None
+) -> None:
     http, opening, traffic = settings.http, Opening(lambda: open_behind(settings)), HttpTraffic()
     metrics = Metrics(opening, traffic, siblings)
     more = [Protected(PATH, metrics, Role.ADMIN, [ScrapeToken(http.metrics_token.get_secret_value())])] if _has_metrics(http) else []
-    app = make_app(http, opening, namespace=settings.namespace, sets=settings.tools.sets, more=more, traffic=traffic)
+    sets = settings.tools.sets
+    app = make_app(http, opening, namespace=settings.namespace, sets=sets, more=more, traffic=traffic, balances=balances)
     async with siblings.answering(metrics.tell) if more else nullcontext():
         await serve(app, http, listener, ending, traffic)
 
@@ -125,7 +130,7 @@ def _has_metrics(http: HttpSettings) -> bool:
     return http.metrics and (http.workers == 1 or sys.platform != "win32")
 
 
-def _work(settings: Settings, listener: socket.socket, folder: Path, place: int) -> None:
+def _work(settings: Settings, listener: socket.socket, balances: SharedBalances, folder: Path, place: int) -> None:
     """One of several workers; it ends with its parent, however that ends."""
     configure_log(settings.log.level, settings.log.format)
     ending = _ending(settings.http)
@@ -133,7 +138,7 @@ def _work(settings: Settings, listener: socket.socket, folder: Path, place: int)
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel, ending), name="parent", daemon=True).start()
     try:
-        anyio.run(_serve_here, settings, listener, ending, Siblings(folder, place, settings.http.workers))
+        anyio.run(_serve_here, settings, listener, ending, Siblings(folder, place, settings.http.workers), balances)
     except* SystemExit:
         leave(CANNOT_START)
     leave(0)

@@ -24,6 +24,7 @@ from tests.benchmarks import (
     bench_cache,
     bench_embedding,
     bench_encryption,
+    bench_http,
     bench_latency,
     bench_quality,
     bench_start,
@@ -52,6 +53,7 @@ PARTS: Mapping[str, Callable[[Sequence[EvalSet], Sequence[int]], Any]] = {
     "cache": lambda sets, _: bench_cache.run(sets),
     "embedding": lambda sets, _: bench_embedding.run(sets),
     "encryption": lambda sets, sizes: bench_encryption.run(sets, *sizes[:1]),
+    "http": lambda sets, sizes: bench_http.run(sets, *sizes[:1]),
     "start": lambda sets, sizes: bench_start.run(sets, *sizes[:1]),
 }
 """What each measures; sizes: those asked for, if any."""

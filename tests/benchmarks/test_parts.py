@@ -3,7 +3,7 @@
 import pytest
 from postgres_server import server
 
-from tests.benchmarks import bench_cache, bench_tiers
+from tests.benchmarks import bench_cache, bench_http, bench_tiers
 from tests.benchmarks.sets import OWN, read_sets
 from tests.redis_servers import needs_redis
 
@@ -35,3 +35,12 @@ async def test_what_the_caches_know_is_told_layer_by_layer() -> None:
     assert shares["embedding in Redis, share of reads"][written] > 0
     assert rates["candidates in the process"][written] < rates["candidates in the process"][with_redis]
     assert times.keys() == set(bench_cache.LAYERS)
+
+
+async def test_calls_over_http_are_counted_beside_a_trivial_tools() -> None:
+    spent, rates, shares, p50, p95, *_ = (await bench_http.run(read_sets([OWN]), 30, clients=[2], rounds=1, calls=4)).values()
+
+    assert shares[bench_http.TRIVIAL]["2 clients"] == 1
+    assert {f"{name}, two workers" for name in (bench_http.KNOWN, bench_http.NEW, bench_http.STORED)} < rates.keys()
+    assert all(0 < p50[name]["2 clients"] <= p95[name]["2 clients"] for name in rates)
+    assert 0 < spent["- embed, in the engine"]["p50"] < spent[f"{bench_http.NEW}, over HTTP"]["p50"]

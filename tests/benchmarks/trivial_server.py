@@ -1,4 +1,6 @@
-"""The least that can be written with the SDK: the floor under start-up and round trips."""
+"""The least that can be written with the SDK: the floor under start-up and round trips; over HTTP where a port is given."""
+
+import sys
 
 from mcp.server.mcpserver import MCPServer
 
@@ -12,4 +14,7 @@ async def echo(text: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run("stdio")
+    if len(sys.argv) > 1:
+        server.run("streamable-http", port=int(sys.argv[1]), stateless_http=True)
+    else:
+        server.run("stdio")

@@ -2,14 +2,24 @@
 
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import pytest
 
 from memory_mcp.access import Role
 from memory_mcp.clock import utc_now
 from memory_mcp.tokens import mint
+from tests import qdrant_wire
 from tests.engines import PATIENCE, surroundings, wait_until
-from tests.http_servers import ROOT, client_of, new_token, post, refused, serving, tell
+from tests.http_servers import ROOT, Serving, client_of, new_token, post, refused, serving, tell
 from tests.postgres_server import APP, Databases, server
+from tests.qdrants import SERVER as QDRANT
+from tests.qdrants import on_a_server
+from tests.redis_servers import needs_redis, redis_server
 
 
 async def test_servers_on_one_database_share_tokens_and_memories_and_keep_tenants_apart(tmp_path: Path) -> None:
@@ -38,6 +48,80 @@ async def test_servers_on_one_database_share_tokens_and_memories_and_keep_tenant
     assert [hit["id"] for hit in found["hits"]] == [receipt["id"]]
     assert "No memory with id" in said
     assert everything["hits"] == []
+
+
+@asynccontextmanager
+async def qdrant_behind(kind: str) -> AsyncIterator[str]:
+    """The configuration of one that both replicas share."""
+    if kind == "wire":
+        async with qdrant_wire.serving() as port:
+            yield f'[qdrant]\nurl = "http://127.0.0.1:9"\ngrpc_port = {port}\ntimeout_seconds = 10\n'
+    elif kind == "server":
+        yield f'[qdrant]\nurl = "{QDRANT}"\nprefix = "memory-mcp-test-{uuid4().hex[:8]}"\ntimeout_seconds = 10\n'
+    else:
+        yield ""
+
+
+@needs_redis
+@pytest.mark.parametrize("qdrant", ["none", "wire", pytest.param("server", marks=on_a_server)])
+async def test_replicas_that_share_caches_and_indexes_never_tell_what_was_and_revoke_in_time(tmp_path: Path, qdrant: str) -> None:
+    """Each question has just been asked of both, so that what they know of it is stale with every change of the other."""
+    databases = Databases(tmp_path)
+    name = databases.make()
+    question = {"query": "Where is the key of the archive?", "namespace": "shared"}
+    text, kept = mint("acme", Role.ADMIN, utc_now(), subject="ann")
+    seen: list[tuple[set[str], set[str]]] = []
+    try:
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(databases.open())
+            await store.add_token(kept)
+            redis = stack.enter_context(redis_server())
+            more = (
+                f'[records]\nbackend = "postgres"\ndsn = "{server().dsn(name, APP)}"\npool_size = 4\n'
+                f'[redis]\nurl = "{redis.url}"\ntimeout_seconds = 5\nlookup_seconds = 5\n'
+                f'[stack]\nvectors = ["qdrant"]\n[http.limits]\ncalls_per_minute = 0\naddress_calls_per_minute = 0\n'
+            ) + await stack.enter_async_context(qdrant_behind(qdrant))
+            replicas: list[Serving] = []
+            for number in range(2):  # in a thread: what they connect to may be served here
+                replica = serving(tmp_path / str(number), more)
+                replicas.append(await anyio.to_thread.run_sync(replica.__enter__))
+                stack.push(replica.__exit__)
+            clients = [await stack.enter_async_context(client_of(each, text)) for each in replicas]
+
+            async def look(true: set[str]) -> None:
+                """What each of the two says now, twice."""
+                for client in (*clients, *clients):
+                    hits = (await tell(client, "recall", **question))["hits"]
+                    seen.append(({hit["text"] for hit in hits}, true))
+
+            await look(set())
+            for turn in range(3):
+                here, there = clients[turn % 2], clients[1 - turn % 2]
+                stored = f"The key of the archive is in drawer {turn}."
+                updated = f"The key of the archive is on shelf {turn}."
+                receipt = await tell(here, "remember", content=stored, namespace="shared")
+                await look({stored})
+                await tell(there, "update", id=receipt["id"], content=updated)
+                await look({updated})
+                await tell(here, "forget", ids=[receipt["id"]])
+                await look(set())
+                await tell(here, "forget", undo="last", namespace="shared")
+                await look({updated})
+                await tell(there, "forget", ids=[receipt["id"]])
+            tiers = [(await tell(client, "stats"))["tiers"] for client in clients]
+            before = [post(each, text).status_code for each in replicas]
+            await store.revoke_token(kept.id, utc_now())
+            with anyio.fail_after(2.0 + 1.0):  # the time that is promised, and some to ask
+                while [post(each, text).status_code for each in replicas] != [401, 401]:  # noqa: ASYNC110
+                    await anyio.sleep(0.1)
+    finally:
+        databases.drop()
+
+    assert [told for told, _ in seen] == [true for _, true in seen]
+    assert before == [200, 200]
+    assert all(told["cache"]["hit_rate"] > 0 for told in tiers)
+    assert tiers[1]["redis"]["hit_rate"] > 0
+    assert qdrant == "none" or all(told["qdrant"]["calls"] > 0 for told in tiers)
 
 
 async def test_the_example_speaks_to_a_server(tmp_path: Path) -> None:

@@ -8,18 +8,15 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import apsw
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client, MCPError
 
+from tests.certificates import certificate
 from tests.engines import PATIENCE, configuration, surroundings, wait_until
 from tests.http_servers import ERAS, ROOT, Era, Serving, bearer, client_of, command, first_token, new_token, post, serving, tell
 
@@ -173,26 +170,6 @@ def asked(path: Path, route: str, token: str = "", method: str = "GET") -> int:
             return 0
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(key.private_bytes(*encoding))
-    return folder / "cert.pem", folder / "key.pem"
-
-
 async def test_it_speaks_tls_with_the_certificate_it_is_given(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     token = await new_token(tmp_path / "data")
@@ -255,6 +232,19 @@ async def test_several_workers_serve_one_memory_and_a_dead_one_is_replaced(tmp_p
     assert other not in now
     assert sse.status_code == 404
     assert not any(Path(f"/proc/{pid}").exists() for pid in (other, *now))
+
+
+async def test_workers_count_together(tmp_path: Path) -> None:
+    """Calls on connections of their own, which go to either worker."""
+    token = await new_token(tmp_path / "data", role="admin")
+    more = "[http]\nworkers = 2\n[http.limits]\ncalls_per_minute = 0\naddress_calls_per_minute = 0\nrequests_per_minute = 60\n"
+    with serving(tmp_path / "data", more) as server:
+        answers = [post(server, token) for _ in range(80)]
+        seen = [answer.status_code for answer in answers]
+
+    assert 60 <= seen.count(200) < 75
+    assert seen.count(200) + seen.count(429) == 80
+    assert int(answers[-1].headers["retry-after"]) >= 1 or seen[-1] == 200
 
 
 async def workers_of(server: Serving, token: str, count: int, without: int = 0) -> set[int]:

@@ -1,5 +1,8 @@
 """Decisions of the server over HTTP, apart from any server."""
 
+import multiprocessing
+import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -12,12 +15,14 @@ from memory_mcp.access import Role
 from memory_mcp.config import HttpSettings, JwtSettings, RoleSettings
 from memory_mcp.errors import ConfigError, LimitError
 from memory_mcp.server.http.addresses import network
+from memory_mcp.server.http.balances import Balances, OwnBalances, SharedBalances
 from memory_mcp.server.http.binding import is_local, refuse_strangers
 from memory_mcp.server.http.claims import claim, identity_of, role_of
 from memory_mcp.server.http.guard import hostname, names
 from memory_mcp.server.http.identity import TokenRefusedError
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.turns import Turns
+from tests.engines import PATIENCE
 
 
 class Clock:
@@ -64,6 +69,50 @@ def test_no_more_than_the_share_and_what_fills_meanwhile_is_ever_used(steps: lis
                 used += 1
 
     assert used <= 30 + (clock.now - 1_000) * 30 / 60 + 1e-6
+
+
+@pytest.mark.parametrize("balances", [OwnBalances, SharedBalances])
+def test_balances_are_each_ones_own(balances: Callable[[], Balances]) -> None:
+    kept, clock = balances(), Clock()
+    of_calls, of_bytes = Rates(60, clock, kept, "calls"), Rates(60, clock, kept, "bytes")
+    for number in range(500):
+        of_calls.take(f"who {number}", number)
+
+    assert [of_calls.wait(f"who {number}") for number in range(60)] == [0] * 60
+    assert [of_calls.wait(f"who {number}") for number in range(61, 500)] == [pytest.approx(number - 59) for number in range(61, 500)]
+    assert of_bytes.wait("who 499") == 0
+
+
+@pytest.mark.parametrize("balances", [OwnBalances, SharedBalances])
+def test_many_more_than_there_is_room_for_drive_out_who_has_been_quiet(balances: Callable[[], Balances]) -> None:
+    clock = Clock()
+    rates = Rates(60, clock, balances())
+    rates.take("early", 100)
+    for number in range(40_000):
+        clock.now += 0.001
+        rates.take(f"who {number}", 100)
+    told = [bool(rates.wait(f"who {number}")) for number in range(30_000, 40_000)]
+
+    assert rates.wait("early") == 0
+    assert sum(told) > 9_000
+
+
+def _take(rates: Rates) -> None:
+    for _ in range(30):
+        rates.take("ann", 1)
+
+
+def test_processes_count_together() -> None:
+    rates = Rates(6, time.monotonic, SharedBalances())
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):  # one after the other: at the very same instant one would go uncounted
+        process = context.Process(target=_take, args=[rates])
+        process.start()
+        process.join(PATIENCE)
+
+        assert process.exitcode == 0
+
+    assert 400 < rates.wait("ann") <= 550
 
 
 async def test_tenants_take_turns() -> None:

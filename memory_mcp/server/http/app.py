@@ -27,6 +27,7 @@ from memory_mcp.server.desk import Opening
 from memory_mcp.server.http import metadata as documents
 from memory_mcp.server.http.answers import API, answer
 from memory_mcp.server.http.api import OPERATIONS, Api, Document
+from memory_mcp.server.http.balances import Balances
 from memory_mcp.server.http.bearer import BearerTokens
 from memory_mcp.server.http.desk import HttpDesk
 from memory_mcp.server.http.doorkeeper import Budgets, Doorkeeper
@@ -68,6 +69,7 @@ def make_app(
     sets: Collection[str] = (),
     more: Sequence[Protected] = (),
     traffic: HttpTraffic | None = None,
+    balances: Balances | None = None,
 ) -> Starlette:
     """Everything that is served over HTTP, over one memory that opens behind it.
 
@@ -76,6 +78,7 @@ def make_app(
         sets: Sets of tools beside the core.
         more: Further routes.
         traffic: Where it is counted what goes through.
+        balances: What several workers count by; None: this process counts for itself.
     """
     traffic = traffic or HttpTraffic()
     desk = HttpDesk(
@@ -86,7 +89,7 @@ def make_app(
         visibility_role=ROLES[settings.visibility_role],
         most_memories=settings.limits.memories_per_tenant,
     )
-    limits = Limits(settings.limits, time.monotonic)
+    limits = Limits(settings.limits, time.monotonic, balances)
     traffic.turns = limits.turns
     server = make_server(desk, sets, several=True, middleware=[limits], traffic=traffic)
     manager = StreamableHTTPSessionManager(
@@ -96,7 +99,7 @@ def make_app(
         max_request_body_size=settings.max_body_bytes,
     )
     metadata = Metadata(settings.public_url, MCP, settings.jwt.issuer) if settings.jwt.issuer else None
-    doorkeeper = _doorkeeper(settings, opening, metadata)
+    doorkeeper = _doorkeeper(settings, opening, metadata, balances)
     routes: list[BaseRoute] = [
         Route("/health", health, methods=["GET"]),
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
@@ -147,15 +150,15 @@ def make_app(
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing, 405: not_so})
 
 
-def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None) -> Doorkeeper:
+def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None, balances: Balances | None) -> Doorkeeper:
     async def gate() -> Gate:
         return (await opening.service()).gate
 
     limits = settings.limits
     budgets = Budgets(
-        refusals=Rates(limits.refusals_per_minute, time.monotonic),
-        requests=Rates(limits.requests_per_minute, time.monotonic),
-        sent=Rates(limits.megabytes_per_minute << 20, time.monotonic),
+        refusals=Rates(limits.refusals_per_minute, time.monotonic, balances, "refusals"),
+        requests=Rates(limits.requests_per_minute, time.monotonic, balances, "requests"),
+        sent=Rates(limits.megabytes_per_minute << 20, time.monotonic, balances, "sent"),
     )
     verifiers: list[Verifier] = [BearerTokens(gate, time.monotonic)]
     if not metadata:

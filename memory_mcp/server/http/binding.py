@@ -5,6 +5,10 @@ import socket
 import ssl
 import stat
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
 
 from memory_mcp.config import HttpSettings
 from memory_mcp.errors import ConfigError
@@ -44,6 +48,18 @@ def check_certificate(settings: HttpSettings) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
     except OSError as error:  # an SSLError is one
         raise ConfigError(f"http.tls_certificate and http.tls_key cannot be used: {error.strerror or error}.") from None
+
+
+def certificate_end(path: str) -> datetime:
+    """When the certificate in that file expires.
+
+    Raises:
+        ConfigError: There is none in it.
+    """
+    try:
+        return x509.load_pem_x509_certificate(Path(path).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"http.tls_certificate cannot be read: {getattr(error, 'strerror', None) or 'it is none in PEM'}.") from None
 
 
 def listen(settings: HttpSettings) -> socket.socket:

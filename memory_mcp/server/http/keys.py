@@ -73,26 +73,41 @@ class PublishedKeys:
     async def _fetch(self) -> None:
         self._tried = self._monotonic()
         try:
-            with anyio.fail_after(_TIMEOUT_SECONDS):
-                found = _parse(await self._read())
-        except (httpx2.HTTPError, TimeoutError, ValueError) as error:
-            log.warning("keys_not_fetched: %s", type(error).__name__)
+            found = await published(self._url)
+        except TierUnavailableError as error:
+            log.warning("keys_not_fetched: %s", type(error.__cause__).__name__)
             return
         self._keys, self._fetched = found, self._monotonic()
 
-    async def _read(self) -> bytes:
-        body = b""
-        async with (
-            httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client,
-            client.stream("GET", self._url) as answer,
-        ):
-            if answer.status_code != 200:
-                raise ValueError(f"status {answer.status_code}")
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > _MAX_BYTES:
-                    raise ValueError("too long")
-        return body
+
+async def published(url: str) -> dict[str | None, PyJWK]:
+    """The keys that are published at an address, by their names.
+
+    Raises:
+        TierUnavailableError: There is no answer, or none that holds keys.
+    """
+    try:
+        with anyio.fail_after(_TIMEOUT_SECONDS):
+            return _parse(await _read(url))
+    except (httpx2.HTTPError, TimeoutError) as error:
+        raise TierUnavailableError("keys", "The identity provider does not answer.") from error
+    except ValueError as error:
+        raise TierUnavailableError("keys", "What the identity provider answers holds no keys.") from error
+
+
+async def _read(url: str) -> bytes:
+    body = b""
+    async with (
+        httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client,
+        client.stream("GET", url) as answer,
+    ):
+        if answer.status_code != 200:
+            raise ValueError(f"status {answer.status_code}")
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > _MAX_BYTES:
+                raise ValueError("too long")
+    return body
 
 
 def _parse(body: bytes) -> dict[str | None, PyJWK]:

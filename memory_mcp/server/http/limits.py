@@ -13,6 +13,7 @@ from memory_mcp.errors import LimitError
 from memory_mcp.faults import told_beside
 from memory_mcp.server.faults import refusal
 from memory_mcp.server.http.addresses import address_of
+from memory_mcp.server.http.balances import Balances
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.turns import Turns
@@ -29,9 +30,9 @@ class Limits:
         turns: Who hands out the slots.
     """
 
-    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float]) -> None:
-        self._of_token = Rates(settings.calls_per_minute, monotonic)
-        self._of_address = Rates(settings.address_calls_per_minute, monotonic)
+    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float], balances: Balances | None = None) -> None:
+        self._of_token = Rates(settings.calls_per_minute, monotonic, balances, "calls")
+        self._of_address = Rates(settings.address_calls_per_minute, monotonic, balances, "address")
         self.turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

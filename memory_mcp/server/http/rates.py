@@ -1,9 +1,8 @@
 """So much a minute, for each of many: token buckets, which are full at first and fill at a steady pace."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
-_MOST = 10_000
+from memory_mcp.server.http.balances import Balances, OwnBalances
 
 
 class Rates:
@@ -12,11 +11,13 @@ class Rates:
     Args:
         per_minute: The share, and how much may be used at once; 0: there is no limit.
         monotonic: In seconds.
+        balances: Where they are kept, shared with other processes or other rates; by default here.
+        kind: Tells them from those of other rates there.
     """
 
-    def __init__(self, per_minute: float, monotonic: Callable[[], float]) -> None:
-        self._full, self._monotonic = float(per_minute), monotonic
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    def __init__(self, per_minute: float, monotonic: Callable[[], float], balances: Balances | None = None, kind: str = "") -> None:
+        self._full, self._monotonic, self._kind = float(per_minute), monotonic, kind
+        self._balances = balances or OwnBalances()
 
     def wait(self, who: str) -> float:
         """In how many seconds there is something left; 0: now."""
@@ -27,12 +28,9 @@ class Rates:
         """Use some; the balance may fall below nothing."""
         if self._full and amount:
             left, now = self._now(who)
-            self._left[who] = (left - amount, now)
-            self._left.move_to_end(who)
-            if len(self._left) > _MOST:  # the one that has been quiet for longest; its share is full by then, or nearly
-                self._left.popitem(last=False)
+            self._balances.put(f"{self._kind} {who}", left - amount, now)
 
     def _now(self, who: str) -> tuple[float, float]:
         now = self._monotonic()
-        left, since = self._left.get(who, (self._full, now))
+        left, since = self._balances.get(f"{self._kind} {who}") or (self._full, now)
         return min(self._full, left + (now - since) * self._full / 60), now
