@@ -1,7 +1,8 @@
 """What is asked of the service and what it answers, before either has met a protocol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -139,6 +140,56 @@ class Selection:
 
     def __bool__(self) -> bool:
         return bool(self.kinds or self.tags or self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseRequest:
+    """The arguments of `browse`, as given; an empty text means absent.
+
+    Attributes:
+        state: One of `models.STATES`, or `all`.
+        after: See `Shelves.browse`.
+    """
+
+    state: str = "live"
+    kinds: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    since: str = ""
+    until: str = ""
+    namespace: str = ""
+    limit: int = 20
+    after: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed:
+    """A page of what is kept, newest first.
+
+    Attributes:
+        more: Whether there are older ones.
+    """
+
+    memories: Sequence[Memory]
+    namespace: str
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedIn:
+    """What became of the lines of an import.
+
+    Attributes:
+        known: Were there already.
+        past: Were left out: superseded, forgotten or expired where they come from.
+        erased: Were left out: they were erased here for good.
+        operations: In each namespace the number by which all of it is undone.
+    """
+
+    stored: int = 0
+    known: int = 0
+    past: int = 0
+    erased: int = 0
+    operations: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import anyio
 import apsw
@@ -33,12 +36,15 @@ from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.device import Device
 from memory_mcp.tiers.resident.index import ResidentIndex
 from memory_mcp.tiers.resident.reading import ResidentTexts
+from memory_mcp.tiers.sqlite.backup import backup
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.erasing import erase_in_kept
+from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
 from memory_mcp.tiers.timed import Timed
 from memory_mcp.upkeep.erasing import Eraser, Surroundings, Trash
+from memory_mcp.upkeep.exporting import Files, erase_in_exports
 from memory_mcp.upkeep.lifecycle import Policy
 from memory_mcp.upkeep.maintenance import Maintenance
 from memory_mcp.upkeep.mentions import mention_older
@@ -174,6 +180,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             instruments.lookups |= redis.lookups()
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
+            log=store,
+            shelves=store,
             experience=store,
             graph=store,
             gate=store,
@@ -193,6 +201,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             reinforcer=reinforcer,
             eraser=eraser,
             maintenance=maintenance,
+            files=_files(settings),
             questions=questions,
             clock=utc_now,
             tuning=_tuning(settings),
@@ -238,10 +247,23 @@ def _surroundings(
     told = Surroundings() if redis is None else Surroundings(tell=redis.tell)
     around = replace(told, tiers=tiers, drop=drop)
     if settings.records.backend != "sqlite":
-        return around
-    return replace(
-        around, clean_copies=partial(erase_in_kept, settings.data_dir, settings.encryption), folder=settings.data_dir, store_files=FILE_NAME
-    )
+        return replace(around, clean_copies=lambda tenant, ids, now: (erase_in_exports(settings.data_dir, ids), []))
+    return replace(around, clean_copies=partial(_clean_copies, settings), folder=settings.data_dir, store_files=FILE_NAME)
+
+
+def _clean_copies(settings: Settings, tenant: str, ids: Sequence[UUID], now: datetime) -> tuple[list[Path], list[Path]]:
+    cleaned, closed = erase_in_kept(settings.data_dir, settings.encryption, tenant, ids, now)
+    return [*cleaned, *erase_in_exports(settings.data_dir, ids)], closed
+
+
+def _files(settings: Settings) -> Files:
+    """Where exports and backups go; a database server has tools of its own for the latter."""
+
+    def back_up(target: Path) -> tuple[int, int]:
+        made = backup(settings.data_dir, target, find_key(settings.encryption, settings.data_dir))
+        return made.memories, made.size_bytes
+
+    return Files(settings.data_dir, back_up if settings.records.backend == "sqlite" else None)
 
 
 async def _erase_again(eraser: Eraser) -> None:

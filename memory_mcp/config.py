@@ -156,10 +156,10 @@ class MaintenanceSettings(Section):
 class ToolSettings(Section):
     """Which tools clients see."""
 
-    sets: list[Literal["learning", "graph", "compat"]] = Field(
+    sets: list[Literal["learning", "graph", "admin", "compat"]] = Field(
         default=[],
         description="beside the core: learning (errors, solutions, outcomes, insights), graph (entities and relations), "
-        "compat (the names of the official memory server)",
+        "admin (browsing, undoing, files, erasing), compat (the names of the official memory server)",
     )
 
 

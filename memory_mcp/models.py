@@ -76,6 +76,7 @@ class Memory:
         valid_from: Since when it is true: given, else `occurred_at`, else `created_at`.
         valid_to: Until when it was true; None while it still is.
         change: The scope's revision at which this row last changed.
+        operation: The entry of the log that made its present form.
         recalled_count: How often it was an answer; counted beside the memory, moves no revision.
         worked, failed: How often it was told to have worked or not, likewise; of an error, `failed` is how often it came again.
     """
@@ -106,6 +107,7 @@ class Memory:
     last_recalled_at: datetime | None = None
     worked: int = 0
     failed: int = 0
+    operation: int = field(default=0, compare=False)
 
     @property
     def when(self) -> datetime:
@@ -120,6 +122,7 @@ class Draft:
     Attributes:
         fingerprint: 12 bytes that are equal for the same text (see `remember.drafts`).
         supersedes: Memories that this one replaces.
+        created: When it was stored first, elsewhere; None: it is new.
         idempotency_key: Empty, or a name under which repeating the call returns the first receipt.
         request_digest: 16 bytes over everything the caller gave, to tell a repetition from a clash.
     """
@@ -143,8 +146,14 @@ class Draft:
     expires_at: datetime | None = None
     supersedes: tuple[UUID, ...] = ()
     provenance: Provenance = Provenance()
+    created: datetime | None = None
     idempotency_key: str = ""
     request_digest: bytes = b""
+
+    @property
+    def dated(self) -> datetime | None:
+        """Since when it is true, where that was told; what was carried here from elsewhere is dated by when it was stored there."""
+        return self.valid_from or self.occurred_at or self.created
 
 
 @dataclass(frozen=True, slots=True)

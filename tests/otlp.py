@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+import pytest
+
+trace_service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the extra otel")
 
 
 @dataclass
@@ -20,7 +22,7 @@ class Received:
 
     @property
     def spans(self) -> list[Any]:
-        exports = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
+        exports = [trace_service.ExportTraceServiceRequest.FromString(body) for body in self.bodies]
         return [span for export in exports for of in export.resource_spans for scope in of.scope_spans for span in scope.spans]
 
     def children(self, span: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 from postgres_server import Databases
 
-from memory_mcp.contracts import Experience, OperationLog, Origin, Outbox, RecordStore, TextIndex, VectorSource
+from memory_mcp.contracts import Experience, OperationLog, Origin, Outbox, RecordStore, Shelves, TextIndex, VectorSource
 from memory_mcp.graph import Graph
 from memory_mcp.models import Changes, Draft, Embedding, Filter, Matrix, Memory, Provenance, Scope
 from memory_mcp.tiers.sqlite.store import SqliteStore
@@ -32,7 +32,7 @@ INDEX = "index"
 """A derived tier that every store under contract keeps notes for."""
 
 
-class Store(RecordStore, Experience, Graph, TextIndex, VectorSource, Origin, Outbox, OperationLog, Erasing, Gate, Protocol):
+class Store(RecordStore, Experience, Graph, TextIndex, VectorSource, Origin, Outbox, OperationLog, Shelves, Erasing, Gate, Protocol):
     """Everything that a record store is."""
 
     def tending(self) -> AbstractAsyncContextManager[bool]: ...

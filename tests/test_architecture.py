@@ -26,9 +26,10 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
+    {"memory_mcp.contracts"},
     {
         "memory_mcp.client",
-        "memory_mcp.contracts",
+        "memory_mcp.states",
         "memory_mcp.graph",
         "memory_mcp.namespaces",
         "memory_mcp.log",
@@ -61,7 +62,7 @@ FLOORS = [
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries", "states"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
@@ -85,6 +86,7 @@ MAY_SEE_BACKENDS = {
     "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.erase": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.maintain": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.moving": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks_postgres": ("memory_mcp.tiers.postgres",),
     "memory_mcp.cli.migrate": (
         "memory_mcp.tiers.postgres",

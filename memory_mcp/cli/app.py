@@ -20,8 +20,9 @@ from memory_mcp.cli.erase import erase
 from memory_mcp.cli.hook import hook
 from memory_mcp.cli.install.commands import client_states, install, uninstall
 from memory_mcp.cli.maintain import maintain
-from memory_mcp.cli.memories import forget, recall, remember
+from memory_mcp.cli.memories import browse, forget, insights, recall, remember
 from memory_mcp.cli.migrate import migrate
+from memory_mcp.cli.moving import export, import_
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.reindex import reindex
 from memory_mcp.cli.sentences import in_one_line
@@ -59,8 +60,11 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, sessions, forget, erase, maintain, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
+for command in (remember, recall, browse, sessions, insights, forget, erase, maintain, export):
     app.command()(in_one_line()(command))
+for chore in (install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
+    app.command()(in_one_line()(chore))
+app.command("import")(in_one_line()(import_))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)
 

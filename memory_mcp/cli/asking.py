@@ -69,13 +69,16 @@ class Conversation:
 
 
 @contextmanager
-def conversation(data_dir: Path | None, namespace: str, *, directory: str = "", seconds: float = ANSWER_SECONDS) -> Iterator[Conversation]:
+def conversation(
+    data_dir: Path | None, namespace: str, *, directory: str = "", seconds: float = ANSWER_SECONDS, all_tools: bool = False
+) -> Iterator[Conversation]:
     """A conversation with the engine of a data directory, which is started if there is none.
 
     Args:
         namespace: Empty: found from where the command is run.
         directory: Where else to look for the project.
         seconds: Longest wait for an answer.
+        all_tools: Whether to have the tools of every set, whatever the configuration says of clients.
 
     Raises:
         ConfigError: The engine's settings, or those in the environment, make no sense.
@@ -85,6 +88,8 @@ def conversation(data_dir: Path | None, namespace: str, *, directory: str = "", 
     introduction = hello(__version__, namespace, os.environ)
     if directory:
         introduction["cwd"] = directory
+    if all_tools:
+        introduction["tools"] = "all"
     try:
         with suppress(FileExistsError):
             os.makedirs(places.folder, 0o700)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -120,7 +121,7 @@ async def _serve_here(
     more = [Protected(PATH, metrics, Role.ADMIN, [ScrapeToken(http.metrics_token.get_secret_value())])] if _has_metrics(http) else []
     sets = settings.tools.sets
     app = make_app(http, opening, namespace=settings.namespace, sets=sets, more=more, traffic=traffic, balances=balances)
-    async with siblings.answering(metrics.tell):
+    async with siblings.answering(metrics.tell) if more else nullcontext():
         await serve(app, http, listener, ending, traffic)
 
 

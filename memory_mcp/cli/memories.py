@@ -1,4 +1,4 @@
-"""`memory-mcp remember|recall|forget`: the tools, for people and scripts."""
+"""`memory-mcp remember|recall|browse|insights|forget`: the tools, for people and scripts."""
 
 import json
 import sys
@@ -89,6 +89,47 @@ def recall(
         _print_hits(facts)
 
 
+def browse(
+    state: Annotated[str, typer.Option("--state", help="live, archived, superseded, forgotten (the trash) or all.")] = "live",
+    kinds: Kinds = None,
+    tags: Tags = None,
+    since: Annotated[str, typer.Option("--since", help="ISO date or time.")] = "",
+    until: Annotated[str, typer.Option("--until", help="ISO date or time.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100)] = 20,
+    cursor: Annotated[str, typer.Option("--cursor", help="From the last page, for the next.")] = "",
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="In every namespace.")] = False,
+    data_dir: DataDir = None,
+    namespace: Namespace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Page through what is stored, newest first, also what is no answer any more."""
+    given = {"state": state, "kind": kinds or [], "tags": tags or [], "since": since, "until": until, "limit": limit, "cursor": cursor}
+    with conversation(data_dir, namespace, all_tools=True) as engine:
+        facts, _ = engine.call("browse", {**given, "namespace": "*" if everywhere else "", "max_tokens": 20_000})
+    if as_json:
+        _print_json(facts)
+        return
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    console.print(Text(f"{len(facts['memories'])} in {facts['namespace']}", "bold"))
+    for entry in facts["memories"]:
+        console.print(Text(f"\n{entry['text'].rstrip()}"))
+        console.print(Text("      " + "; ".join([*_beside(entry), f"id {entry['id']}"]), "dim"))
+    if "cursor" in facts:
+        console.print(Text(f"\nThere are older ones: add --cursor {facts['cursor']}", "dim"))
+
+
+def insights(
+    days: Annotated[int, typer.Option("--days", min=1, max=3_650, help="How far to look back.")] = 30,
+    data_dir: DataDir = None,
+    namespace: Namespace = "",
+    as_json: AsJson = False,
+) -> None:
+    """What a project's memory shows: errors that came again, decisions without outcome, questions that found nothing."""
+    with conversation(data_dir, namespace, all_tools=True) as engine:
+        facts, told = engine.call("insights", {"days": days, "max_tokens": 5_000})
+    _print(facts, told, as_json=as_json)
+
+
 def forget(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of memories.")] = None,
     kinds: Kinds = None,
@@ -146,15 +187,20 @@ def _print_json(facts: Mapping[str, Any]) -> None:
     print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
 
 
+def _beside(entry: Mapping[str, Any]) -> list[str]:
+    """What is told of a memory beside its text."""
+    beside = [entry["kind"], *([entry["state"]] if "state" in entry else []), f"{entry['when']}, {entry['age']}"]
+    beside += [f"{name} {', '.join(entry[name]) if name == 'tags' else entry[name]}" for name in _SHOWN_BESIDE if name in entry]
+    return beside + [f"{name} {value}" for name, value in entry.get("metadata", {}).items()]
+
+
 def _print_hits(facts: Mapping[str, Any]) -> None:
     console = Console(soft_wrap=not sys.stdout.isatty())
     console.print(Text.assemble((facts["verdict"], _VERDICT_STYLES[facts["verdict"]]), f" in {facts['namespace']}"))
     if "hint" in facts:
         console.print(Text(facts["hint"]))
     for hit in facts["hits"]:
-        beside = [hit["kind"], f"{hit['when']}, {hit['age']}"]
-        beside += [f"{name} {', '.join(hit[name]) if name == 'tags' else hit[name]}" for name in _SHOWN_BESIDE if name in hit]
-        beside += [f"{name} {value}" for name, value in hit.get("metadata", {}).items()]
+        beside = _beside(hit)
         beside += [f"worked {hit['worked']} of {hit['tried']} times"] if "tried" in hit else []
         beside += [f"{len(hit['same_again'])} more say the same"] if "same_again" in hit else []
         beside += [", ".join(f"{name} {part:+}" for name, part in hit["explain"].items())] if "explain" in hit else []

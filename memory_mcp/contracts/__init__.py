@@ -12,6 +12,7 @@ from memory_mcp.contracts.embedding import Embedder, EmbedderState
 from memory_mcp.contracts.recall import Candidates, Circumstances, Look, RecallCache, TextReader
 from memory_mcp.contracts.records import QUESTIONS_KEPT, Experience, OperationLog, Origin, Outbox, RecordStore
 from memory_mcp.contracts.search import CarriedIndex, Comparison, TextIndex, VectorIndex, VectorSource
+from memory_mcp.contracts.shelves import Shelves
 
 Clock = Callable[[], datetime]
 """Wall time, aware, UTC: a stamp, never an order (rule R18)."""
@@ -32,6 +33,7 @@ __all__ = [
     "Outbox",
     "RecallCache",
     "RecordStore",
+    "Shelves",
     "TextIndex",
     "TextReader",
     "VectorIndex",

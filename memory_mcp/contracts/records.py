@@ -56,6 +56,13 @@ class RecordStore(Protocol):
             ConflictError: The idempotency key was used for another request.
         """
 
+    async def add_many(self, drafts: Sequence[Draft]) -> list[Added]:
+        """Store drafts without vectors, each as `add` does, as one operation `import`; its number stands in every `Added` that is new.
+
+        All are of one scope and provenance, supersede nothing by id, and no two have the same fingerprint or key. One that was
+        carried here before under its key, with its text and its `created`, is known, whatever became of it but the trash.
+        """
+
     async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """Change a live memory in place; its past form becomes a version.
 
@@ -75,6 +82,8 @@ class RecordStore(Protocol):
         """Reverse an operation of the scope; None: the `count` newest not undone ones of the actor's client and user, all or none.
 
         What an operation made is forgotten, what it changed gets its former form back; what was erased since stays away.
+        The imports of a scope by one agent count as one operation, whichever of them is named; what was changed since is left as
+        it is by undoing them.
 
         Returns:
             The operations that did it, the newest of what was undone first.
@@ -113,6 +122,9 @@ class RecordStore(Protocol):
 
 class OperationLog(Protocol):
     """The append-only log of changes and refused calls, each entry hashed together with the one before it."""
+
+    async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
+        """The entries of these numbers that are the tenant's."""
 
     async def operations(self, tenant: str, *, limit: int, before: int | None = None, where: LogFilter = EVERY_ENTRY) -> list[Operation]:
         """Entries, newest first."""

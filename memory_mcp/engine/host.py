@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +30,7 @@ from memory_mcp.errors import ConfigError, RequestError
 from memory_mcp.front import hello
 from memory_mcp.namespaces import client_namespace
 from memory_mcp.remember import door
-from memory_mcp.server.app import make_server
+from memory_mcp.server.app import TOOL_SETS, make_server
 from memory_mcp.server.calls import Limits
 from memory_mcp.server.connection import serve_lines
 from memory_mcp.server.desk import Desk, Opening
@@ -171,7 +171,14 @@ class _Host:
             return
         await self._answer(stream, accepted=True, tell=differences.notices)
         desk = Desk(self._opening, "local", namespace, differences.notices)
-        await serve_lines(self._mcp, stream, state=desk, stop=self._stop, limits=_LIMITS, parting=_PARTING)
+        await serve_lines(
+            self._whole if guest.all_tools else self._mcp, stream, state=desk, stop=self._stop, limits=_LIMITS, parting=_PARTING
+        )
+
+    @cached_property
+    def _whole(self) -> Any:
+        """A server with the tools of every set, for commands, which are few."""
+        return make_server(Desk(self._opening, "local", ""), TOOL_SETS)
 
     def _know(self, guest: Visitor) -> tuple[Differences, str]:
         """What to tell the client, and where it works; looks at files, which may lie on slow disks."""

@@ -47,12 +47,14 @@ class Visitor:
 
     Attributes:
         settings: The client's variables `MEMORY_MCP_...`.
+        all_tools: Whether it wants those of every set.
     """
 
     namespace: str = ""
     directory: str = ""
     project: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    all_tools: bool = False
 
 
 def judge(said: Mapping[str, object] | None, house: House) -> Verdict:
@@ -77,7 +79,7 @@ def visitor(said: Mapping[str, object]) -> Visitor:
     """Read what is known of the client."""
     settings = said.get("settings")
     variables = {name: value for name, value in settings.items() if isinstance(value, str)} if isinstance(settings, dict) else {}
-    return Visitor(_text(said, "namespace"), _text(said, "cwd"), _text(said, "project"), variables)
+    return Visitor(_text(said, "namespace"), _text(said, "cwd"), _text(said, "project"), variables, _text(said, "tools") == "all")
 
 
 def _text(said: Mapping[str, object], key: str) -> str:

@@ -1,6 +1,7 @@
 """The first lines between a front and an engine, before those of MCP: one each way, JSON, of a form that stays.
 
     front   {"memory-mcp": 1, "program": "0.1.0", "cwd": ..., "project": ..., "namespace": ..., "settings": {...}}
+            a command may add "tools": "all", to have those of every set
     engine  {"memory-mcp": 1, "program": "0.1.0", "accepted": true, "tell": ["a sentence", ...]}
          or {"memory-mcp": 1, "refused": "a sentence", "status": 2}
          or {"memory-mcp": 1, "older": true}      the engine's program is; said again with "replace": true, it leaves

@@ -14,6 +14,7 @@ from mcp.server.mcpserver.tools import Tool
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
 from memory_mcp.server import render
+from memory_mcp.server.admin_tools import admin_tools
 from memory_mcp.server.compat_tools import compat_tools
 from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.faults import StrictTool
@@ -45,7 +46,12 @@ metadata.relations relations as in relate."""
 
 
 MORE_INSTRUCTIONS = {"learning": LEARNING, "graph": GRAPH}
-TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_tools, "graph": graph_tools, "compat": compat_tools}
+TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {
+    "learning": learning_tools,
+    "graph": graph_tools,
+    "admin": admin_tools,
+    "compat": compat_tools,
+}
 """In their lasting order."""
 
 
@@ -60,7 +66,7 @@ def make_server(
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
     Args:
-        sets: Sets of tools beside the core: "learning", "graph", "compat".
+        sets: Sets of tools beside the core: "learning", "graph", "admin", "compat".
         several: See `core_tools`.
         middleware: What sees every message first, outermost first.
         traffic: Where calls are counted.

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +94,7 @@ def warnings(entry: Mapping[str, Any]) -> list[str]:
 def line(entry: Mapping[str, Any]) -> str:
     """An entry as one line of text, with all its facts."""
     facts = [entry["kind"], f"{entry['when']}, {entry['age']}"]
+    facts += [entry["state"]] if "state" in entry else []
     facts += [f"score {entry['score']}"] if "score" in entry else []
     facts += [f"namespace {entry['namespace']}"] if "namespace" in entry else []
     facts += [f"key {entry['key']}"] if "key" in entry else []
@@ -246,18 +248,20 @@ def receipt(made: Receipt) -> CallToolResult:
         facts["pending"] = made.pending
         lines.append(f"pending: {made.pending}")
     if made.similar:
-        facts["similar"] = [{**_sample(hit.memory, 160), "similarity": round(hit.score, 2)} for hit in made.similar]
+        facts["similar"] = [{**brief(hit.memory, 160), "similarity": round(hit.score, 2)} for hit in made.similar]
         lines.append("similar, already stored (if the new one replaces one, remember it again with supersedes):")
-        lines += [_sample_line(near, [f"similarity {near['similarity']}"]) for near in facts["similar"]]
+        lines += [brief_line(near, [f"similarity {near['similarity']}"]) for near in facts["similar"]]
     return result(facts, lines)
 
 
-def _sample(memory: Memory, characters: int) -> dict[str, Any]:
+def brief(memory: Memory, characters: int) -> dict[str, Any]:
+    """A memory as an example of what is meant."""
     text = shortened(memory.content, characters)
     return {"id": str(memory.id), "line": text, **cautions(text)}
 
 
-def _sample_line(sample: Mapping[str, Any], facts: Sequence[str] = ()) -> str:
+def brief_line(sample: Mapping[str, Any], facts: Sequence[str] = ()) -> str:
+    """What `brief` made as one line of text."""
     said = "; ".join([*facts, *warnings(sample), f"id {sample['id']}"])
     return f"- {quoted(sample['line'], sample)} ({said})"
 
@@ -266,33 +270,43 @@ def _one_line(text: str) -> str:
     return " ⏎ ".join(text.splitlines())
 
 
-def whole(memories: Sequence[tuple[Memory, list[Version]]], now: datetime) -> CallToolResult:
-    """The answer to `get`: everything about each memory, in full."""
+def whole(
+    memories: Sequence[tuple[Memory, list[Version]]], now: datetime, log: Mapping[int, Operation] = MappingProxyType({})
+) -> CallToolResult:
+    """The answer to `get`: everything about each memory, in full, and by the log who changed it."""
     entries, lines = [], [DATA_NOTE]
     for memory, versions in memories:
-        entry = everything(memory, now)
+        entry = everything(memory, now, log.get(memory.operation))
         lines += [f"| {part}" for part in (shown_openly(memory.content) if "hidden_characters" in entry else memory.content).splitlines()]
         facts = [f"{name} {value}" for name, value in entry.items() if name not in ("text", *CAUTIONS)]
         lines.append(f"  ({_one_line(shown_openly('; '.join([*facts, *warnings(entry)])))})")
         if versions:
-            entry["history"] = [_past(past, memory) for past in versions]
+            entry["history"] = [_past(past, memory, log.get(past.operation)) for past in versions]
             lines += [f"  before {past['until']} ({_beside(past)}): {quoted(past['text'], past)}" for past in entry["history"]]
         entries.append(entry)
     return result({"memories": entries}, lines)
 
 
-def _past(past: Version, memory: Memory) -> dict[str, Any]:
+def _past(past: Version, memory: Memory, by: Operation | None) -> dict[str, Any]:
     told = {"text": past.memory.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
+    told |= {} if by is None else {"by": done_by(by)}
     told |= cautions(past.memory.content)
     return told if past.memory.id == memory.id else {**told, "id": str(past.memory.id)}
 
 
+def done_by(entry: Operation) -> str:
+    """Who did it, and how far that is trusted, in words: `update by cursor, ann (conversation)`."""
+    who = ", ".join(filter(None, (entry.actor.client, entry.actor.user)))
+    return f"{entry.action} by {who or 'nobody named'} ({entry.actor.source})"
+
+
 def _beside(told: Mapping[str, Any]) -> str:
-    return f"operation {told['operation']}" + (f"; id {told['id']}" if "id" in told else "")
+    said = [f"operation {told['operation']}", *([told["by"]] if "by" in told else []), *([f"id {told['id']}"] if "id" in told else [])]
+    return "; ".join(said)
 
 
-def everything(memory: Memory, now: datetime) -> dict[str, Any]:
-    """All that is known of a memory; what is empty is left out."""
+def everything(memory: Memory, now: datetime, changed: Operation | None = None) -> dict[str, Any]:
+    """All that is known of a memory, with the entry of the log that changed it last; what is empty is left out."""
 
     def moment(value: datetime | None) -> str:
         return "" if value is None else value.isoformat(timespec="seconds")
@@ -319,6 +333,7 @@ def everything(memory: Memory, now: datetime) -> dict[str, Any]:
         "source": memory.provenance.client,
         "source_class": memory.provenance.source,
         "author": memory.provenance.user,
+        "changed": "" if changed is None else done_by(changed),
         "recalled": memory.recalled_count,
     }
     found = {name: value for name, value in entry.items() if value not in ("", [], {}, None, 0)}
@@ -328,8 +343,8 @@ def everything(memory: Memory, now: datetime) -> dict[str, Any]:
 def forgotten(done: Forgotten) -> CallToolResult:
     """The answer to `forget`, whether it has forgotten or only told what it would."""
     count = len(done.memories)
-    sample = [_sample(memory, 80) for memory in done.memories[:5]]
-    listed = [_sample_line(entry) for entry in sample]
+    sample = [brief(memory, 80) for memory in done.memories[:5]]
+    listed = [brief_line(entry) for entry in sample]
     if done.operation is not None:
         facts: dict[str, Any] = {"forgotten": count, "namespace": done.namespace, "operation": done.operation.number}
         return result(facts, [f"forgotten: {count} in {done.namespace}. undo: {done.operation.number} brings them back."])

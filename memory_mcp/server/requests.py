@@ -28,6 +28,8 @@ OUTCOMES = ("ok", "refused", "denied", "limited", "unavailable", "failed", "canc
 REQUEST_ID = "memory_mcp.request_id"
 """Where the scope of an HTTP request has its id."""
 _GIVEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TOLD = ("unavailable", "failed")
+"""What an operator wants to hear of; clients' own mistakes do not fill the log."""
 _OTHER = "other"
 """The tool of every call that names none of ours: what clients make up is no label."""
 
@@ -154,7 +156,7 @@ class Requests:
 
     @staticmethod
     def _tell(method: str, tool: str, outcome: str, seconds: float) -> None:
-        level = logging.DEBUG if outcome == "ok" else logging.INFO
+        level = logging.INFO if outcome in _TOLD else logging.DEBUG
         if log.isEnabledFor(level):
             fields = {"method": method, **({"tool": tool} if tool else {}), "outcome": outcome, "elapsed_ms": round(1000 * seconds, 3)}
             log.log(level, "request_ended", extra=fields)

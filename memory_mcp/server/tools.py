@@ -154,7 +154,8 @@ async def get(
 ) -> CallToolResult:
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
-    return told(service, caller, render.whole(await service.get(ids, caller, history=history), service.clock()))
+    found = await service.get(ids, caller, history=history)
+    return told(service, caller, render.whole(found, service.clock(), await service.entries(found, caller)))
 
 
 async def update(

@@ -51,6 +51,12 @@ class Keeping(Parts):
         own = [await self.records.history(scopes, memory.id) for memory in memories]
         return [(memory, [*replaced, *past]) for memory, replaced, past in zip(memories, earlier, own, strict=True)]
 
+    async def entries(self, found: Sequence[tuple[Memory, Sequence[Version]]], caller: Caller) -> Mapping[int, Operation]:
+        """The entries of the log that tell who made these forms what they are, of those that were ever changed."""
+        changed = {memory.operation for memory, _ in found if memory.updated_at != memory.created_at or memory.superseded_by is not None}
+        numbers = changed | {past.operation for _, history in found for past in history}
+        return await self.log.entries(caller.tenant, numbers) if numbers else {}
+
     async def update(
         self,
         memory_id: str,
@@ -123,9 +129,17 @@ class Keeping(Parts):
         return Forgotten(scope.namespace, memories, operation)
 
     async def undo(self, which: str, caller: Caller, namespace: str = "") -> list[Operation]:
-        """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none."""
+        """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none.
+
+        One that is named by its number may lie in any namespace that the caller may change, unless one is named.
+        """
+        require(caller.access, Role.WRITER)
         number, count = door.operations(which)
-        return await self.records.undo(self._place(caller, namespace, ""), number, caller.provenance, self.clock(), count=count)
+        scope = self._place(caller, namespace, "")
+        if number is not None and not namespace:
+            entry = (await self.log.entries(caller.tenant, [number])).get(number)
+            scope = entry.scope if entry is not None and entry.scope in await self._changeable_by(caller) else scope
+        return await self.records.undo(scope, number, caller.provenance, self.clock(), count=count)
 
     async def stats(self, caller: Caller) -> Statistics:
         """How much there is of what the caller may read, and for administrators how each part is doing."""

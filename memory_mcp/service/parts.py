@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from memory_mcp.access import PERSONAL, Access, Role
-from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
+from memory_mcp.contracts import Clock, Experience, OperationLog, RecallCache, RecordStore, Shelves
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
@@ -40,6 +40,7 @@ from memory_mcp.service.census import Census
 from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
 from memory_mcp.upkeep.erasing import Eraser
+from memory_mcp.upkeep.exporting import Files
 from memory_mcp.upkeep.maintenance import Maintenance
 
 PROMPT_TOKENS = 16 * PASSAGE_TOKENS
@@ -79,6 +80,8 @@ class Parts:
     """
 
     records: RecordStore
+    log: OperationLog
+    shelves: Shelves
     experience: Experience
     graph: Graph
     gate: Gate
@@ -89,6 +92,7 @@ class Parts:
     reinforcer: Reinforcer
     eraser: Eraser
     maintenance: Maintenance
+    files: Files
     questions: Questions | None
     clock: Clock
     tuning: Tuning = field(default_factory=Tuning)

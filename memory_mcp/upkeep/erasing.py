@@ -151,6 +151,10 @@ class Eraser:
         """See `Erasing`."""
         return await self._store.meant(tenant, what)
 
+    async def erased(self, tenant: str) -> Collection[UUID]:
+        """The ids of everything that was ever erased here."""
+        return (await anyio.to_thread.run_sync(self._register.read)).get(tenant, {})
+
     async def erase(self, tenant: str, memories: Sequence[tuple[UUID, Scope]], actor: Provenance, now: datetime) -> Erased:
         """Take memories away for good.
 
@@ -244,6 +248,11 @@ class Trash:
 
     eraser: Eraser
     keep_days: float
+
+    async def due(self, tenant: str, now: datetime) -> int:
+        """How many memories `empty` would take away."""
+        what = Meant(forgotten_before=now - timedelta(days=self.keep_days))
+        return len(await self.eraser.meant(tenant, what)) if self.keep_days else 0
 
     async def empty(self, tenant: str, actor: Provenance, now: datetime) -> list[Operation]:
         """Take away for good what was forgotten longer ago; the entries of the log."""

@@ -89,24 +89,27 @@ class Maintenance:
                 log.exception("store_not_tidied")
             await anyio.sleep(every_seconds)
 
-    async def once(self, *, dry_run: bool) -> Tidied:
+    async def once(self, *, dry_run: bool, tenant: str = "") -> Tidied:
         """Everything that there is to do now, in every scope; with a dry run it is only told.
+
+        Args:
+            tenant: Empty: in those of every tenant.
 
         Raises:
             ConflictError: Another process is at it.
             TierError: The store is away; what was done by then stays done.
         """
         if dry_run:
-            return await self._tidy(dry_run=True)
+            return await self._tidy(dry_run=True, tenant=tenant)
         async with self._store.tending() as chosen:
             if chosen:
-                return await self._tidy(dry_run=False)
+                return await self._tidy(dry_run=False, tenant=tenant)
         raise ConflictError("Another process tends the memories just now. Nothing was done; try again in a minute.")
 
-    async def _tidy(self, *, dry_run: bool) -> Tidied:
+    async def _tidy(self, *, dry_run: bool, tenant: str = "") -> Tidied:
         done = Tidied()
-        for tenant in await self._store.tenants():
-            for scope in await self._store.scopes(tenant):
+        for each in [tenant] if tenant else await self._store.tenants():
+            for scope in await self._store.scopes(each):
                 found = await self.planned(scope)
                 if found:
                     done.plans[scope] = found
@@ -114,9 +117,11 @@ class Maintenance:
                     for operation in operations:
                         self._tell(operation)
                     done.operations += operations
-            if not dry_run:
-                done.purged += sum(len(one.subjects) for one in await self._trash.empty(tenant, KEEPER, self._clock()))
-        if done.operations or done.purged:
+            if dry_run:
+                done.purged += await self._trash.due(each, self._clock())
+            else:
+                done.purged += sum(len(one.subjects) for one in await self._trash.empty(each, KEEPER, self._clock()))
+        if done.operations or (done.purged and not dry_run):
             log.info("store_tidied", operations=len(done.operations), purged=done.purged)
         return done
 

@@ -81,6 +81,33 @@ def test_a_text_may_be_piped_in(folder: Path) -> None:
     assert (broken.returncode, b"UTF-8" in broken.stderr) == (1, True)
 
 
+def test_what_is_stored_is_browsed_the_trash_too_whatever_tools_clients_have(folder: Path) -> None:
+    gone = told(command("remember", "A note thrown away", "--json", folder=folder))
+    told(command("remember", "A note that is kept", "--tag", "paper", "--json", folder=folder))
+    told(command("forget", gone["id"], "--json", folder=folder))
+    live = told(command("browse", "--json", folder=folder))
+    trash = command("browse", "--state", "forgotten", folder=folder)
+    first = told(command("browse", "--state", "all", "--limit", "1", "--json", folder=folder))
+    second = told(command("browse", "--state", "all", "--limit", "1", "--cursor", first["cursor"], "--json", folder=folder))
+    wrong = refused(command("browse", "--state", "gone", folder=folder))
+
+    assert [entry["text"] for entry in live["memories"]] == ["A note that is kept"]
+    assert "A note thrown away" in trash.stdout
+    assert "forgotten 20" in trash.stdout
+    assert [page["memories"][0]["text"] for page in (first, second)] == ["A note that is kept", "A note thrown away"]
+    assert "state" in wrong
+
+
+def test_insights_are_shown_to_people_and_programs(folder: Path) -> None:
+    told(command("remember", "Deploy on Fridays", "--kind", "decision", "--json", folder=folder))
+    facts = told(command("insights", "--days", "7", "--json", folder=folder))
+    shown = command("insights", folder=folder)
+
+    assert (facts["days"], facts["decisions_without_outcome"]["total"]) == (7, 1)
+    assert "decisions without outcome: 1" in shown.stdout
+    assert "Deploy on Fridays" in shown.stdout
+
+
 def test_forgetting_many_shows_which_and_needs_a_yes(folder: Path) -> None:
     for number in range(3):
         told(command("remember", f"Draft number {number}", "--tag", "draft", "--json", folder=folder))

@@ -214,3 +214,4 @@ async def test_using_what_is_gone_counts_nothing(open_store: OpenStore) -> None:
         await store.count_uses("local", [one], LATER)
 
         assert await store.get_many([HOME], [one]) == []
+        assert await store.remains("local", [one]) == []

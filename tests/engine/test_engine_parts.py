@@ -51,6 +51,7 @@ def test_a_visitor_may_say_nonsense_of_itself() -> None:
 
     assert visitor(said).settings == {"B": "b"}
     assert visitor({"settings": []}).directory == ""
+    assert [visitor({"tools": said}).all_tools for said in ("all", "some", True, None)] == [True, False, False, False]
 
 
 def test_a_client_with_other_settings_is_told_which_but_not_their_values(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ async def test_every_call_is_counted_once_under_its_name_and_its_end(server: Ser
     async with client_of(server, writer) as client:
         await refused(client, "forget", kind="fact")  # which takes a manager
         server.ask("/mill")
+        server.ask("/api/v1/memories/mill", token=admin)
     page = scraped(server)
 
     def grown(name: str, **labels: str) -> dict[tuple[str, ...], float]:
@@ -109,7 +110,7 @@ async def test_every_call_is_counted_once_under_its_name_and_its_end(server: Ser
     assert calls == {
         ("ok", "remember"): 3,
         ("ok", "recall"): 1,
-        ("refused", "get"): 1,
+        ("refused", "get"): 2,
         ("refused", "other"): 1,
         ("denied", "forget"): 1,
     }
@@ -117,6 +118,7 @@ async def test_every_call_is_counted_once_under_its_name_and_its_end(server: Ser
     assert grown("memory_mcp_tier_call_duration_seconds_count", tier="sqlite", method="add") == {("ok", "0"): 3}
     assert grown("memory_mcp_tier_call_duration_seconds_count", tier="resident", method="search", outcome="ok")[("0",)] >= 4
     assert grown("memory_mcp_http_responses_total", route="other") == {("404", "0"): 1}
+    assert sum(grown("memory_mcp_http_responses_total", route="/api/v1/memories/{id}").values()) == 1
     assert sum(grown("memory_mcp_cache_lookups_total", cache="candidates").values()) == 1
     for name, value in (("open", 1), ("worker_up", 1), ("requests_at_work", 0), ("http_calls_waiting", 0), ("embedding_queue_texts", 0)):
         assert one(page, f"memory_mcp_{name}") == value, name
@@ -238,6 +240,7 @@ async def test_neither_log_nor_metrics_nor_spans_hold_what_a_client_sends(server
     for body in (f'{{"{SECRET}', f'{{"jsonrpc": "2.0", "id": "{SECRET}", "method": "{SECRET}"}}', f'["{SECRET}"]', f'"{SECRET}"'):
         post(server, admin, body.encode(), **{"X-Request-Id": f"{SECRET} {SECRET}", "traceparent": SECRET, "User-Agent": SECRET})
     server.ask(f"/{SECRET}?{SECRET}", token=SECRET, headers={"Origin": f"https://{SECRET}.example.com"})
+    by_the_plain_api(server, admin)
     await by_the_older_transport(server, admin)
     await anyio.sleep(0.3)  # six times what spans are gathered for
     page = scraped(server)
@@ -253,6 +256,17 @@ async def test_neither_log_nor_metrics_nor_spans_hold_what_a_client_sends(server
     assert SECRET not in page
     assert not any(SECRET.encode() in body for body in received.bodies)
     assert all(json.loads(line)["event"] for line in written.splitlines())
+
+
+def by_the_plain_api(server: Serving, token: str) -> None:
+    for method, path in (
+        ("GET", f"memories/{SECRET}"),
+        ("DELETE", f"memories/{SECRET}"),
+        ("GET", f"recall?{SECRET}={SECRET}"),
+        ("POST", SECRET),
+    ):
+        server.ask(f"/api/v1/{path}", method, token, headers={"User-Agent": SECRET, "Idempotency-Key": SECRET})
+    server.ask("/api/v1/remember", "POST", token, content=f'{{"{SECRET}"'.encode(), headers={"Content-Type": "application/json"})
 
 
 async def by_the_older_transport(server: Serving, token: str) -> None:
@@ -274,8 +288,8 @@ async def by_the_older_transport(server: Serving, token: str) -> None:
 async def test_a_scrape_tells_of_all_workers_whichever_it_reaches(tmp_path: Path) -> None:
     token = await new_token(tmp_path / "data", role="admin")
     more = f"[http]\nworkers = 3\nmetrics_token = '{SCRAPE}'\n[http.limits]\ncalls_per_minute = 0\naddress_calls_per_minute = 0\n"
-    (kept := Path(tempfile.mkdtemp(prefix="mm-"))).chmod(0o700)  # a socket's path may not be long
-    with serving(tmp_path / "data", more, TMPDIR=str(kept)) as server:
+    with tempfile.TemporaryDirectory(prefix="mm-") as short, serving(tmp_path / "data", more, TMPDIR=short) as server:
+        kept = Path(short)  # the path of a socket may not be long
         wait_until(lambda: sum(samples(scraped(server), "memory_mcp_open").values()) == 3)
         call = rpc("tools/call", name="recall", arguments={"query": "x"})
         pages = []
@@ -291,6 +305,7 @@ async def test_a_scrape_tells_of_all_workers_whichever_it_reaches(tmp_path: Path
         after = scraped(server)
         folders = len(list(kept.glob("memory-mcp-workers-*")))
         assert server.end() == 0
+        left = list(kept.glob("memory-mcp-workers-*"))
 
     assert [sum(each.values()) for each in calls] == list(range(1, 13))
     for earlier, later in itertools.pairwise(calls):
@@ -298,7 +313,7 @@ async def test_a_scrape_tells_of_all_workers_whichever_it_reaches(tmp_path: Path
     assert sum(scrapes.values()) >= 11
     assert set(samples(after, "memory_mcp_worker_up")) == {("0",), ("1",), ("2",)}
     assert len(samples(after, "memory_mcp_outbox_notes", tier="embed")) == 1
-    assert (folders, list(kept.glob("memory-mcp-workers-*"))) == (1, [])
+    assert (folders, left) == (1, [])
 
 
 def children(pid: int) -> set[int]:

@@ -24,6 +24,7 @@ from memory_mcp.tiers.redis.candidates import SharedCandidates
 from memory_mcp.tiers.redis.codec import decode_candidates, encode_candidates
 from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.sqlite.backup import backup, restore
+from memory_mcp.upkeep.lines import Line as Carried
 from tests.memories import CALLER, open_service, settings_for
 from tests.redis_servers import PATIENCE, Line, Server, line_to, needs_redis, redis_server, settings_of
 
@@ -217,9 +218,11 @@ async def test_changes_are_told_in_a_stream_without_any_text(tmp_path: Path) -> 
             second = await service.remember(RememberRequest("The mat is blue", supersedes=(str(first),)), CALLER)
             await service.forget([str(second.added.id)], CALLER)
             (operation,) = await service.undo("last", CALLER)
+            carried = [Carried(number, {"content": f"The mat was once {number}"}) for number in range(3)]
+            imported = await service.carry_in(carried, CALLER, "elsewhere", lambda more: None)
             await written(service)
             (revision,) = await service.records.revisions([operation.scope])
-            entries = [{k.decode(): v.decode() for k, v in entry.items()} for _, entry in redis.xrange("memory:1:local:changes")]
+            *entries, last = [{k.decode(): v.decode() for k, v in entry.items()} for _, entry in redis.xrange("memory:1:local:changes")]
             for number in range(300):
                 await service.update(str(second.added.id), CALLER, importance=number / 300)
             await written(service)
@@ -234,6 +237,8 @@ async def test_changes_are_told_in_a_stream_without_any_text(tmp_path: Path) -> 
         [str(second.added.id)],
     ]
     assert {(entry["tenant"], entry["namespace"]) for entry in entries} == {("local", "project")}
+    assert (last["action"], last["count"], last["namespace"]) == ("import", "3", "elsewhere")
+    assert last["operation"] == str(imported.operations["elsewhere"])
     assert (entries[-1]["operation"], entries[-1]["revision"]) == (str(operation.number), str(revision))
     assert "mat" not in " ".join(value for entry in entries for value in entry.values())
     assert 50 <= length < 300

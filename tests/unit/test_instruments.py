@@ -1,6 +1,7 @@
 """What is timed, under which name, and that timing changes nothing."""
 
 import math
+from pathlib import Path
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_mcp.errors import MemoryNotFoundError, RequestError, ScopeNotCoveredError, StoreFullError, TierUnavailableError
+from memory_mcp.server.http.siblings import Siblings
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.timed import Timed
 from memory_mcp.timing import BOUNDS, Buckets, Stages, Times
@@ -141,3 +143,36 @@ def test_times_are_kept_by_key() -> None:
     times.add(("recall", "failed"), 1)
 
     assert {key: buckets.calls for key, buckets in times.items()} == {("recall", "ok"): 2, ("recall", "failed"): 1}
+
+
+async def told() -> bytes:
+    return b"counted"
+
+
+async def test_siblings_hear_each_other_and_miss_those_that_are_gone(tmp_path: Path) -> None:
+    one, other, silent = (Siblings(tmp_path, place, 4, patience_seconds=0.2) for place in range(3))
+
+    async def hang() -> bytes:
+        await anyio.sleep_forever()
+        return b""
+
+    async with one.answering(told), other.answering(told), silent.answering(hang):
+        both = await one.ask(), await other.ask()
+    async with one.answering(told):  # in the place of one that was there before
+        after = await other.ask()
+    (tmp_path / "3").write_text("no socket")
+    nobody = await one.ask()
+
+    assert both == ({1: b"counted\n"}, {0: b"counted\n"})
+    assert (after, nobody) == ({0: b"counted\n"}, {})
+    assert await Siblings().ask() == {}
+
+
+async def test_a_worker_that_cannot_be_asked_works_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder := tmp_path / ("x" * 120)).mkdir()
+    one, other = Siblings(folder, 0, 2), Siblings(folder, 1, 2)
+    async with one.answering(told):
+        heard = await other.ask()
+
+    assert heard == {}
+    assert "worker_not_counted" in caplog.text

@@ -135,8 +135,8 @@ def make_app(
         return refused
 
     known = names(settings.host if not settings.unix_socket else "", settings.public_url, settings.allowed_hosts, settings.allowed_origins)
-    paths = [route.path for route in routes if isinstance(route, Route)]
-    middleware = [Middleware(Passage, routes=[*paths, MESSAGES], traffic=traffic), Middleware(Guard, known=known)]
+    paths = {route.path: route.path_regex for route in routes if isinstance(route, Route | Mount)}
+    middleware = [Middleware(Passage, routes=paths, traffic=traffic), Middleware(Guard, known=known)]
     if settings.allowed_origins:
         middleware.append(
             Middleware(

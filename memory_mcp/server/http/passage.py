@@ -1,7 +1,8 @@
 """What every request goes through first: it gets an id, and its answer is counted."""
 
+import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,11 +35,11 @@ class Passage:
     """An application behind it: `X-Request-Id` is taken from the request where it is fit for a log, and stands in the answer.
 
     Args:
-        routes: The paths there are.
+        routes: The paths there are, as they are told, with what a path is matched by.
     """
 
-    def __init__(self, app: ASGIApp, routes: Collection[str], traffic: HttpTraffic) -> None:
-        self._app, self._routes, self._traffic = app, frozenset(routes), traffic
+    def __init__(self, app: ASGIApp, routes: Mapping[str, re.Pattern[str]], traffic: HttpTraffic) -> None:
+        self._app, self._routes, self._traffic = app, routes, traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -46,7 +47,7 @@ class Passage:
             await self._app(scope, receive, send)
             return
         named = new_request_id(Headers(scope=scope).get(HEADER, ""))
-        route = scope["path"] if scope["path"] in self._routes else _OTHER
+        route = next((told for told, pattern in self._routes.items() if pattern.match(scope["path"])), _OTHER)
         scope[REQUEST_ID] = named
 
         async def answer(message: Message) -> None:

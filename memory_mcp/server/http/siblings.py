@@ -15,8 +15,9 @@ from anyio.abc import SocketStream
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 2.0
 _MAX_BYTES = 64 << 20
+_END = b"\n"
+"""Behind what is told, in which it does not occur: without it something is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +28,38 @@ class Siblings:
         folder: Where their sockets are; None: there is one worker.
         place: Which of them this one is, from 0; one that takes another's place has its number.
         count: How many there are.
+        patience_seconds: The longest wait for another.
     """
 
     folder: Path | None = None
     place: int = 0
     count: int = 1
+    patience_seconds: float = 2.0
 
     @asynccontextmanager
     async def answering(self, tell: Callable[[], Awaitable[bytes]]) -> AsyncIterator[None]:
-        """Say what this one has counted to whoever asks, for so long."""
+        """Say what this one has counted to whoever asks, for so long; where that cannot be, it is left out of what others tell."""
         if self.count == 1:
+            yield
+            return
+        try:
+            listener = await anyio.create_unix_listener(self._path(self.place), mode=0o600)
+        except (OSError, ValueError) as error:  # a path that is too long, say
+            log.warning("worker_not_counted", exc_info=error, extra={"worker": self.place})
             yield
             return
 
         async def say(stream: SocketStream) -> None:
             try:
                 async with stream:
-                    with anyio.move_on_after(_PATIENCE_SECONDS):
-                        await stream.send(await tell())
+                    with anyio.move_on_after(self.patience_seconds):
+                        await stream.send(await tell() + _END)
             except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # who asked has gone
             except Exception:  # it must not end what everybody works with
                 log.exception("not_told")
 
-        async with await anyio.create_unix_listener(self._path(self.place), mode=0o600) as listener, anyio.create_task_group() as tasks:
+        async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, say)
             yield
             tasks.cancel_scope.cancel()
@@ -61,14 +70,15 @@ class Siblings:
 
         async def one(place: int) -> None:
             try:
-                with anyio.fail_after(_PATIENCE_SECONDS):
+                with anyio.fail_after(self.patience_seconds):
                     async with await anyio.connect_unix(self._path(place)) as stream:
                         heard = bytearray()
                         async for piece in stream:
                             heard += piece
                             if len(heard) > _MAX_BYTES:
                                 return
-                        told[place] = bytes(heard)
+                        if heard.endswith(_END):
+                            told[place] = bytes(heard)
             except (OSError, anyio.BrokenResourceError) as error:
                 log.warning("worker_not_heard: %s", type(error).__name__, extra={"worker": place})
 

@@ -1,6 +1,6 @@
 """The log as it is asked for, followed from end to end, added to without a change of a memory, and pruned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import log
 from memory_mcp.tiers.postgres.rows import ERASED, micros
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.writes import UNDOABLE
+from memory_mcp.tiers.postgres.undoing import UNDOABLE
 
 _SAID = "nullif(o.details, '')::json ->> '{}'"
 
@@ -32,6 +32,12 @@ async def operations(tx: Transaction, limit: int, before: int | None, where: Log
     values |= {"since": micros(where.since), "until": micros(where.until)}
     query = f"SELECT {log.COLUMNS} FROM {log.TABLES} WHERE {chosen} ORDER BY o.number DESC LIMIT %(limit)s"
     return [log.operation_from(row) for row in await tx.rows(query, values)]
+
+
+async def entries(tx: Transaction, numbers: Collection[int]) -> dict[int, Operation]:
+    """`OperationLog.entries`."""
+    rows = await tx.rows(f"SELECT {log.COLUMNS} FROM {log.TABLES} WHERE o.number = ANY(%(numbers)s)", {"numbers": list(numbers)})
+    return {entry.number: entry for entry in map(log.operation_from, rows)}
 
 
 async def record(tx: Transaction, action: str, actor: Provenance, now: datetime, details: Mapping[str, Any]) -> Operation:

@@ -151,5 +151,5 @@ async def landed(tx: Transaction, result: object) -> bool:
         entry = await read(tx, result.number)
         return entry is not None and (entry.at, entry.action, entry.subjects) == (result.at, result.action, result.subjects)
     if isinstance(result, list) and result:
-        return await landed(tx, result[-1])
+        return all([await landed(tx, each) for each in result])
     return False

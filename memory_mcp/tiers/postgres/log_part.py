@@ -1,7 +1,7 @@
 """The part of the store that is the log, and the tokens whose making it holds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -31,6 +31,10 @@ class LogPart(ABC):
     async def operations(self, tenant: str, *, limit: int, before: int | None = None, where: LogFilter = EVERY_ENTRY) -> list[Operation]:
         """See `OperationLog`."""
         return await self._read(tenant, partial(audit.operations, limit=limit, before=before, where=where))
+
+    async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
+        """See `OperationLog`."""
+        return await self._read(tenant, partial(audit.entries, numbers=numbers))
 
     async def record(self, tenant: str, action: str, actor: Provenance, now: datetime, details: Mapping[str, Any]) -> Operation:
         """See `OperationLog`."""

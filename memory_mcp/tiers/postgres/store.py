@@ -35,23 +35,25 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, writes
+from memory_mcp.tiers.postgres import erasing, experience, log, outbox, reads, schema, search, timeline, undoing, writes
 from memory_mcp.tiers.postgres.faults import TIER, postgres_errors
 from memory_mcp.tiers.postgres.graph_part import GraphPart
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.log_part import LogPart
 from memory_mcp.tiers.postgres.session import NOBODY, Pulse, Sessions, Transaction, configure, scopes_by_tenant
 from memory_mcp.tiers.postgres.settings import PostgresSettings
+from memory_mcp.tiers.postgres.shelves_part import ShelvesPart
 from memory_mcp.tiers.postgres.transport import refuse_plaintext
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 
 
-class PostgresStore(GraphPart, LogPart):
+class PostgresStore(GraphPart, LogPart, ShelvesPart):
     """Every seam of a record store over one database.
 
-    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Shelves`, `Experience`, `Graph`,
+    `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -161,7 +163,7 @@ class PostgresStore(GraphPart, LogPart):
 
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
+        undo = partial(undoing.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
         return await self._write(scope.tenant, undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:

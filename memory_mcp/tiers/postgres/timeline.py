@@ -27,17 +27,22 @@ class Place:
     shortened: Sequence[UUID] = ()
 
 
+NOW = Place()
+"""Of what is current and nothing comes after."""
+
+
 async def place_in_time(tx: Transaction, draft: Draft) -> Place:
     """Of two values of a key whose dates were both given, the later dated is the current one, in whatever order they were told."""
-    given = draft.valid_from or draft.occurred_at
+    given = draft.dated
     if not draft.key or given is None:
-        return Place()
+        return NOW
     values = {"namespaces": [draft.scope.namespace], "key": draft.key, "since": to_micros(given), "now": to_micros(draft.now)}
+    values["carried"] = draft.created is not None
     of_key = f"FROM memories m WHERE m.scope {IN_SCOPES} AND m.key = %(key)s AND m.forgotten IS NULL"
-    dated = "(m.occurred IS NOT NULL OR m.valid_from <> m.created) AND (m.expires IS NULL OR m.expires > %(now)s)"
+    dated = "(%(carried)s OR m.occurred IS NOT NULL OR m.valid_from <> m.created) AND (m.expires IS NULL OR m.expires > %(now)s)"
     current = await tx.row(f"SELECT m.id {of_key} AND {LIVE} AND m.valid_from > %(since)s AND {dated}", values)
     if current is None or current[0] in draft.supersedes:
-        return Place()
+        return NOW
     following = await tx.row(f"SELECT m.id, m.valid_from {of_key} AND m.valid_from > %(since)s ORDER BY 2, 1 LIMIT 1", values)
     assert following is not None
     shortened = await tx.rows(f"SELECT m.id {of_key} AND m.valid_from <= %(since)s AND m.valid_to > %(since)s ORDER BY 1", values)

@@ -1,9 +1,11 @@
 """The writes: each carried out in one transaction of one tenant, alone with it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from psycopg.errors import UniqueViolation
 
 from memory_mcp.clock import to_micros
 from memory_mcp.entities import with_relations
-from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
+from memory_mcp.errors import ConflictError, MemoryNotFoundError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import journal, log, timeline
 from memory_mcp.tiers.postgres.journal import Derived, Words
@@ -20,13 +22,8 @@ from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 
-UNDOABLE = ("remember", "update", "forget", "merge")
-TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = "Operation {number} cannot be undone any more: what it changed was erased, or has lain in the trash for too long."
-FINAL = "Operation {number} is final and cannot be undone."
-REPEAT = "repeat the change itself instead."
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
-RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
+SAME_ID = "A memory of this id was stored before: use a new id."
 
 _LONG_TEXT = 20_000
 """Characters; the words of a longer one are looked for beside the event loop."""
@@ -54,42 +51,147 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
     earlier = await earlier_receipt(tx, draft)
     if earlier is not None:
         return earlier
+    storing = await _look(tx, head, draft, embedding, within)
+    if isinstance(storing, Added):
+        return await keep_receipt(tx, draft, storing)
+    try:
+        async with tx.together():
+            await storing.write(tx, derived, words)
+            await log.append(tx, head, draft.scope, "remember", storing.subjects, draft.provenance, draft.now)
+            await keep_receipt(tx, draft, storing.added)
+    except UniqueViolation as error:
+        raise ConflictError(SAME_ID) from error
+    await storing.finish(tx, derived)
+    return storing.added
+
+
+async def add_many(tx: Transaction, derived: Derived, drafts: Sequence[Draft], words: Sequence[Words]) -> list[Added]:
+    """`RecordStore.add_many`."""
+    head = await log.lock_tenant(tx)
+    home = {"namespaces": [drafts[0].scope.namespace], "fingerprints": [draft.fingerprint for draft in drafts]}
+    query = f"SELECT m.fingerprint FROM memories m WHERE m.scope {IN_SCOPES} AND m.fingerprint = ANY(%(fingerprints)s) AND {LIVE}"
+    there = {row[0] for row in await tx.rows(query, home)}
+    stored: list[Added] = []
+    waiting: list[tuple[_Storing, Words]] = []
+    subjects = b""
+    for draft, of_draft in zip(drafts, words, strict=True):
+        storing: _Storing | Added = _new(head, draft, None, None)
+        if draft.key or draft.fingerprint in there:  # one that may meet another sees what those before it have ended
+            await _write_all(tx, derived, waiting)
+            storing = await _carried_before(tx, draft) or await _look(tx, head, draft, None, ())
+        if isinstance(storing, Added):
+            stored.append(storing)
+        else:
+            waiting.append((storing, of_draft))
+            stored.append(storing.added)
+            subjects += storing.subjects
+    await _write_all(tx, derived, waiting)
+    if subjects:
+        await log.append(tx, head, drafts[0].scope, "import", subjects, drafts[0].provenance, drafts[0].now)
+    return stored
+
+
+async def _write_all(tx: Transaction, derived: Derived, waiting: list[tuple["_Storing", Words]]) -> None:
+    """Store what waits for it, and empty the list."""
+    try:
+        async with tx.together():
+            for storing, words in waiting:
+                await storing.write(tx, derived, words)
+    except UniqueViolation as error:
+        raise ConflictError(SAME_ID) from error
+    for storing, _ in waiting:
+        await storing.finish(tx, derived)
+    waiting.clear()
+
+
+async def _carried_before(tx: Transaction, draft: Draft) -> Added | None:
+    """A value that is a past one here would be none of the live twins."""
+    if not draft.key or draft.created is None:
+        return None
+    row = await tx.row(
+        f"""SELECT m.id, {journal.HAS_VECTOR} FROM memories m WHERE m.scope {IN_SCOPES} AND m.key = %(key)s
+            AND m.fingerprint = %(fingerprint)s AND m.created = %(created)s AND m.forgotten IS NULL AND NOT ({LIVE})""",
+        {
+            "namespaces": [draft.scope.namespace],
+            "key": draft.key,
+            "fingerprint": draft.fingerprint,
+            "created": to_micros(draft.created),
+        },
+    )
+    return None if row is None else Added(row[0], "already_known", None, embedded=row[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Storing:
+    """A draft that is new, and what storing it will do.
+
+    Attributes:
+        replaced: Memories that it ends.
+        subjects: What the log says of the memories that are made, first, and changed.
+    """
+
+    draft: Draft
+    embedding: Embedding | None
+    epoch: journal.Epoch | None
+    operation: int
+    replaced: Sequence[UUID]
+    place: timeline.Place
+    salt: bytes
+    added: Added
+    subjects: bytes
+
+    async def write(self, tx: Transaction, derived: Derived, words: Words) -> None:
+        """Store it; nothing is waited for."""
+        draft, since = self.draft, self.draft.dated or self.draft.now
+        if self.replaced:
+            await _end(tx, list(self.replaced), draft.id, since, self.operation, draft.now)
+        await timeline.shorten(tx, self.place.shortened, draft.id, since, self.operation, draft.now)
+        await _insert(tx, draft, self.salt, self.operation, self.place)
+        if self.embedding is not None and self.epoch is not None:
+            await journal.put_vectors(tx, draft.id, self.embedding, self.epoch, fresh=True)
+        if self.place.current is None:
+            await derived.add(tx, draft.id, words, self.replaced, embedded=self.added.embedded)
+
+    async def finish(self, tx: Transaction, derived: Derived) -> None:
+        """What has to wait for that: of a past value there are no words."""
+        if self.place.current is not None:
+            await derived.touch(tx, [self.draft.id, *self.replaced])
+
+
+async def _look(tx: Transaction, head: log.Head, draft: Draft, embedding: Embedding | None, within: Sequence[Scope]) -> _Storing | Added:
+    """What storing a draft will do; or the live memory that says it already."""
     home = {"namespaces": [draft.scope.namespace], "fingerprint": draft.fingerprint, "key": draft.key}
     same = await tx.rows(f"{_FOUND} AND m.fingerprint = %(fingerprint)s", home)
     twins = [row for row in same if not draft.key or row[_KEY] in ("", draft.key)]
     known = [row for row in twins if draft.key in ("", row[_KEY]) and not _expired(row, draft.now)]
     if known and not draft.supersedes:
         row = min(known, key=lambda row: bool(row[_KEY] != draft.key))
-        return await keep_receipt(tx, draft, Added(row[_ID], "already_known", None, embedded=row[_EMBEDDED]))
+        return Added(row[_ID], "already_known", None, embedded=row[_EMBEDDED])
     holders = await tx.rows(f"{_FOUND} AND m.key = %(key)s", home) if draft.key else []
     replaced = {row[_ID]: row for row in [*twins, *holders, *await _superseded(tx, draft, within)]}
     place = await timeline.place_in_time(tx, draft)
     replaced = {memory_id: row for memory_id, row in replaced.items() if memory_id != place.current}
     epoch = None if embedding is None else await journal.epoch_of(tx, embedding.epoch, embedding.vectors.shape[1])
-    salt, since = os.urandom(8), draft.valid_from or draft.occurred_at or draft.now
+    return _new(head, draft, embedding, epoch, replaced, place, await log.subjects_of(tx, place.shortened) if place.shortened else b"")
+
+
+def _new(
+    head: log.Head,
+    draft: Draft,
+    embedding: Embedding | None,
+    epoch: journal.Epoch | None,
+    replaced: Mapping[UUID, Sequence[Any]] = MappingProxyType({}),
+    place: timeline.Place = timeline.NOW,
+    shortened: bytes = b"",
+) -> _Storing:
+    """What storing a draft will do that ends these rows, and takes that place in time."""
+    salt = os.urandom(8)
     ended = tuple(memory_id for memory_id, row in replaced.items() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
     added = Added(draft.id, status, head.number, ended, epoch is not None and epoch.active, place.current)
     subjects = draft.id.bytes + log.digest(draft.content, salt)
     subjects += b"".join(memory_id.bytes + log.digest(row[_CONTENT], row[_SALT]) for memory_id, row in replaced.items())
-    subjects += await log.subjects_of(tx, place.shortened)
-    try:
-        async with tx.together():
-            if replaced:
-                await _end(tx, list(replaced), draft.id, since, head.number, draft.now)
-            await timeline.shorten(tx, place.shortened, draft.id, since, head.number, draft.now)
-            await _insert(tx, draft, salt, head.number, place)
-            if embedding is not None and epoch is not None:
-                await journal.put_vectors(tx, draft.id, embedding, epoch, fresh=True)
-            if place.current is None:
-                await derived.add(tx, draft.id, words, list(replaced), embedded=added.embedded)
-            await log.append(tx, head, draft.scope, "remember", subjects, draft.provenance, draft.now)
-            await keep_receipt(tx, draft, added)
-    except UniqueViolation as error:
-        raise ConflictError("A memory of this id was stored before: use a new id.") from error
-    if place.current is not None:
-        await derived.touch(tx, [draft.id, *replaced])
-    return added
+    return _Storing(draft, embedding, epoch, head.number, list(replaced), place, salt, added, subjects + shortened)
 
 
 def _expired(row: Sequence[Any], now: datetime) -> bool:
@@ -119,7 +221,7 @@ async def _superseded(tx: Transaction, draft: Draft, within: Sequence[Scope]) ->
 
 
 async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int, place: timeline.Place) -> None:
-    now = to_micros(draft.now)
+    created = to_micros(draft.created or draft.now)
     row: dict[str, Any] = {
         "content": draft.content,
         "kind": draft.kind,
@@ -131,10 +233,10 @@ async def _insert(tx: Transaction, draft: Draft, salt: bytes, operation: int, pl
         "importance": draft.importance,
         "confidence": draft.confidence,
         "short_term": draft.retention == "short_term",
-        "created": now,
-        "updated": now,
+        "created": created,
+        "updated": created,
         "occurred": micros(draft.occurred_at),
-        "valid_from": to_micros(draft.valid_from or draft.occurred_at or draft.now),
+        "valid_from": to_micros(draft.dated or draft.now),
         "valid_to": place.following and place.following[1],
         "expires": micros(draft.expires_at),
         "superseded_by": place.following and place.following[0],
@@ -189,7 +291,7 @@ async def revise(
         await tx.run(f"UPDATE memories SET {', '.join(f'{name} = %({name})s' for name in new)} WHERE id = %(id)s", {**new, "id": memory_id})
     except UniqueViolation as error:
         raise ConflictError(SAME_TEXT) from error
-    if await _has_twin(tx, [memory_id]):
+    if await has_twin(tx, [memory_id]):
         raise ConflictError(SAME_TEXT)
     await journal.mark_changed(tx, [memory_id])
     if changes.content is not None:
@@ -239,105 +341,33 @@ async def forget(
         raise MemoryNotFoundError(missing)
     found = [memory_id for memory_id in dict.fromkeys(ids) if memory_id in homes]
     await journal.keep_forms(tx, found, head.number, now)
-    await _mark_forgotten(tx, found, head.number, now)
+    await mark_forgotten(tx, found, head.number, now)
     await journal.mark_changed(tx, found)
     await derived.touch(tx, found)
     subjects = await log.subjects_of(tx, found)
     return await log.append(tx, head, Scope(tx.tenant, homes[found[0]]), "forget", subjects, actor, now)
 
 
-async def _mark_forgotten(tx: Transaction, ids: list[UUID], operation: int, now: datetime) -> None:
+async def mark_forgotten(tx: Transaction, ids: list[UUID], operation: int, now: datetime) -> None:
+    """Put memories into the trash."""
     await tx.run(
         "UPDATE memories SET forgotten = %(now)s, operation = %(operation)s WHERE id = ANY(%(ids)s)",
         {"ids": ids, "now": to_micros(now), "operation": operation},
     )
 
 
-async def _has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
+async def has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
     """Whether a live memory's text is there a second time, and one of the two is under no key; the index sees to those of one key."""
     query = f"""SELECT FROM memories m JOIN memories o ON o.scope = m.scope AND o.fingerprint = m.fingerprint AND o.id <> m.id
                 WHERE m.id = ANY(%(ids)s) AND {LIVE} AND o.forgotten IS NULL AND o.superseded_by IS NULL AND (m.key = '' OR o.key = '')"""
     return await tx.row(query, {"ids": list(ids)}) is not None
 
 
-async def undo(
-    tx: Transaction, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime, count: int = 1
-) -> list[Operation]:
-    """`RecordStore.undo`."""
-    await log.lock_tenant(tx)
-    if number is not None:
-        return [await _undo(tx, derived, await _undoable(tx, scope, number), actor, now)]
-    targets = await _newest(tx, scope, actor, count)
-    if len(targets) < count:
-        raise RequestError(TOO_FEW.format(count=len(targets)) if targets else "There is nothing to undo in this namespace.")
-    return [await _undo(tx, derived, target, actor, now) for target in targets]
-
-
-async def _undo(tx: Transaction, derived: Derived, target: Operation, actor: Provenance, now: datetime) -> Operation:
-    """What the operation made is forgotten, what it replaced gets its former form back; what is gone for good stays away."""
-    head = await log.lock_tenant(tx)
-    past = "EXISTS (SELECT FROM versions v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.operation = %(number)s"
-    rows = await tx.rows(
-        f"""SELECT m.id, m.operation, {past}), {past} AND v.content IS NOT NULL)
-            FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT {ERASED}""",
-        {"ids": list(target.subjects), "number": target.number},
-    )
-    forms = {row[0]: row[1:] for row in rows}
-    subjects = [memory_id for memory_id in target.subjects if memory_id in forms]
-    if not subjects:
-        raise RequestError(GONE.format(number=target.number))
-    for last, _, _ in (forms[memory_id] for memory_id in subjects):
-        if last != target.number:
-            raise ConflictError(
-                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
-            )
-    changed = [memory_id for memory_id in subjects if forms[memory_id][1]]
-    rewritten = [memory_id for memory_id in changed if forms[memory_id][2]]
-    everything = [*(memory_id for memory_id in subjects if not forms[memory_id][1]), *changed]
-    await journal.keep_forms(tx, everything, head.number, now, contents=rewritten)
-    await _mark_forgotten(tx, everything, head.number, now)  # all of them at first, so that none is in another's way
-    try:
-        await journal.restore_forms(tx, changed, target.number)
-    except UniqueViolation as error:
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
-    if await _has_twin(tx, changed):
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}")
-    await journal.mark_changed(tx, everything)
-    await derived.touch(tx, everything)
-    digests = await log.subjects_of(tx, everything)
-    return await log.append(tx, head, target.scope, "undo", digests, actor, now, undoes=target.number)
-
-
-async def _newest(tx: Transaction, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
-    """The newest operations of the client and user that can be undone: those of which anything is left."""
-    rows = await tx.rows(
-        f"""SELECT {log.COLUMNS} FROM {log.TABLES} WHERE s.namespace = %(namespace)s AND o.actor[1] = %(client)s
-              AND o.actor[2] = %(user)s AND o.action = ANY(%(actions)s)
-              AND NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)
-              AND EXISTS (SELECT FROM generate_series(0, length(o.subjects) / {log.SUBJECT_BYTES} - 1) n JOIN memories m
-                          ON m.id = encode(substr(o.subjects, n * {log.SUBJECT_BYTES} + 1, 16), 'hex')::uuid AND NOT {ERASED})
-            ORDER BY o.number DESC LIMIT %(count)s""",
-        {"namespace": scope.namespace, "client": actor.client, "user": actor.user, "actions": list(UNDOABLE), "count": count},
-    )
-    return [log.operation_from(row) for row in rows]
-
-
-async def _undoable(tx: Transaction, scope: Scope, number: int) -> Operation:
-    target = await log.read(tx, number)
-    if target is None or target.scope != scope:
-        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
-    if target.undone_by is not None:
-        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
-    if target.action not in UNDOABLE:
-        raise RequestError(FINAL.format(number=number) if target.action != "undo" else f"Operation {number} is an undo; {REPEAT}")
-    return target
-
-
 async def count_uses(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
     """`RecordStore.count_uses`."""
     await tx.run(
-        """INSERT INTO uses (tenant, memory, recalled, last)
-           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id
+        f"""INSERT INTO uses (tenant, memory, recalled, last)
+           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id AND NOT {ERASED}
            GROUP BY m.tenant, m.id ORDER BY m.id
            ON CONFLICT (tenant, memory) DO UPDATE SET recalled = uses.recalled + excluded.recalled, last = excluded.last""",
         {"ids": list(ids), "now": to_micros(now)},

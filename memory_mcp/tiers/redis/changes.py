@@ -45,6 +45,14 @@ class AnnouncedStore:
             self._announce(draft.scope, added.operation, action, [added.id, *added.replaced])
         return added
 
+    async def add_many(self, drafts: Sequence[Draft]) -> list[Added]:
+        """See `RecordStore`."""
+        stored = await self._inner.add_many(drafts)
+        new = [added for added in stored if added.operation is not None]
+        if new and (number := new[0].operation) is not None:
+            self._announce(drafts[0].scope, number, "import", [memory_id for one in new for memory_id in (one.id, *one.replaced)])
+        return stored
+
     async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
         return self.told(await self._inner.revise(scopes, memory_id, changes, actor, now))

@@ -36,7 +36,7 @@ class RedisTier:
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
         self._client, self._settings = client, settings
         self._reads = Guard(TIER, call_seconds=settings.lookup_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
-        self._writes = Guard(f"{TIER} (writing)", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
+        self._writes = Guard(f"{TIER}_writes", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
         self._questions: SharedQuestions | None = None
         self.guards = (self._reads, self._writes)
         self._announced: AnnouncedStore | None = None

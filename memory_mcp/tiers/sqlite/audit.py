@@ -1,7 +1,7 @@
 """The log as it is asked for, followed from end to end, added to without a change of a memory, and pruned."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, value
 from memory_mcp.tiers.sqlite.rows import ERASED
-from memory_mcp.tiers.sqlite.writes import UNDOABLE
+from memory_mcp.tiers.sqlite.undoing import UNDOABLE
 
 _SAID = "json_extract(nullif(o.details, ''), '$.{}')"
 _SUBJECT_BYTES = 16 + journal.DIGEST_BYTES
@@ -37,6 +37,14 @@ def operations(db: apsw.Connection, tenant: str, limit: int, before: int | None,
     values = {"tenant": tenant, "limit": limit, "before": before, "who": where.who, "what": where.what, "namespace": where.namespace}
     values |= {"since": where.since and to_micros(where.since), "until": where.until and to_micros(where.until)}
     return [journal.operation_from(row) for row in all_rows(db, query, values)]
+
+
+def entries(db: apsw.Connection, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
+    """`OperationLog.entries`."""
+    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
+                WHERE s.tenant = ? AND o.number IN (SELECT value FROM json_each(?))"""
+    found = map(journal.operation_from, all_rows(db, query, (tenant, json.dumps(list(numbers)))))
+    return {entry.number: entry for entry in found}
 
 
 def record(db: apsw.Connection, tenant: str, action: str, actor: Provenance, now: datetime, details: Mapping[str, Any]) -> Operation:

@@ -27,7 +27,7 @@ from memory_mcp.tiers.sqlite.query import all_rows, first
 from memory_mcp.tiers.sqlite.rows import ERASED, ids_json
 from memory_mcp.tiers.sqlite.settings import EncryptionSettings
 
-KEPT = f"{FILE_NAME}.before-restore-*"
+KEPT = (f"{FILE_NAME}.before-restore-*", "backups/*.db")
 """Former stores that a restore left beside the present one."""
 
 _OWED = "scour"
@@ -228,9 +228,9 @@ def erase_in_copy(path: Path, key: Key | None, erased: Mapping[str, Collection[U
 def erase_in_kept(
     folder: Path, encryption: EncryptionSettings, tenant: str, ids: Sequence[UUID], now: datetime
 ) -> tuple[list[Path], list[Path]]:
-    """Likewise in the former stores that a restore left in the folder: those that had any, and those that could not be looked into."""
+    """Likewise in the folder's backups and the former stores that a restore left: those that had any, and those not to be looked into."""
     cleaned, closed = [], []
-    for path in sorted(path for path in folder.glob(KEPT) if not path.name.endswith(("-wal", "-shm"))):
+    for path in sorted(path for kept in KEPT for path in folder.glob(kept) if not path.name.endswith(("-wal", "-shm"))):
         try:
             key = None if state_of(path) == "plain" else find_key(encryption, folder)
             if erase_in_copy(path, key, {tenant: ids}, now):

@@ -1,7 +1,7 @@
 """The part of the store that is the log, and the tokens whose making it holds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +32,10 @@ class LogPart(ABC):
     async def operations(self, tenant: str, *, limit: int, before: int | None = None, where: LogFilter = EVERY_ENTRY) -> list[Operation]:
         """See `OperationLog`."""
         return await self._read(partial(audit.operations, tenant=tenant, limit=limit, before=before, where=where))
+
+    async def entries(self, tenant: str, numbers: Collection[int]) -> dict[int, Operation]:
+        """See `OperationLog`."""
+        return await self._read(partial(audit.entries, tenant=tenant, numbers=numbers))
 
     async def record(self, tenant: str, action: str, actor: Provenance, now: datetime, details: Mapping[str, Any]) -> Operation:
         """See `OperationLog`."""

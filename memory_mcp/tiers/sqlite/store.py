@@ -38,7 +38,8 @@ from memory_mcp.models import (
     Tally,
     Version,
 )
-from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, timeline, writes
+from memory_mcp.states import State
+from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, shelves, timeline, undoing, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
 from memory_mcp.tiers.sqlite.journal import Derived
@@ -58,7 +59,8 @@ _READERS = 4
 class SqliteStore(LogPart):
     """Every seam of a record store over one file.
 
-    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Experience`, `Graph`, `Erasing` and `Gate`.
+    They are `RecordStore`, `TextIndex`, `VectorSource`, `Origin`, `Outbox`, `OperationLog`, `Shelves`, `Experience`, `Graph`,
+    `Erasing` and `Gate`.
 
     Attributes:
         reads, writes: How many there have been.
@@ -175,6 +177,10 @@ class SqliteStore(LogPart):
         """See `RecordStore`."""
         return await self._write(partial(writes.add, derived=self._derived, draft=draft, embedding=embedding, within=within))
 
+    async def add_many(self, drafts: Sequence[Draft]) -> list[Added]:
+        """See `RecordStore`."""
+        return await self._write(partial(writes.add_many, derived=self._derived, drafts=drafts))
+
     async def revise(self, scopes: Sequence[Scope], memory_id: UUID, changes: Changes, actor: Provenance, now: datetime) -> Operation:
         """See `RecordStore`."""
         revise = partial(writes.revise, derived=self._derived, scopes=scopes, memory_id=memory_id, changes=changes, actor=actor, now=now)
@@ -190,7 +196,7 @@ class SqliteStore(LogPart):
 
     async def undo(self, scope: Scope, operation: int | None, actor: Provenance, now: datetime, *, count: int = 1) -> list[Operation]:
         """See `RecordStore`."""
-        undo = partial(writes.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
+        undo = partial(undoing.undo, derived=self._derived, scope=scope, number=operation, actor=actor, now=now, count=count)
         return await self._write(undo)
 
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
@@ -350,6 +356,25 @@ class SqliteStore(LogPart):
     async def tenants(self) -> list[str]:
         """See `Origin`."""
         return await self._read(reads.tenants)
+
+    # Shelves
+
+    async def browse(
+        self,
+        scopes: Sequence[Scope],
+        where: Filter,
+        states: Collection[State],
+        *,
+        now: datetime,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+    ) -> list[Memory]:
+        """See `Shelves`."""
+        return await self._read(partial(shelves.browse, scopes=scopes, where=where, states=states, now=now, limit=limit, after=after))
+
+    async def holdings(self, scopes: Sequence[Scope], *, now: datetime) -> dict[Scope, dict[State, int]]:
+        """See `Shelves`."""
+        return await self._read(partial(shelves.holdings, scopes=scopes, now=now))
 
     # Erasing
 

@@ -31,12 +31,19 @@ class Place:
 
 def place_in_time(db: apsw.Connection, draft: Draft, scope: int) -> Place:
     """Of two values of a key whose dates were both given, the later dated is the current one, in whatever order they were told."""
-    given = draft.valid_from or draft.occurred_at
+    given = draft.dated
     if not draft.key or given is None:
         return Place()
-    values = {"scope": scope, "key": draft.key, "since": to_micros(given), "now": to_micros(draft.now)}
+    values = {
+        "scope": scope,
+        "key": draft.key,
+        "since": to_micros(given),
+        "now": to_micros(draft.now),
+        "carried": draft.created is not None,
+    }
     of_key = "FROM memories m WHERE m.scope = :scope AND m.key = :key AND m.forgotten IS NULL"
-    dated = "(m.occurred IS NOT NULL OR coalesce(m.valid_from, m.created) <> m.created) AND (m.expires IS NULL OR m.expires > :now)"
+    dated = "(:carried OR m.occurred IS NOT NULL OR coalesce(m.valid_from, m.created) <> m.created)"
+    dated += " AND (m.expires IS NULL OR m.expires > :now)"
     current = first(db, f"SELECT m.id {of_key} AND {LIVE} AND {VALID_FROM} > :since AND {dated}", values)
     if current is None or UUID(bytes=current[0]) in draft.supersedes:
         return Place()

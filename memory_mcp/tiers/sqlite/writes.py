@@ -11,7 +11,7 @@ import apsw
 
 from memory_mcp.clock import to_micros
 from memory_mcp.entities import with_relations
-from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, TierError
+from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal, timeline
 from memory_mcp.tiers.sqlite.cipher import TIER
@@ -20,13 +20,7 @@ from memory_mcp.tiers.sqlite.query import all_rows, first, only, value
 from memory_mcp.tiers.sqlite.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.sqlite.rows import ERASED, LIVE, VALID_FROM, scope_numbers, to_blob, to_json
 
-UNDOABLE = ("remember", "update", "forget", "merge")
-TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = "Operation {number} cannot be undone any more: what it changed was erased, or has lain in the trash for too long."
-FINAL = "Operation {number} is final and cannot be undone."
-REPEAT = "repeat the change itself instead."
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
-RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
 
 
 def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope]) -> Added:
@@ -34,17 +28,49 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
     earlier = earlier_receipt(db, draft)
     if earlier is not None:
         return earlier
+    added, changed = _store(db, derived, draft, embedding, within)
+    if added.operation is not None:
+        scope = journal.scope_number(db, draft.scope)
+        journal.log_operation(db, added.operation, scope, "remember", changed, draft.provenance, draft.now)
+    return keep_receipt(db, draft, added)
+
+
+def add_many(db: apsw.Connection, derived: Derived, drafts: Sequence[Draft]) -> list[Added]:
+    """`RecordStore.add_many`."""
+    stored = [_carried_before(db, draft) or _store(db, derived, draft, None, ()) for draft in drafts]
+    changed = [number for _, numbers in stored for number in numbers]
+    if changed:
+        scope, operation = journal.scope_number(db, drafts[0].scope), journal.next_operation(db)
+        journal.log_operation(db, operation, scope, "import", changed, drafts[0].provenance, drafts[0].now)
+    return [added for added, _ in stored]
+
+
+def _carried_before(db: apsw.Connection, draft: Draft) -> tuple[Added, list[int]] | None:
+    """A value that is a past one here would be none of the live twins."""
+    if not draft.key or draft.created is None:
+        return None
+    query = f"""SELECT m.number, m.id FROM memories m WHERE m.scope = ? AND m.key = ? AND m.fingerprint = ? AND m.created = ?
+                AND m.forgotten IS NULL AND NOT ({LIVE})"""
+    scope = journal.scope_number(db, draft.scope)
+    row = first(db, query, (scope, draft.key, draft.fingerprint, to_micros(draft.created)))
+    return row and (Added(UUID(bytes=row[1]), "already_known", None, embedded=journal.is_embedded(db, row[0])), [])
+
+
+def _store(
+    db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embedding | None, within: Sequence[Scope]
+) -> tuple[Added, list[int]]:
+    """Store a draft as part of the next operation; the numbers of the memories that this made, first, and changed."""
     scope = journal.scope_number(db, draft.scope)
     twins = [row for row in _live(db, [scope], "m.fingerprint = ?", draft.fingerprint) if not draft.key or row[3] in ("", draft.key)]
     known = [row for row in twins if draft.key in ("", row[3]) and not _expired(row, draft.now)]
     if known and not draft.supersedes:
         row = min(known, key=lambda row: bool(row[3] != draft.key))
-        return keep_receipt(db, draft, Added(UUID(bytes=row[1]), "already_known", None, embedded=journal.is_embedded(db, row[0])))
+        return Added(UUID(bytes=row[1]), "already_known", None, embedded=journal.is_embedded(db, row[0])), []
     replaced = {row[0]: row for row in [*twins, *_superseded(db, draft, scope, within)]}
     operation = journal.next_operation(db)
     place = timeline.place_in_time(db, draft, scope)
     replaced = {number: row for number, row in replaced.items() if row[1] != (place.current and place.current.bytes)}
-    valid_from = draft.valid_from or draft.occurred_at or draft.now
+    valid_from = draft.dated or draft.now
     for row in replaced.values():
         _end(db, derived, row, draft.id, valid_from, operation, draft.now)
     for number in place.shortened:
@@ -53,11 +79,10 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
     if embedding is not None:
         put_vector(db, number, embedding)
     derived.touch(db, number)
-    changed = [number, *replaced, *place.shortened]
-    journal.log_operation(db, operation, scope, "remember", changed, draft.provenance, draft.now)
     ended = tuple(UUID(bytes=row[1]) for row in replaced.values() if not _expired(row, draft.now))
     status: AddStatus = "superseded" if ended else "stored"
-    return keep_receipt(db, draft, Added(draft.id, status, operation, ended, journal.is_embedded(db, number), place.current))
+    added = Added(draft.id, status, operation, ended, journal.is_embedded(db, number), place.current)
+    return added, [number, *replaced, *place.shortened]
 
 
 def _live(db: apsw.Connection, scopes: Sequence[int], condition: str, value: Any) -> list[Any]:
@@ -109,7 +134,7 @@ def _insert(db: apsw.Connection, draft: Draft, scope: int, operation: int, place
         "importance": draft.importance,
         "confidence": draft.confidence,
         "short_term": draft.retention == "short_term",
-        "created": now,
+        "created": now if draft.created is None else to_micros(draft.created),
         "occurred": None if draft.occurred_at is None else to_micros(draft.occurred_at),
         "valid_from": None if draft.valid_from is None else to_micros(draft.valid_from),
         "valid_to": place.following and place.following[1],
@@ -200,17 +225,17 @@ def revise(
         )
     except apsw.ConstraintError as error:
         raise ConflictError(SAME_TEXT) from error
-    if _has_twin(db, number):
+    if has_twin(db, number):
         raise ConflictError(SAME_TEXT)
     if changes.content is not None:
         db.execute("DELETE FROM vectors WHERE memory = ?", (number,))
     if changes.embedding is not None:
         put_vector(db, number, changes.embedding)
     derived.touch(db, number)
-    return _logged(db, operation, scope, "update", [number, *(twin[0] for twin in expired)], actor, now)
+    return logged(db, operation, scope, "update", [number, *(twin[0] for twin in expired)], actor, now)
 
 
-def _has_twin(db: apsw.Connection, number: int) -> bool:
+def has_twin(db: apsw.Connection, number: int) -> bool:
     """Whether a live memory's text is there a second time, and one of the two is under no key; the index sees to those of one key."""
     query = f"""SELECT 1 FROM memories m JOIN memories o ON o.scope = m.scope AND o.fingerprint = m.fingerprint AND o.number <> m.number
                 WHERE m.number = ? AND {LIVE} AND o.forgotten IS NULL AND o.superseded_by IS NULL AND (m.key = '' OR o.key = '')"""
@@ -236,7 +261,7 @@ def merge(
     operation = journal.next_operation(db)
     for row in ending:
         _end(db, derived, row, keep, now, operation, now)
-    return _logged(db, operation, home, "merge", [row[0] for row in ending], actor, now)
+    return logged(db, operation, home, "merge", [row[0] for row in ending], actor, now)
 
 
 def forget(
@@ -265,10 +290,10 @@ def forget(
             (to_micros(now), operation, revisions[scope], number),
         )
         derived.touch(db, number)
-    return _logged(db, operation, next(iter(found.values())), "forget", list(found), actor, now)
+    return logged(db, operation, next(iter(found.values())), "forget", list(found), actor, now)
 
 
-def _logged(
+def logged(
     db: apsw.Connection,
     number: int,
     scope: int,
@@ -278,103 +303,19 @@ def _logged(
     now: datetime,
     undoes: int | None = None,
 ) -> Operation:
+    """Log an operation; its entry."""
     journal.log_operation(db, number, scope, action, memories, actor, now, undoes)
     logged = journal.read_operation(db, number)
     assert logged is not None
     return logged
 
 
-def undo(
-    db: apsw.Connection, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime, count: int = 1
-) -> list[Operation]:
-    """`RecordStore.undo`."""
-    if number is not None:
-        return [_undo(db, derived, _undoable(db, scope, number), actor, now)]
-    targets = _newest(db, scope, actor, count)
-    if len(targets) < count:
-        raise RequestError(TOO_FEW.format(count=len(targets)) if targets else "There is nothing to undo in this namespace.")
-    return [_undo(db, derived, target, actor, now) for target in targets]
-
-
-def _undo(db: apsw.Connection, derived: Derived, target: Operation, actor: Provenance, now: datetime) -> Operation:
-    """What the operation made is forgotten, what it replaced gets its former form back; what is gone for good stays away."""
-    operation = journal.next_operation(db)
-    made: list[tuple[int, int]] = []
-    changed: list[tuple[int, int]] = []
-    for memory, home, last in _left(db, target):
-        if last != target.number:
-            raise ConflictError(
-                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
-            )
-        past = first(db, "SELECT 1 FROM versions WHERE memory = ? AND operation = ?", (memory, target.number))
-        (changed if past else made).append((memory, home))
-    if not made and not changed:
-        raise RequestError(GONE.format(number=target.number))
-    revisions = {home: journal.next_revision(db, home) for _, home in made + changed}
-    try:
-        for memory, _ in made:  # first, so that what they replaced may live again
-            journal.keep_form(db, memory, operation, now, content=False)
-            db.execute("UPDATE memories SET forgotten = ?, operation = ? WHERE number = ?", (to_micros(now), operation, memory))
-        for memory, _ in changed:
-            past = only(
-                db,
-                "SELECT content, form, epoch, vector FROM versions WHERE memory = ? AND operation = ?",
-                (memory, target.number),
-            )
-            journal.keep_form(db, memory, operation, now, content=past[0] is not None)
-            journal.restore_form(db, memory, *past)
-    except apsw.ConstraintError as error:
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
-    if any(_has_twin(db, memory) for memory, _ in changed):
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}")
-    for memory, home in made + changed:
-        db.execute("UPDATE memories SET change = ? WHERE number = ?", (revisions[home], memory))
-        derived.touch(db, memory)
-    home_scope = journal.scope_number(db, target.scope)
-    return _logged(db, operation, home_scope, "undo", [memory for memory, _ in made + changed], actor, now, undoes=target.number)
-
-
-def _left(db: apsw.Connection, target: Operation) -> list[Any]:
-    """Number, scope and last operation of what an operation concerned, without what was erased since."""
-    query = f"SELECT m.number, m.scope, m.operation FROM memories m WHERE m.id = ? AND NOT {ERASED}"
-    found = [first(db, query, (subject.bytes,)) for subject in target.subjects]
-    return [row for row in found if row is not None]
-
-
-def _newest(db: apsw.Connection, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
-    """The newest operations of the client and user that can be undone: those of which anything is left."""
-    query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND a.user = ? AND o.action IN {UNDOABLE} AND o.number < ?
-                  AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT ?"""
-    found: list[Operation] = []
-    before = 2**62
-    while len(found) < count:  # page by page: a question left half answered would keep the WAL from being emptied
-        asked = (scope.tenant, scope.namespace, actor.client, actor.user, before, count + 50)
-        page = [journal.operation_from(row) for row in all_rows(db, query, asked)]
-        if not page:
-            break
-        found += [target for target in page if _left(db, target)]
-        before = page[-1].number
-    return found[:count]
-
-
-def _undoable(db: apsw.Connection, scope: Scope, number: int) -> Operation:
-    target = journal.read_operation(db, number)
-    if target is None or target.scope != scope:
-        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
-    if target.undone_by is not None:
-        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
-    if target.action not in UNDOABLE:
-        raise RequestError(FINAL.format(number=number) if target.action != "undo" else f"Operation {number} is an undo; {REPEAT}")
-    return target
-
-
 def count_uses(db: apsw.Connection, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
     """`RecordStore.count_uses`."""
     for memory_id in ids:
         db.execute(
-            """INSERT INTO uses (memory, recalled, last)
-               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ?
+            f"""INSERT INTO uses (memory, recalled, last)
+               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
                ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
             (to_micros(now), memory_id.bytes, tenant),
         )

@@ -1,0 +1,207 @@
+"""`memory-mcp export|import`: memories as a file of lines, a JSON object each."""
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import typer
+from rich.console import Console
+
+from memory_mcp.answers import CarriedIn
+from memory_mcp.assembly import open_memory
+from memory_mcp.cli.asking import CLIENT
+from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.config import Settings, load_settings
+from memory_mcp.errors import MemoryMcpError, RequestError
+from memory_mcp.log import configure_log
+from memory_mcp.models import Caller, Provenance
+from memory_mcp.namespaces import client_namespace
+from memory_mcp.service import MemoryService
+from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.upkeep.exporting import write_lines
+from memory_mcp.upkeep.lines import MAX_LINE_BYTES, Line, read, written
+
+T = TypeVar("T")
+
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose memories, where PostgreSQL has several tenants'.")]
+_FAULTS_SHOWN = 10
+_LOOK_SECONDS = 0.5
+_MODEL_SECONDS = 1.0
+"""What it is waited for before lines are looked at, while it goes on loading."""
+
+
+def export(
+    file: Annotated[str, typer.Argument(help="Where it goes; - for the standard output.")],
+    namespace: Annotated[str, typer.Option("--namespace", help="Only this one (default: all).")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also superseded and forgotten memories, which an import passes over.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    tenant: Tenant = "local",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write memories into a file, a JSON object each line, while servers go on working. For a complete copy use `backup`."""
+    settings = _settings(data_dir)
+    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
+        raise RequestError(f"There is no memory store in {settings.data_dir}.")
+    target = None if file == "-" else Path(file).expanduser().absolute()
+    if target is not None and (target.is_dir() or (target.exists() and not force)):
+        raise RequestError(f"{target} exists. Name another file, or say --force to replace it.")
+    caller = Caller(tenant, namespace or "personal", Provenance(client=CLIENT))
+
+    async def write(service: MemoryService) -> int:
+        pages = service.everything_in(caller, namespace, "all" if everything else "")
+        if target is not None:
+            return await write_lines(target, pages)
+        count = 0
+        async for page in pages:
+            count += len(page)
+            sys.stdout.writelines(written(memory) + "\n" for memory in page)
+        return count
+
+    count = _with_memory(settings, write)
+    if target is not None:
+        facts = {"file": str(target), "memories": count}
+        _say(facts, f"Exported {_memories(count)} to {target}", as_json=as_json)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `export` has written, or lines like its own: {content: ...}.")],
+    namespace: Annotated[
+        str, typer.Option("--namespace", help="Where all of it goes (default: where each line says, else this project).")
+    ] = "",
+    skip_faulty: Annotated[bool, typer.Option("--skip-faulty", help="Leave out lines with a fault, instead of storing nothing.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until all is found by its meaning, too; else a server sees to it.")] = True,
+    tenant: Tenant = "local",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store the memories of a file, as one operation of each namespace that can be undone. What is there already stays as it is.
+
+    Every line is looked at before anything is stored. Interrupted, what was stored stays; the same command again stores the rest.
+    """
+    source = file.expanduser().absolute()
+    if not source.is_file():
+        raise RequestError(f"There is no file {source}.")
+    settings = _settings(data_dir)
+    project = client_namespace(settings.namespace, os.environ, Path.cwd(), Path.home())
+    caller = Caller(tenant, project, Provenance(client=CLIENT))
+    console = Console(stderr=True)
+    progress = _Progress()
+
+    async def store(service: MemoryService) -> tuple[CarriedIn, int]:
+        with console.status("") as status:
+            faults = await service.faults_in(_lines(source, namespace), caller, project, progress.shown(status.update, "Checked {:,}"))
+            if faults and not skip_faulty:
+                listed = "\n".join(f"  line {number}: {fault}" for number, fault in faults[:_FAULTS_SHOWN])
+                more = f"\n  and {len(faults) - _FAULTS_SHOWN:,} more" if len(faults) > _FAULTS_SHOWN else ""
+                raise RequestError(f"{_lines_are(len(faults))} at fault, so nothing was stored (--skip-faulty):\n{listed}{more}")
+            progress.storing = True
+            done = await service.carry_in(_lines(source, namespace), caller, project, progress.shown(status.update, "Stored {:,}"))
+            progress.stored = True
+            while wait and (left := (await service.records.counts(tenant)).unembedded) and service.sources.embedder.state.phase != "broken":
+                status.update(f"Stored; {left:,} are still to be found by their meaning")
+                await anyio.sleep(_LOOK_SECONDS)
+        return done, len(faults)
+
+    try:
+        done, faulty = _with_memory(settings, store, embedding=wait)
+    except KeyboardInterrupt:
+        print(f"{CLIENT}: {progress.interrupted()}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(130)  # as a thread that is in native code would have it end otherwise
+    _say(_facts(done, faulty), "\n".join(_told(done, faulty)), as_json=as_json)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far an import is, for whoever interrupts it."""
+
+    done: int = 0
+    storing: bool = False
+    stored: bool = False
+
+    def shown(self, show: Callable[[str], None], words: str) -> Callable[[int], None]:
+        """What is told of more that is done."""
+        self.done = 0
+
+        def told(more: int) -> None:
+            self.done += more
+            show(words.format(self.done))
+
+        return told
+
+    def interrupted(self) -> str:
+        """What is there by now."""
+        if self.stored:
+            return "Interrupted. Everything is stored; what is not found by its meaning yet will be, once a server runs."
+        if self.storing:
+            return f"Interrupted. {_memories(self.done)} of the file are stored; the same command again stores the rest."
+        return "Interrupted. Nothing was stored."
+
+
+def _lines(source: Path, namespace: str) -> Iterator[Line]:
+    with source.open("rb") as file:
+        number = 0
+        while text := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(text) > MAX_LINE_BYTES:
+                yield Line(number, fault=f"it has more than {MAX_LINE_BYTES >> 20} MiB")
+                return
+            if text.strip():
+                line = read(number, text)
+                yield replace(line, fields={**line.fields, "namespace": namespace}) if namespace and not line.fault else line
+
+
+def _with_memory(settings: Settings, use: Callable[[MemoryService], Awaitable[T]], *, embedding: bool = False) -> T:
+    async def opened() -> T:
+        refused: MemoryMcpError
+        async with open_memory(settings, model_seconds=_MODEL_SECONDS if embedding else 0) as service:
+            try:
+                return await use(service)
+            except MemoryMcpError as error:
+                refused = error  # raised here it would leave the background work as a group of errors
+        raise refused
+
+    return anyio.run(opened)
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    settings = load_settings(data_dir=data_dir)
+    configure_log("error")
+    return settings
+
+
+def _facts(done: CarriedIn, faulty: int) -> Mapping[str, Any]:
+    left_out = {"past": done.past, "erased": done.erased, "faulty": faulty}
+    return {"stored": done.stored, "known": done.known, "left_out": left_out, "operations": dict(done.operations)}
+
+
+def _told(done: CarriedIn, faulty: int) -> Iterator[str]:
+    yield f"Imported {_memories(done.stored)}."
+    if done.known:
+        yield f"{_memories(done.known)} {'was' if done.known == 1 else 'were'} there already."
+    for count, why in (
+        (done.past, "superseded, forgotten or expired where it comes from"),
+        (done.erased, "erased here for good"),
+        (faulty, "with a fault"),
+    ):
+        if count:
+            yield f"Left out {_memories(count)}: {why}."
+    for namespace, number in done.operations.items():
+        yield f"In {namespace}: `memory-mcp forget --undo {number}` takes all of it back."
+
+
+def _say(facts: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+    print(json.dumps(facts, ensure_ascii=False, indent=2) if as_json else words)  # noqa: T201
+
+
+def _memories(count: int) -> str:
+    return f"{count:,} {'memory' if count == 1 else 'memories'}"
+
+
+def _lines_are(count: int) -> str:
+    return "1 line is" if count == 1 else f"{count:,} lines are"
