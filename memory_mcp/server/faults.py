@@ -11,7 +11,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from memory_mcp.access import Role
-from memory_mcp.errors import UNEXPECTED, MemoryMcpError, require
+from memory_mcp.errors import UNEXPECTED, AccessDeniedError, LimitError, MemoryMcpError, require
 from memory_mcp.server.desk import desk_of
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,9 @@ class StrictTool(Tool):
             return await self.fn(**validated)
         except ValidationError as error:
             return refusal(_explained(error, self))
+        except (AccessDeniedError, LimitError) as error:
+            await desk_of(context).refused(context, self.name, error)
+            return refusal(str(error))
         except MemoryMcpError as error:
             if error.__cause__ is not None:
                 log.warning("call_refused: %s %s", self.name, type(error).__name__, exc_info=error.__cause__)

@@ -34,6 +34,7 @@ from memory_mcp.server.http.identity import Verifier
 from memory_mcp.server.http.limits import Limits
 from memory_mcp.server.http.metadata import Metadata
 from memory_mcp.server.http.rates import Rates
+from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.sse import MESSAGES, Events
 from memory_mcp.tokens import Gate
@@ -68,7 +69,8 @@ def make_app(
         visibility_role=ROLES[settings.visibility_role],
         most_memories=settings.limits.memories_per_tenant,
     )
-    server = make_server(desk, sets, several=True, middleware=[Limits(settings.limits, time.monotonic)])
+    refusals = Refusals(opening)
+    server = make_server(desk, sets, several=True, middleware=[Limits(settings.limits, time.monotonic, refusals)])
     manager = StreamableHTTPSessionManager(
         server._lowlevel_server,
         stateless=not settings.sessions,
@@ -76,7 +78,7 @@ def make_app(
         max_request_body_size=settings.max_body_bytes,
     )
     metadata = Metadata(settings.public_url, MCP, settings.jwt.issuer) if settings.jwt.issuer else None
-    doorkeeper = _doorkeeper(settings, opening, metadata)
+    doorkeeper = _doorkeeper(settings, opening, metadata, refusals)
     routes: list[BaseRoute] = [
         Route("/health", health, methods=["GET"]),
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
@@ -116,7 +118,7 @@ def make_app(
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing})
 
 
-def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None) -> Doorkeeper:
+def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None, refusals: Refusals) -> Doorkeeper:
     async def gate() -> Gate:
         return (await opening.service()).gate
 
@@ -128,10 +130,10 @@ def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | N
     )
     verifiers: list[Verifier] = [BearerTokens(gate, time.monotonic)]
     if not metadata:
-        return Doorkeeper(verifiers, budgets)
+        return Doorkeeper(verifiers, budgets, refusals)
     audience = settings.jwt.audience or f"{settings.public_url.rstrip('/')}{MCP}"
     verifiers.append(signed_tokens(settings.jwt, audience, time.monotonic))
-    return Doorkeeper(verifiers, budgets, metadata.url)
+    return Doorkeeper(verifiers, budgets, refusals, metadata.url)
 
 
 class _Endpoint:

@@ -13,6 +13,7 @@ from memory_mcp.server.faults import refusal
 from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
+from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.turns import Turns
 
 _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
@@ -22,7 +23,8 @@ _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
 class Limits:
     """A middleware of the protocol's server: over a limit the model reads how long to wait."""
 
-    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float]) -> None:
+    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float], refusals: Refusals) -> None:
+        self._refusals = refusals
         self._of_token = Rates(settings.calls_per_minute, monotonic)
         self._of_address = Rates(settings.address_calls_per_minute, monotonic)
         self._turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
@@ -38,6 +40,7 @@ class Limits:
             async with self._turns.turn(identity.tenant, identity.token):
                 return await call_next(ctx)
         except LimitError as error:
+            await self._refusals.of(request.scope, identity, ctx.method, error.why)
             if ctx.method == "tools/call":
                 return refusal(str(error))
             raise MCPError(INTERNAL_ERROR, str(error)) from error
