@@ -10,11 +10,12 @@ READY = $(if $(filter .venv,$(VENV)),.make/setup)
 AGAIN = $(if $(wildcard .venv/bin/python),,anew)
 PIP = .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install
 PINS = --constraint tests/constraints.txt
+SUITE = npx --yes --package node@22.23.3 --package @modelcontextprotocol/conformance@0.2.0-alpha.12 conformance
 
-.PHONY: help setup run check test bench bundle clean anew
+.PHONY: help setup run check test conformance bench bundle clean anew
 
 help: ## list what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv (done by itself where needed)
 
@@ -26,8 +27,11 @@ check: $(READY) ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: $(READY) ## all tests; ARGS="-k recall" for some
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## all tests, a process for each core; ARGS="-k recall" for some
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+conformance: $(READY) ## the official MCP conformance suite against a real server; needs npx and the network
+	@HF_HUB_OFFLINE=1 MEMORY_MCP_TEST_CONFORMANCE="$(SUITE)" $(BIN)/python -m pytest tests/http/test_http_conformance.py $(ARGS)
 
 bench: $(READY) ## measure speed and quality
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks $(ARGS)

@@ -148,12 +148,14 @@ class ErrorReport:
     Attributes:
         error: Message, trace or both.
         solution: What helped.
+        occurred_at: When it was met, and solved if it was.
     """
 
     error: str
     solution: str = ""
     tags: Sequence[str] = ()
     session_id: str = ""
+    occurred_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Explored:
         aliases: What it is also called.
         facts: Nearest first.
         memories: That speak of it, newest first.
-        others: Where nothing is known of it, entities whose names contain its name.
+        others: Where it is no known entity, those whose names contain its name.
     """
 
     namespace: str

@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import MaintenanceSettings, Settings
-from memory_mcp.contracts import VectorIndex
+from memory_mcp.contracts import EmbedderState, VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
+from memory_mcp.instruments import Instruments, Lookups
 from memory_mcp.models import Scope
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
@@ -36,6 +37,7 @@ from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.erasing import erase_in_kept
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
+from memory_mcp.tiers.timed import Timed
 from memory_mcp.upkeep.denials import Denials
 from memory_mcp.upkeep.erasing import Eraser, Surroundings, Trash
 from memory_mcp.upkeep.lifecycle import Policy
@@ -69,7 +71,10 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
-    Waits for the record store, and `model_seconds` for the model: one that takes longer goes on loading behind it.
+    Waits for the record store.
+
+    Args:
+        model_seconds: Longest wait for the model, which goes on loading behind it if it takes longer; 0: none is loaded.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -77,10 +82,13 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
     async with AsyncExitStack() as stack:
         # the model wants the cores: several threads for one small matrix product take twice the time of all together
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        store = await stack.enter_async_context(open_records(settings))
+        records = await stack.enter_async_context(open_records(settings))
+        timed = Timed(settings.records.backend, records)
+        store = timed.of(records)
         embedder = open_embedder(settings.embedding, settings.data_dir)
         stack.callback(embedder.close)
-        embedder.start()
+        if model_seconds:  # whoever ends before it is loaded would be held up by it
+            embedder.start()
         device = Device(settings.resident.device, settings.resident.gpu_megabytes << 20, say=_warn_of_gpu)
         limiter = anyio.CapacityLimiter(_SEARCH_THREADS)
         resident = ResidentIndex(store, limiter, budget_bytes=settings.resident.max_megabytes << 20, device=device)
@@ -114,15 +122,15 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         faults: list[str] = []
 
         def record_figures() -> Mapping[str, Any]:
-            if not isinstance(store, SqliteStore):
-                return store.figures()
+            if not isinstance(records, SqliteStore):
+                return records.figures()
             health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
-            calls = {"reads": store.reads, "writes": store.writes}
-            about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": store.encrypted, "path": str(store.folder)}
+            calls = {"reads": records.reads, "writes": records.writes}
+            about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": records.encrypted, "path": str(records.folder)}
             return {"role": "records", "health": health, **calls, **about}
 
         def resident_figures() -> Mapping[str, Any]:
-            asked = nearest.figures("resident") if "resident" in vectors.tiers else {"health": "off"}
+            asked = nearest.guard("resident").figures() if "resident" in vectors.tiers else {"health": "off"}
             return {"role": "vectors", **asked, "answered_by": dict(nearest.answered), **resident.figures()}
 
         def text_figures() -> Mapping[str, Any]:
@@ -139,10 +147,15 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             "cache": cache_figures,
             **vectors.figures,
         }
+        instruments = Instruments([timed, *vectors.guards], notes=store.notes)
+        instruments.lookups |= {"candidates": lambda: (cache.hits, cache.misses), "embeddings": lambda: _lookups(embedder.state)}
+        if "resident" in vectors.tiers:
+            instruments.watched.append(nearest.guard("resident"))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if redis is not None:
             tasks.start_soon(redis.run)
             tiers["redis"] = redis.figures
+            instruments.watched += redis.guards
         tasks.start_soon(indexer.run)
         tasks.start_soon(scale.run)
         tasks.start_soon(mention_older, store)
@@ -152,14 +165,17 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         tasks.start_soon(denials.run)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
-        if isinstance(store, SqliteStore) and store.unclean:
-            tasks.start_soon(_look_for_damage, store, faults)
+        if isinstance(records, SqliteStore) and records.unclean:
+            tasks.start_soon(_look_for_damage, records, faults)
         stack.push_async_callback(_flush_last, [*counting, denials])
         stack.callback(tasks.cancel_scope.cancel)
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
             await embedder.wait_ready(model_seconds)
+        asked = None if redis is None else redis.questions(embedder)
+        if redis is not None:
+            instruments.lookups |= redis.lookups()
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             experience=store,
@@ -171,7 +187,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 texts,
                 store,
                 scale.probe,
-                questions=None if redis is None else redis.questions(embedder),
+                questions=asked,
                 away=nearest.away,
                 graph=store if settings.recall.weights.entity else None,
             ),
@@ -186,7 +202,13 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             clock=utc_now,
             tuning=_tuning(settings),
             figures=tiers,
+            instruments=instruments,
         )
+
+
+def _lookups(state: EmbedderState) -> Lookups:
+    figures = state.figures or {}
+    return int(figures.get("hits", 0)), int(figures.get("misses", 0))
 
 
 async def _open_redis(settings: RedisSettings, stack: AsyncExitStack) -> "RedisTier | None":

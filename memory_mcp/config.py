@@ -270,6 +270,10 @@ class HttpSettings(Section):
     write_seconds: float = Field(default=20.0, gt=0, le=3_600, description="longest that a client may take nothing of an answer")
     shutdown_seconds: int = Field(default=5, ge=0, le=600, description="for calls at work when the server ends")
     limits: LimitSettings = LimitSettings()
+    metrics: bool = Field(default=True, description="serve /metrics, to who has the role admin")
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""), description="a token that opens /metrics and nothing else, of 16 characters or more; empty: none"
+    )
     jwt: JwtSettings = JwtSettings()
 
     @model_validator(mode="after")
@@ -280,13 +284,18 @@ class HttpSettings(Section):
             raise ValueError("http.sessions needs http.workers = 1: a session lives in one process")
         if self.jwt.issuer and not (self.jwt.audience or self.public_url):
             raise ValueError("http.jwt.issuer is set: set http.jwt.audience or http.public_url, too")
+        if 0 < len(self.metrics_token.get_secret_value()) < 16:
+            raise ValueError("http.metrics_token is too short: use 16 characters or more, from a generator")
         return self
 
 
 class LogSettings(Section):
     """The log, in engine.log or of an isolated server on stderr; it never holds the text of a memory."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="lowest level that is written")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="lowest level that is written; debug: every call, too"
+    )
+    format: Literal["json", "logfmt"] = Field(default="json", description="a line of JSON for each event, or of key=value (logfmt)")
 
 
 class Settings(BaseSettings):

@@ -57,6 +57,7 @@ _OPENERS = frozenset(
 """Words that are capitalised for where they stand, or name no one thing."""
 _ORDINARY = re.compile(r"(?:ing|ed|ly|tions?|ments?|ness|ity)$")
 """How words end that begin a sentence and are rarely names."""
+_LISTED = re.compile(r"[|,;]")
 _SEPARATOR = re.compile(r"\s*\|\s*")
 _TRIMMED = re.compile(r"^[\W_]+|[^\w)]+$")
 
@@ -104,8 +105,12 @@ class Statement:
 
 def entity_key(name: str) -> str:
     """A name without what may differ from text to text: case, width of characters, white space, a final slash."""
-    folded = name.lower() if name.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return (" ".join(folded.split()).rstrip("/") or "/")[:MAX_NAME_CHARACTERS]
+    return (_folded(name).rstrip("/") or "/")[:MAX_NAME_CHARACTERS]
+
+
+def _folded(text: str) -> str:
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
 
 
 def entities_in(text: str) -> list[Entity]:
@@ -223,6 +228,23 @@ def with_relations(metadata: Mapping[str, Any], stated: Sequence[Statement], *, 
     return {**rest, RELATIONS: after} if after else rest
 
 
+def texts_in(metadata: Any) -> Iterator[str]:
+    """Every text among the values of a memory's metadata, also in lists and objects within it."""
+    if isinstance(metadata, str):
+        yield metadata
+    elif isinstance(metadata, Mapping):
+        yield from (text for value in metadata.values() for text in texts_in(value))
+    elif isinstance(metadata, (list, tuple)):
+        yield from (text for value in metadata for text in texts_in(value))
+
+
+def names_in(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever may be somebody's name: each text, and what stands in it between commas, semicolons or the bars of a relation."""
+    for text in texts_in(metadata):
+        yield text
+        yield from (part.strip() for part in _LISTED.split(text))
+
+
 def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:
     """What a memory is about: named in its metadata, related in it, or standing in its text."""
     named: list[str] = []
@@ -240,6 +262,11 @@ def entities_of(content: str, metadata: Mapping[str, Any]) -> list[Entity]:
             break
         first.setdefault(entity.key, entity)
     return list(first.values())
+
+
+def speaks_of(text: str, key: str) -> bool:
+    """Whether a name stands in the text as whole words, in whatever case: also one that its form does not tell, like `db7` or `tea`."""
+    return re.search(rf"(?<!\w){re.escape(key)}(?!\w)", _folded(text[:READ_CHARACTERS])) is not None
 
 
 def asked_keys(question: str) -> list[str]:

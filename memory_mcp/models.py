@@ -63,6 +63,7 @@ class Memory:
         valid_to: Until when it was true; None while it still is.
         change: The scope's revision at which this row last changed.
         recalled_count: How often it was an answer; counted beside the memory, moves no revision.
+        worked, failed: How often it was told to have worked or not, likewise; of an error, `failed` is how often it came again.
     """
 
     id: UUID
@@ -89,6 +90,8 @@ class Memory:
     change: int = 0
     recalled_count: int = 0
     last_recalled_at: datetime | None = None
+    worked: int = 0
+    failed: int = 0
 
     @property
     def when(self) -> datetime:

@@ -1,11 +1,14 @@
-"""How long things take: the last thousand or so of each stage, and histograms of calls, summed up when somebody asks."""
+"""How long things take: of late, for people, and counted since the start, for `/metrics`; summed up when somebody asks."""
 
 import math
 import sys
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from memory_mcp import tracing
 
 try:
     import resource
@@ -22,26 +25,75 @@ _BUCKETS = 27 * _BUCKETS_A_DOUBLING
 _AGED_AT = 8192
 
 
-class Stages:
-    """Durations by the name of a stage; cheap to note, safe to drop."""
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""In seconds; what is promised of a call (10, 50, 100, 200 ms) lies on one of them."""
+
+
+class Buckets:
+    """Durations counted since the start.
+
+    Attributes:
+        counts: How many took no longer than each of `BOUNDS` but longer than the one before; the last, how many took longer.
+        seconds: All together.
+    """
 
     def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+
+    @property
+    def calls(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
+    def add(self, seconds: float) -> None:
+        """Count a duration."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    def merge(self, other: "Buckets") -> None:
+        """Count the other's, too."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.seconds += other.seconds
+
+
+class Times(dict[tuple[str, ...], Buckets]):
+    """Durations by what was done, and how it ended."""
+
+    def add(self, key: tuple[str, ...], seconds: float) -> None:
+        """Count one."""
+        found = self.get(key)
+        if found is None:
+            found = self[key] = Buckets()
+        found.add(seconds)
+
+
+class Stages:
+    """Durations by the name of a stage, which are spans of the call that is traced; cheap to note, safe to drop.
+
+    Attributes:
+        times: By the stage alone.
+    """
+
+    def __init__(self) -> None:
+        self.times = Times()
         self._seconds: dict[str, deque[float]] = {}
-        self._calls: dict[str, int] = {}
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Note how long the block takes, whether it ends well or not."""
         start = time.perf_counter()
         try:
-            yield
+            with tracing.part(stage):
+                yield
         finally:
-            self._seconds.setdefault(stage, deque(maxlen=_KEPT)).append(time.perf_counter() - start)
-            self._calls[stage] = self._calls.get(stage, 0) + 1
+            took = time.perf_counter() - start
+            self._seconds.setdefault(stage, deque(maxlen=_KEPT)).append(took)
+            self.times.add((stage,), took)
 
     def summary(self) -> Mapping[str, Mapping[str, float]]:
         """Per stage: calls, and the 50th, 95th and 99th percentile in milliseconds of the last 1,024."""
-        return {stage: {"calls": self._calls[stage], **_percentiles(list(kept))} for stage, kept in self._seconds.items()}
+        return {stage: {"calls": self.times[stage,].calls, **_percentiles(list(kept))} for stage, kept in self._seconds.items()}
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:

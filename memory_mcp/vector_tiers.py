@@ -51,11 +51,13 @@ class VectorTiers:
     Attributes:
         carriers: To be run in the background, and woken when the model is ready.
         figures: For `stats`, by tier.
+        guards: What stands before those that can be away.
     """
 
     tiers: dict[str, VectorIndex] = field(default_factory=dict)
     carriers: list[Carrier] = field(default_factory=list)
     figures: dict[str, Figures] = field(default_factory=dict)
+    guards: list[Guard] = field(default_factory=list)
 
 
 def carried_tiers(settings: Settings) -> list[str]:
@@ -113,6 +115,7 @@ async def _open_qdrant(
         detail = {"detail": connection.trouble} if connection.trouble else {}
         return {"role": "vectors", **reads.figures(), **about, **beside.figures(), **carrier.figures(), **detail}
 
+    opened.guards += [reads, writes]
     opened.tiers[QDRANT] = beside
     opened.carriers.append(carrier)
     opened.figures[QDRANT] = figures
@@ -145,7 +148,9 @@ async def _open_foreign(name: str, settings: Settings, store: Source, opened: Ve
         opened.figures[name] = partial(_off, f"It could not be opened ({type(error).__name__}); the log says more.")
         log.exception("tier_not_opened", tier=name)
         return
-    opened.tiers[name] = GuardedIndex(index, guard, Guard(name, call_seconds=CARRY_SECONDS))
+    writes = Guard(name, call_seconds=CARRY_SECONDS)
+    opened.guards += [guard, writes]
+    opened.tiers[name] = GuardedIndex(index, guard, writes)
     opened.figures[name] = lambda: {"role": "vectors", **guard.figures()}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from filelock import FileLock
 from psycopg import sql
 
 from memory_mcp.tiers.postgres import schema
@@ -45,10 +46,11 @@ class Server:
         self._bin = wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION]
         self._user = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
         if self._user:
-            wheel.ensure_user_exists(self._user)
-            wheel.ensure_prefix_permissions(self._bin)
-            wheel.ensure_folder_permissions(self._bin, 0o055)
-            wheel.ensure_folder_permissions(self._bin.parent / "lib", 0o044)
+            with FileLock(Path(tempfile.gettempdir()) / "memory-mcp-tests-postgres.lock"):  # another run may be about it too
+                wheel.ensure_user_exists(self._user)
+                wheel.ensure_prefix_permissions(self._bin)
+                wheel.ensure_folder_permissions(self._bin, 0o055)
+                wheel.ensure_folder_permissions(self._bin.parent / "lib", 0o044)
             shutil.chown(self.folder, self._user)
         self.data = self.folder / "data"
         self._run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", str(self.data))

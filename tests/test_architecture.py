@@ -26,7 +26,15 @@ FLOORS = [
     {"memory_mcp.remember", "memory_mcp.recall", "memory_mcp.knowledge"},
     {"memory_mcp.config"},
     {"memory_mcp.tiers", "memory_mcp.embedding"},
-    {"memory_mcp.contracts", "memory_mcp.graph", "memory_mcp.namespaces", "memory_mcp.log", "memory_mcp.hygiene", "memory_mcp.tokens"},
+    {
+        "memory_mcp.contracts",
+        "memory_mcp.graph",
+        "memory_mcp.namespaces",
+        "memory_mcp.log",
+        "memory_mcp.hygiene",
+        "memory_mcp.tokens",
+        "memory_mcp.instruments",
+    },
     {"memory_mcp.models"},
     {
         "memory_mcp.errors",
@@ -37,13 +45,21 @@ FLOORS = [
         "memory_mcp.timewords",
         "memory_mcp.timing",
     },
-    {"memory_mcp.access", "memory_mcp.words", "memory_mcp.passages", "memory_mcp.clock", "memory_mcp.loopback", "memory_mcp.front"},
+    {
+        "memory_mcp.access",
+        "memory_mcp.words",
+        "memory_mcp.passages",
+        "memory_mcp.clock",
+        "memory_mcp.loopback",
+        "memory_mcp.front",
+        "memory_mcp.tracing",
+    },
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "audit.chain", "audit.entries"}
+BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries"}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
@@ -102,6 +118,8 @@ DRIVERS = {
     "uvicorn": "memory_mcp.server.http",
     "h11": "memory_mcp.server.http",
     "jwt": "memory_mcp.server.http",
+    "prometheus_client": "memory_mcp.server.http",
+    "opentelemetry": "memory_mcp.tracing",
 }
 """Each import at home in one room."""
 EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw"), ("memory_mcp.cli.hook", "mcp")}
@@ -119,6 +137,8 @@ HEAVY = [
     "typer",
     "apsw",
     "rich.console",
+    "prometheus_client",
+    "opentelemetry.sdk",
 ]
 MAX_LINES = 450
 

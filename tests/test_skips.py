@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CASES = """
 import pytest
 
@@ -24,8 +26,13 @@ def run_pytest(folder: Path, body: str, *options: str) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=folder)
 
 
-def test_a_skip_that_is_not_on_the_list_fails_the_run(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, "pytest.skip('no Redis here')", "--no-unexpected-skips")
+SPREAD = ("--numprocesses", "2", "--dist", "loadfile")
+"""As `make test` does it."""
+
+
+@pytest.mark.parametrize("spread", [(), SPREAD], ids=["one process", "two processes"])
+def test_a_skip_that_is_not_on_the_list_fails_the_run(tmp_path: Path, spread: tuple[str, ...]) -> None:
+    done = run_pytest(tmp_path, "pytest.skip('no Redis here')", "--no-unexpected-skips", *spread)
 
     assert done.returncode == 1, done.stdout
     assert "2 skipped unexpectedly: test_cases.py::test_of_something: Skipped: no Redis here" in done.stdout
@@ -41,9 +48,10 @@ def test_skips_on_the_list_are_named_and_counted(tmp_path: Path) -> None:
     assert "2 passed, 1 skipped" in done.stdout.splitlines()[-1]
 
 
-def test_a_module_that_skips_itself_counts_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spread", [(), SPREAD], ids=["one process", "two processes"])
+def test_a_module_that_skips_itself_counts_too(tmp_path: Path, spread: tuple[str, ...]) -> None:
     (tmp_path / "test_whole.py").write_text("import pytest\npytest.importorskip('nonexistent_module')\n", "utf-8")
-    done = run_pytest(tmp_path, "assert case", "--no-unexpected-skips")
+    done = run_pytest(tmp_path, "assert case", "--no-unexpected-skips", *spread)
 
     assert done.returncode == 1, done.stdout
     assert "1 skipped unexpectedly: test_whole.py: Skipped: could not import 'nonexistent_module'" in done.stdout

@@ -25,6 +25,7 @@ from memory_mcp.cli.migrate import migrate
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.reindex import reindex
 from memory_mcp.cli.sentences import in_one_line
+from memory_mcp.cli.sessions import sessions
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings, load_settings
 from memory_mcp.errors import RequestError
@@ -59,7 +60,7 @@ def serve(ctx: typer.Context) -> None:
     serving.serve(ctx.args)
 
 
-for command in (remember, recall, forget, erase, maintain, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
+for command in (remember, recall, sessions, forget, erase, maintain, install, uninstall, reindex, migrate, encrypt, rekey, decrypt):
     app.command()(in_one_line()(command))
 # a hook that ends with status 2 stops its host, so that not even a wrong option may be an error
 app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(hook)

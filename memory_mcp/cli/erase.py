@@ -55,10 +55,9 @@ def erase(
     settings = load_settings(data_dir=data_dir)
     configure_log("error")
     request = EraseRequest(ids or [], person, namespace, everything)
-    if settings.records.backend == "sqlite":
-        _alone(settings)
+    in_use = settings.records.backend == "sqlite" and _in_use(settings)
     caller = Caller(tenant, settings.namespace or "personal", operator())
-    meant, done = anyio.run(_erase, settings, request, caller, dry_run, yes, as_json)
+    meant, done = anyio.run(_erase, settings, request, caller, dry_run, yes, as_json, in_use)
     facts = {**_of_meant(meant), **({} if done is None else _of_done(done))}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
@@ -68,16 +67,15 @@ def erase(
         raise typer.Exit(1)
 
 
-def _alone(settings: Settings) -> None:
+def _in_use(settings: Settings) -> bool:
     if not (settings.data_dir / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {settings.data_dir}.")
     with presence.alone(settings.data_dir) as alone:
-        if not alone:
-            raise RequestError(IN_USE)
+        return not alone
 
 
 async def _erase(
-    settings: Settings, request: EraseRequest, caller: Caller, dry_run: bool, yes: bool, as_json: bool
+    settings: Settings, request: EraseRequest, caller: Caller, dry_run: bool, yes: bool, as_json: bool, in_use: bool
 ) -> tuple[ToErase, Erased | None]:
     refused: MemoryMcpError
     async with open_memory(settings, model_seconds=0) as service:
@@ -87,6 +85,8 @@ async def _erase(
                 _show(meant, Console(stderr=as_json))
             if dry_run or not meant.count:
                 return meant, None
+            if in_use:
+                raise RequestError(IN_USE)
             if not yes:
                 _confirm(meant.count)
             return meant, await service.erase(request, caller, meant.token)

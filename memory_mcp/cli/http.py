@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import anyio
@@ -26,9 +27,12 @@ from memory_mcp.log import configure_log
 from memory_mcp.remember import door
 from memory_mcp.server.desk import Opening
 from memory_mcp.server.ending import Ending, leave
-from memory_mcp.server.http.app import make_app
+from memory_mcp.server.http.app import Protected, make_app
 from memory_mcp.server.http.binding import check_certificate, listen, refuse_strangers, url_of
+from memory_mcp.server.http.metrics import PATH, Metrics, ScrapeToken
+from memory_mcp.server.http.passage import HttpTraffic
 from memory_mcp.server.http.running import CLOSING_SECONDS, serve
+from memory_mcp.server.http.siblings import Siblings
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.workers import CANNOT_START, Workers
 from memory_mcp.tokens import mint
@@ -41,7 +45,7 @@ def serve_http(arguments: Sequence[str]) -> NoReturn:
     """Serve until a signal; exit status 2 and one line on stderr if the settings make no sense."""
     with in_one_line():
         settings = _settings(arguments)
-        configure_log(settings.log.level)
+        configure_log(settings.log.level, settings.log.format)
         ending = _ending(settings.http)
         status = anyio.run(_serve, settings, ending)
     leave(status)
@@ -77,12 +81,13 @@ async def _serve(settings: Settings, ending: Ending) -> int:
         if text:
             _say(f"A token for you, shown this once: {text}")
         if http.workers == 1:
-            await _serve_here(settings, listener, ending)
+            await _serve_here(settings, listener, ending, Siblings())
             return 0
         stop = anyio.Event()
-        workers = Workers(http.workers, _work, (settings, listener), http.shutdown_seconds + CLOSING_SECONDS)
-        ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
-        return await workers.run(stop)
+        with TemporaryDirectory(prefix="memory-mcp-workers-") as folder:
+            workers = Workers(http.workers, _work, (settings, listener, Path(folder)), http.shutdown_seconds + CLOSING_SECONDS)
+            ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+            return await workers.run(stop)
 
 
 async def _open_door(settings: Settings) -> tuple[socket.socket, str]:
@@ -106,21 +111,30 @@ async def _open_door(settings: Settings) -> tuple[socket.socket, str]:
         return listener, text
 
 
-async def _serve_here(settings: Settings, listener: socket.socket, ending: Ending) -> None:
-    app = make_app(settings.http, Opening(lambda: open_behind(settings)), namespace=settings.namespace, sets=settings.tools.sets)
-    await serve(app, settings.http, listener, ending)
+async def _serve_here(settings: Settings, listener: socket.socket, ending: Ending, siblings: Siblings) -> None:
+    http, opening, traffic = settings.http, Opening(lambda: open_behind(settings)), HttpTraffic()
+    metrics = Metrics(opening, traffic, siblings)
+    more = [Protected(PATH, metrics, Role.ADMIN, [ScrapeToken(http.metrics_token.get_secret_value())])] if _has_metrics(http) else []
+    app = make_app(http, opening, namespace=settings.namespace, sets=settings.tools.sets, more=more, traffic=traffic)
+    async with siblings.answering(metrics.tell):
+        await serve(app, http, listener, ending, traffic)
 
 
-def _work(settings: Settings, listener: socket.socket) -> None:
+def _has_metrics(http: HttpSettings) -> bool:
+    """Whether there is the route: several workers tell each other what they have counted over sockets that Windows has not."""
+    return http.metrics and (http.workers == 1 or sys.platform != "win32")
+
+
+def _work(settings: Settings, listener: socket.socket, folder: Path, place: int) -> None:
     """One of several workers; it ends with its parent, however that ends."""
-    configure_log(settings.log.level)
+    configure_log(settings.log.level, settings.log.format)
     ending = _ending(settings.http)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel, ending), name="parent", daemon=True).start()
     try:
-        anyio.run(_serve_here, settings, listener, ending)
-    except SystemExit:
+        anyio.run(_serve_here, settings, listener, ending, Siblings(folder, place, settings.http.workers))
+    except* SystemExit:
         leave(CANNOT_START)
     leave(0)
 

@@ -155,6 +155,7 @@ def _print_hits(facts: Mapping[str, Any]) -> None:
         beside = [hit["kind"], f"{hit['when']}, {hit['age']}"]
         beside += [f"{name} {', '.join(hit[name]) if name == 'tags' else hit[name]}" for name in _SHOWN_BESIDE if name in hit]
         beside += [f"{name} {value}" for name, value in hit.get("metadata", {}).items()]
+        beside += [f"worked {hit['worked']} of {hit['tried']} times"] if "tried" in hit else []
         beside += [f"{len(hit['same_again'])} more say the same"] if "same_again" in hit else []
         beside += [", ".join(f"{name} {part:+}" for name, part in hit["explain"].items())] if "explain" in hit else []
         console.print(Text.assemble("\n", (f"{hit['score']:.2f}  ", "cyan"), hit["text"].rstrip()))

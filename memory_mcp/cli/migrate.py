@@ -1,8 +1,9 @@
 """`memory-mcp migrate`: the tables in PostgreSQL made or brought up to date, and memories carried from one store to another."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,12 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress
 
+from memory_mcp.audit.entries import SERVER
 from memory_mcp.cli.carrying import carry
 from memory_mcp.cli.options import DataDir
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings, load_settings
+from memory_mcp.contracts import Origin
 from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.portable import Carrier
@@ -28,11 +31,13 @@ from memory_mcp.upkeep.register import Register
 
 _PLACES = "sqlite:///folder or postgresql://...; left out: what is configured"
 _TENANT = "local"
+"""Of a store that nobody has written to."""
 
 
 def migrate(
     source: Annotated[str, typer.Option("--from", help=f"Copy all memories from another store: {_PLACES}.")] = "",
     target: Annotated[str, typer.Option("--to", help=f"Where the copy goes, which is to be empty: {_PLACES}.")] = "",
+    tenant: Annotated[str, typer.Option("--tenant", help="Copy this tenant's memories alone.")] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Make the tables in PostgreSQL or bring them up to date, as their owner; or copy all memories from one store to another.
@@ -41,10 +46,12 @@ def migrate(
     """
     settings = load_settings(data_dir=data_dir)
     configure_log("error")
+    if tenant and not (source or target):
+        raise RequestError("--tenant says whose memories to copy: say --from or --to, too.")
     if source or target:
         if source == target:
             raise RequestError("--from and --to name the same store.")
-        count = anyio.run(_copy, settings, source, target)
+        count = anyio.run(_copy, settings, source, target, tenant)
         print(f"Copied and checked {count:,} {'memory' if count == 1 else 'memories'}; the source is as it was.")  # noqa: T201
         return
     if not isinstance(settings.records, PostgresSettings):
@@ -72,15 +79,37 @@ async def _migrate(records: PostgresSettings) -> str:
     return f"{done} {standing.role} may serve from them."
 
 
-async def _copy(settings: Settings, source: str, target: str) -> int:
+async def _copy(settings: Settings, source: str, target: str, tenant: str) -> int:
     console = Console(stderr=True)
     async with _opened(settings, source, must_exist=True) as one, _opened(settings, target) as other:
+        tenants = await _tenants(one, other, tenant)
+        carried = 0
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
             bar = bars.add_task("looking", total=None)
-            carried = await carry(
-                one.carrier, other.carrier, lambda what, done, total: bars.update(bar, description=what, completed=done, total=total)
-            )
+
+            def told(what: str, done: int, total: int) -> None:
+                bars.update(bar, description=what, completed=done, total=total)
+
+            for each in tenants:
+                carried += await carry(one.carrier(each), other.carrier(each), told)
         return carried - await _erase_again(settings, one, other)
+
+
+async def _tenants(source: "_Place", target: "_Place", wanted: str) -> Sequence[str]:
+    """Whose memories are to be copied.
+
+    Raises:
+        RequestError: There are none of that tenant, or those of several would meet in one file, which has one log.
+    """
+    known = await source.origin.tenants()
+    if wanted and wanted not in known:
+        raise RequestError(f"The source holds no memories of the tenant {wanted}. Nothing was copied.")
+    tenants = [wanted] if wanted else known or [_TENANT]
+    if target.has_one_log:  # what its log tells of the server itself is no tenant's, and stays behind
+        tenants = [tenant for tenant in tenants if tenant != SERVER]
+    if target.has_one_log and len({*tenants, *await target.origin.tenants()} - {SERVER}) > 1:
+        raise RequestError("A file takes the memories of one tenant: name it with --tenant, and an empty folder. Nothing was copied.")
+    return tenants
 
 
 async def _erase_again(settings: Settings, source: "_Place", target: "_Place") -> int:
@@ -94,11 +123,19 @@ async def _erase_again(settings: Settings, source: "_Place", target: "_Place") -
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A store to be carried from or to; `folder` is where the list of what was erased lies."""
+    """A store to be carried from or to.
 
-    carrier: Carrier
+    Attributes:
+        carrier: Reaches what a tenant has in it.
+        folder: Where the list of what was erased lies.
+        has_one_log: Whether all its tenants write one.
+    """
+
+    carrier: Callable[[str], Carrier]
     store: Erasing
+    origin: Origin
     folder: Path
+    has_one_log: bool
 
 
 @asynccontextmanager
@@ -114,13 +151,13 @@ async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -
         from memory_mcp.tiers.postgres.store import PostgresStore  # noqa: PLC0415
 
         async with PostgresStore.open(records) as store:
-            yield _Place(PostgresCarrier(store, _TENANT), store, settings.data_dir)
+            yield _Place(partial(PostgresCarrier, store), store, store, settings.data_dir, has_one_log=False)
         return
     folder = _folder(place) if place else settings.data_dir
     if must_exist and not (folder / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {folder}.")
     async with SqliteStore.open(folder, settings.encryption) as file:
-        yield _Place(SqliteCarrier(file, _TENANT), file, folder)
+        yield _Place(partial(SqliteCarrier, file), file, file, folder, has_one_log=True)
 
 
 def _folder(place: str) -> Path:

@@ -154,6 +154,9 @@ class Outbox(Protocol):
     async def postpone(self, notes: Sequence[Note], delay_seconds: float) -> None:
         """The notes failed: give them back, due after the delay, with one more attempt counted."""
 
+    async def notes(self) -> Mapping[str, int]:
+        """How many notes wait for each tier, of all tenants, those under a lease among them; a tier without any is left out."""
+
     async def keep_tiers(self, tiers: Collection[str]) -> None:
         """Drop the notes of all tiers but these, "embed" and "mentions": nobody will carry them."""
 

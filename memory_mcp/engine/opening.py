@@ -1,5 +1,6 @@
 """The memory, opened behind the handshake: NumPy, SQLite and the rest load in a thread while it is answered."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from memory_mcp import tracing
 from memory_mcp.config import Settings
 
 if TYPE_CHECKING:
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_behind(settings: Settings) -> "AsyncIterator[MemoryService]":
-    """Open the memory, its log configured first; raises what `assembly.open_memory` raises."""
+    """Open the memory, its log and its tracing set up first; raises what `assembly.open_memory` raises."""
     assembly = await anyio.to_thread.run_sync(import_module, "memory_mcp.assembly")
     log = await anyio.to_thread.run_sync(import_module, "memory_mcp.log")
-    log.configure_log(settings.log.level)
-    async with assembly.open_memory(settings) as service:
-        yield service
+    log.configure_log(settings.log.level, settings.log.format)
+    send_last_spans = await anyio.to_thread.run_sync(tracing.start, os.environ)
+    try:
+        async with assembly.open_memory(settings) as service:
+            yield service
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(send_last_spans)

@@ -1,4 +1,4 @@
-"""Where a memory came from, and how far that is to be trusted: stamped by the server, never raised by what is merged. Pure."""
+"""Where a memory came from, and how far that is to be trusted: stamped by the server. Pure."""
 
 from memory_mcp.models import Provenance
 
@@ -12,14 +12,9 @@ def trust(source: str) -> int:
     return SOURCES.index(source) if source in SOURCES else 0
 
 
-def lesser(first: Provenance, *others: Provenance) -> Provenance:
-    """What to stamp on a memory made of several: the provenance that is trusted least, of equal ones the first."""
-    return min((first, *others), key=lambda provenance: trust(provenance.source))
-
-
 def may_rewrite(held: Provenance, by: Provenance) -> bool:
     """Whether somebody may change a memory's text in place, under the provenance that it has: not who is trusted less."""
-    return trust(lesser(held, by).source) >= trust(held.source)
+    return trust(by.source) >= trust(held.source)
 
 
 def client_named(name: str) -> str:

@@ -76,6 +76,12 @@ def read_failure(report: str) -> Failure:
     return Failure("", first, frames)
 
 
+def in_a_line(report: str) -> str:
+    """What a report comes to: of a trace the error itself, which tells more than how it begins."""
+    failure = read_failure(report)
+    return ": ".join(filter(None, (failure.type, failure.message))) if failure.frames and failure.type else report
+
+
 def same_failure(failure: Failure) -> str:
     """24 hexadecimal digits, equal for what is the same error."""
     parts = [failure.type.lower(), lasting(failure.message), *failure.frames[:MAX_FRAMES]]

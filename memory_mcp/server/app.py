@@ -9,8 +9,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, TextContent
+from mcp.server.mcpserver.tools import Tool
 
 from memory_mcp import __version__
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
@@ -20,6 +19,8 @@ from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
+from memory_mcp.server.prompts import PromptingServer, add_prompt
+from memory_mcp.server.requests import Requests, Traffic
 from memory_mcp.server.tools import core_tools
 
 INSTRUCTIONS = """\
@@ -49,7 +50,12 @@ TOOL_SETS: Mapping[str, Callable[[], list[StrictTool]]] = {"learning": learning_
 
 
 def make_server(
-    desk: Desk, sets: Collection[str] = (), *, several: bool = False, middleware: Sequence[ServerMiddleware[Desk]] = ()
+    desk: Desk,
+    sets: Collection[str] = (),
+    *,
+    several: bool = False,
+    middleware: Sequence[ServerMiddleware[Desk]] = (),
+    traffic: Traffic | None = None,
 ) -> MCPServer[Desk]:
     """A server for one desk; it answers the handshake before the memory behind it is open.
 
@@ -57,6 +63,7 @@ def make_server(
         sets: Sets of tools beside the core: "learning", "graph", "compat".
         several: See `core_tools`.
         middleware: What sees every message first, outermost first.
+        traffic: Where calls are counted.
     """
 
     @asynccontextmanager
@@ -64,21 +71,23 @@ def make_server(
         async with desk.opening.running():
             yield desk
 
-    server: MCPServer[Desk] = MCPServer(
+    tools: list[Tool] = [*core_tools(several=several), *(tool for name, more in TOOL_SETS.items() if name in sets for tool in more())]
+    server = PromptingServer(
         "memory",
         title="Memory",
         description="Long-term memory for AI assistants",
         instructions="\n".join([INSTRUCTIONS, *(more for name, more in MORE_INSTRUCTIONS.items() if name in sets)]),
         version=__version__,
-        tools=[*core_tools(several=several), *(tool for name, tools in TOOL_SETS.items() if name in sets for tool in tools())],
+        tools=tools,
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
         subscriptions=False,
         middleware=middleware,
     )
+    server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
     _add_resources(server)
-    _add_prompt(server)
+    add_prompt(server)
     return server
 
 
@@ -101,17 +110,3 @@ def _add_resources(server: MCPServer[Desk]) -> None:
         except MemoryMcpError as error:
             raise ResourceError(str(error)) from error
         return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)
-
-
-def _add_prompt(server: MCPServer[Desk]) -> None:
-    @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
-    async def start(ctx: Context[Any, Any], task: str = "") -> str:
-        try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            sections = await service.context(task, caller)
-        except MemoryMcpError as error:
-            raise MCPError(INTERNAL_ERROR, str(error)) from error
-        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
-        service.told(caller, render.told(found.structured_content))
-        (text,) = (block.text for block in found.content if isinstance(block, TextContent))
-        return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

@@ -68,7 +68,7 @@ class Opening:
             await anyio.sleep(_KEY_RETRY_SECONDS if isinstance(self._failure, StoreKeyError) else _RETRY_SECONDS)
 
     @property
-    def opened(self) -> "MemoryService | None":
+    def present(self) -> "MemoryService | None":
         """The memory, if it is open now."""
         return self._service
 
@@ -87,7 +87,7 @@ class Opening:
 
 async def note_refusal(opening: Opening, denied: Denied) -> None:
     """Enter a refused call in the log; while the memory is not open, the server's own is all there is."""
-    service = opening.opened
+    service = opening.present
     if service is None:
         log.error("refusal_not_in_log: %s of %s, %s", denied.what, denied.tenant, denied.why)
     else:

@@ -11,8 +11,9 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from memory_mcp.access import Role
-from memory_mcp.errors import UNEXPECTED, AccessDeniedError, LimitError, MemoryMcpError, require
+from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, require
 from memory_mcp.server.desk import desk_of
+from memory_mcp.server.requests import ended, outcome_of, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +50,20 @@ class StrictTool(Tool):
         except ValidationError as error:
             return refusal(_explained(error, self))
         except (AccessDeniedError, LimitError) as error:
+            ended(outcome_of(error))
             await desk_of(context).refused(context, self.name, error)
             return refusal(str(error))
         except MemoryMcpError as error:
+            ended(outcome_of(error))
             if error.__cause__ is not None:
                 log.warning("call_refused: %s %s", self.name, type(error).__name__, exc_info=error.__cause__)
             return refusal(str(error))
         except MCPError:
             raise
         except Exception:
+            ended("failed")
             log.exception("call_failed: %s", self.name)
-            return refusal(UNEXPECTED)
+            return refusal(unexpected())
 
 
 def refusal(text: str) -> CallToolResult:

@@ -20,6 +20,7 @@ async def record_error(
     solution: Annotated[str, Field(description="What fixed it, if known: one self-contained statement")] = "",
     tags: Texts = [],  # noqa: B006 - read only, and pydantic copies it
     session_id: str = "",
+    occurred_at: Annotated[str, Field(description="When it was met, if not now: ISO date or time")] = "",
     namespace: Namespace = "",
 ) -> CallToolResult:
     """Note an error you met, and again with solution once you know what fixed it.
@@ -27,7 +28,7 @@ async def record_error(
     The same error is recognised whatever its line numbers, paths and ids. Returns how often it was met and what helped before.
     """
     service, caller = await desk_of(ctx).ask(ctx)
-    seen = await service.record_error(ErrorReport(error, solution, tags, session_id), caller, namespace)
+    seen = await service.record_error(ErrorReport(error, solution, tags, session_id, occurred_at), caller, namespace)
     return told(service, caller, render_learning.error_seen(seen, service.clock()))
 
 

@@ -60,6 +60,8 @@ def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False
         "same_again": [str(other) for other in hit.alike[:5]],
     }
     entry.update({name: value for name, value in optional.items() if value})
+    if memory.kind != "error" and (tried := memory.worked + memory.failed):
+        entry |= {"worked": memory.worked, "tried": tried}
     entry.update(cautions(text, memory.key, *entry.get("tags", ()), *map(str, entry.get("metadata", {}).values())))
     if explain:
         entry["explain"] = {name: round(part, 3) for name, part in hit.parts.items() if round(part, 3)}
@@ -97,6 +99,7 @@ def line(entry: Mapping[str, Any]) -> str:
     facts += [f"tags {quoted(', '.join(entry['tags']), entry)}"] if "tags" in entry else []
     facts += [f"{quoted(name, entry)} {quoted(str(value), entry)}" for name, value in entry.get("metadata", {}).items()]
     facts += [f"source class {entry['source_class']}"] if "source_class" in entry else []
+    facts += [f"worked {entry['worked']} of {entry['tried']} times"] if "tried" in entry else []
     facts += ["truncated: get(id) shows all"] if "truncated" in entry else []
     facts += warnings(entry)
     facts += [f"superseded by {entry['superseded_by']}"] if "superseded_by" in entry else []

@@ -52,6 +52,9 @@ def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
     called = f", also called {quoted(', '.join(names['also_called']), facts)}" if names["also_called"] else ""
     kinds = f" ({quoted(', '.join(names['type']), facts)})" if names["type"] else ""
     lines = ["; ".join([f"{name}{kinds}{called}, in {found.namespace}", *warnings(facts)]) + f". {DATA_NOTE}"]
+    if found.others:
+        facts["others"] = [one.name for one in found.others[:_NAMES_SHOWN]]
+        lines.append(f"only words of these texts; known by a longer name: {quoted(', '.join(facts['others']), facts)}")
     entries = [shown(Recalled(memory, 1.0), now, found.namespace, scored=False) for memory in found.memories]
     budget = max_tokens - max(_HEAD_TOKENS, tokens(json.dumps(facts, ensure_ascii=False)) + 40)
     needed = sum(map(cost, entries))

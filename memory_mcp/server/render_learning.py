@@ -7,6 +7,7 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import ErrorSeen, Outcome
+from memory_mcp.knowledge.failures import in_a_line
 from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.models import Asked, Memory, Recalled, Tally
@@ -105,6 +106,8 @@ def _headings(sections: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]) -
 def _entry(solution: Solution, now: datetime, namespace: str) -> dict[str, Any]:
     entry = shown(Recalled(solution.memory, solution.likeness), now, namespace)
     entry["tags"] = [tag for tag in entry.get("tags", ()) if not tag.startswith("error:")]
+    for name in ("worked", "tried"):  # which stand in the record below, also where they are 0
+        entry.pop(name, None)
     facts: dict[str, Any] = {"for": "this error" if solution.same else "", **_record(solution.tally), "seconds": solution.seconds}
     return {name: value for name, value in {**entry, "metadata": {**entry.get("metadata", {}), **_given(facts)}}.items() if value != []}
 
@@ -118,7 +121,7 @@ def _record(tally: Tally) -> dict[str, int]:
 
 
 def _brief(memory: Memory, now: datetime, **more: int) -> dict[str, Any]:
-    text = shortened(memory.content, _LINE_CHARACTERS)
+    text = shortened(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
     return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
 
 

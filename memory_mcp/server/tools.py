@@ -19,7 +19,7 @@ from memory_mcp.answers import RecallRequest, Selection
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.server import render
+from memory_mcp.server import render, render_sessions
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Reach, Tags, Texts
@@ -210,9 +210,12 @@ async def forget(
 
 async def stats(
     ctx: Call,
-    section: Annotated[Literal["", "counts", "tiers", "latency", "model", "engine"], Field(description="Only this part")] = "",
+    section: Annotated[Literal["", "counts", "tiers", "latency", "model", "engine", "sessions"], Field(description="Only this part")] = "",
 ) -> CallToolResult:
     """How much is remembered where, and how the memory is doing: counts, tiers, latency, model. For questions about the memory itself."""
+    if section == "sessions":  # not among the others: it reads memories
+        service, caller = await desk_of(ctx).ask(ctx)
+        return render_sessions.sessions(await service.sessions(caller), service.clock(), caller.namespace)
     return render.statistics(await desk_of(ctx).statistics(ctx), section)
 
 

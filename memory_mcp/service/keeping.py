@@ -142,7 +142,8 @@ class Keeping(Parts):
                 "phase": state.phase,
                 "epoch": state.epoch or "",
                 **({"detail": state.detail} if state.detail else {}),
-                **(state.figures or {}),
+                # of everybody's texts: a count of what was known already tells whether anybody has ever asked the same
+                **((state.figures or {}) if admin else {}),
             },
             engine={"version": __version__, **(self._process() if admin else {})},
         )

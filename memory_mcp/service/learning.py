@@ -46,7 +46,9 @@ class Learning(Remembering, Recalling):
         solution = door.content(report.solution) if report.solution.strip() else ""
         look = Inspection(self.tuning.secrets)
         await self._looked_through(lambda: look.text(solution, "solution"), len(solution))  # refused before anything is stored
-        request = RememberRequest(text, "error", [*report.tags, mark], session_id=report.session_id, identity=mark)
+        request = RememberRequest(
+            text, "error", [*report.tags, mark], session_id=report.session_id, occurred_at=report.occurred_at, identity=mark
+        )
         receipt = await self.remember(request, caller, namespace)
         scopes = self._scopes(caller, namespace)
         tally = Tally()
@@ -62,7 +64,8 @@ class Learning(Remembering, Recalling):
     async def _keep_solution(self, text: str, mark: str, report: ErrorReport, caller: Caller, namespace: str) -> Sequence[str]:
         """Store what helped, or note that it helps here, too; what was cut out of it."""
         tags = [*report.tags, mark]
-        kept = await self.remember(RememberRequest(text, "procedure", tags, session_id=report.session_id), caller, namespace)
+        request = RememberRequest(text, "procedure", tags, session_id=report.session_id, occurred_at=report.occurred_at)
+        kept = await self.remember(request, caller, namespace)
         if kept.added.status != "already_known":
             return kept.redacted
         scopes = self._scopes(caller, namespace)

@@ -16,12 +16,13 @@ from memory_mcp.entities import (
     entity_key,
     read_relation,
     relations_of,
+    speaks_of,
     with_relations,
 )
 from memory_mcp.errors import MemoryNotFoundError, RequestError, require
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
-from memory_mcp.models import Caller, Changes, Memory, Scope
+from memory_mcp.models import Caller, Changes, Filter, Memory, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.remember.hygiene import Inspection
@@ -115,10 +116,11 @@ class Linking(Remembering):
             ring = [reached for reached, away in depths.items() if away == steps]
             relations += await self.graph.relations(scopes, ring, now=now, limit=_MOST_FACTS)
         found = await self.graph.mentions(scopes, itself, now=now, limit=_MOST_MEMORIES)
+        spoken = await self._speaking_of(key, scopes)
         if not found:
             others = await self.graph.names(scopes, name, now=now, limit=_MOST_OTHERS)
-            return Explored(scopes[0].namespace, name, others=others)
-        ids = sorted({memory for of in found.values() for memory in of.memories}, reverse=True)[:_MOST_MEMORIES]
+            return Explored(scopes[0].namespace, name, memories=spoken, others=others)
+        ids = {memory for of in found.values() for memory in of.memories} | {memory.id for memory in spoken}
         spelled = found[key].entity.name if key in found else name
         types = said_of(itself, relations, IS_A) or [of.entity.type for of in found.values() if of.entity.type][:1]
         return Explored(
@@ -127,8 +129,14 @@ class Linking(Remembering):
             types,
             list(other_names(spelled, said_of(itself, relations, ALSO_CALLED))),
             facts_around(depths, relations, now),
-            await self._present(scopes, ids),
+            await self._present(scopes, sorted(ids, reverse=True)[:_MOST_MEMORIES]),
         )
+
+    async def _speaking_of(self, key: str, scopes: Sequence[Scope]) -> list[Memory]:
+        """Memories with the name in their text, newest first: the graph knows of a text only what has the form of a name."""
+        hits = await self.sources.text.search_text(scopes, key, Filter(now=self.clock()), limit=_MOST_MEMORIES)
+        memories = await self._present(scopes, sorted((hit.id for hit in hits), reverse=True))
+        return [memory for memory in memories if speaks_of(memory.content, key)]
 
     async def _present(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
         """Those of these memories that still hold."""

@@ -14,6 +14,7 @@ from memory_mcp.contracts import Clock, Experience, RecallCache, RecordStore
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
+from memory_mcp.instruments import Instruments
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
     Caller,
@@ -75,6 +76,7 @@ class Parts:
     Attributes:
         questions: Takes note of what is asked; None: nobody does.
         figures: Per tier, a function that tells its figures for `stats`.
+        instruments: For `/metrics`.
     """
 
     records: RecordStore
@@ -97,6 +99,7 @@ class Parts:
     started: float = field(default_factory=time.monotonic)
     census: Census = field(default_factory=Census)
     figures: Mapping[str, Any] = field(default_factory=dict)
+    instruments: Instruments = field(default_factory=Instruments)
 
     async def _readable(self, caller: Caller, namespace: str) -> list[Scope]:
         """The scopes to search: as `_scopes`, or for `*` every one that the caller may read, his own first."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from memory_mcp.answers import RecallRequest
 from memory_mcp.knowledge.solutions import error_mark, solved_marks
 from memory_mcp.models import Caller, Filter, Memory, Recalled, Scope
-from memory_mcp.recall.sessions import last_session
+from memory_mcp.recall.sessions import Session, last_session, sessions
 from memory_mcp.service.recalling import Recalling
 
 _RULES = 100
@@ -16,12 +16,15 @@ _RECENT = 5
 _LAST_WRITTEN = 50
 """Memories among which the last session is looked for."""
 _OF_LAST_SESSION = 8
+_LISTED_FROM = 5_000
+"""Memories from which sessions are told, the newest."""
+_LISTED = 20
 _ERRORS = 100
 """Errors and procedures among which the open ones are looked for."""
 
 
 class Starting(Recalling):
-    """The use case `context`."""
+    """The use cases `context` and `sessions`."""
 
     __slots__ = ()
 
@@ -44,6 +47,11 @@ class Starting(Recalling):
         left = sorted(last_session(written), key=lambda memory: -memory.importance)[:_OF_LAST_SESSION]
         sections["from the last session"] = _as_they_are(sorted(left, key=lambda memory: memory.created_at))
         return _each_once(sections)
+
+    async def sessions(self, caller: Caller) -> list[Session]:
+        """The last sessions of the caller's namespace, the latest first, by what still holds of them."""
+        written = await self.records.newest(self._own(caller, ""), Filter(now=self.clock()), limit=_LISTED_FROM)
+        return sessions(written)[:_LISTED]
 
     async def _of_kind(self, kind: str, scopes: Sequence[Scope], limit: int) -> list[Memory]:
         return await self.records.newest(scopes, Filter(kinds=frozenset({kind}), now=self.clock()), limit=limit)

@@ -2,21 +2,23 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
+from memory_mcp import tracing
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
-from memory_mcp.timing import Histogram
+from memory_mcp.instruments import BreakerState
+from memory_mcp.timing import Histogram, Times
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-BreakerState = Literal["closed", "open", "half-open"]
-"""Calls pass; none does; one at a time may, to see whether the tier is back."""
-
+_CANCELLED = "cancelled"
+"""Given up by whoever made the call: it says nothing of the tier, but that somebody had waited for long enough."""
 FAILURES = 3
 _SLICES, _LENIENCE = 4, 10
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
@@ -135,6 +137,10 @@ class Guard:
         call_seconds: Longest wait for one call; None: for ever, as for what answers from memory.
         failures: In a row, after which the tier is left alone for 1 to 30 s; None: never, the guard only times.
         clock: Monotonic, in seconds.
+
+    Attributes:
+        times: The calls made, by their name and how they ended: ok, error, timeout, unavailable, cancelled.
+        refused: Calls not made, since the breaker was open.
     """
 
     def __init__(
@@ -151,15 +157,16 @@ class Guard:
         self._seconds, self._clock = call_seconds, clock
         self._breaker = Breaker(failures, first_rest_seconds=first_rest_seconds, longest_rest_seconds=longest_rest_seconds)
         self._latency = Histogram()
-        self._calls = self._errors = self._timeouts = self._refused = 0
-        self._hits = self._misses = 0
+        self.times = Times()
+        self.refused = 0
+        self.hits = self.misses = 0
 
     @property
     def state(self) -> BreakerState:
         """The breaker's."""
         return self._breaker.state(self._clock())
 
-    async def run(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
+    async def run(self, work: Callable[[], Awaitable[T]], call: str = "call", *, seconds: float | None = None) -> T:
         """What the work gives, within the time limit.
 
         Only `TierUnavailableError` and a time limit count against the tier. Any other error of the work passes
@@ -167,6 +174,7 @@ class Guard:
         Cancellation by the caller counts as nothing.
 
         Args:
+            call: What it is counted as: a method's name.
             seconds: In place of the guard's own limit.
 
         Raises:
@@ -174,46 +182,46 @@ class Guard:
         """
         ticket = self._breaker.admit(self._clock())
         if ticket is None:
-            self._refused += 1
+            self.refused += 1
             raise TierUnavailableError(self.name, f"{self.name} does not answer, and is left alone for a moment.")
         limit = self._seconds if seconds is None else seconds
         started = self._clock()
         try:
             # not a scope of anyio: that would go on cancelling while the driver puts its connection in order
-            async with asyncio.timeout(None) as scope:
-                watch = _Watch(scope, limit) if limit is not None else None
-                try:
-                    result = await work()
-                finally:
-                    if watch is not None:
-                        watch.end()
+            with tracing.part(f"{self.name} {call}"):
+                async with asyncio.timeout(None) as scope:
+                    watch = _Watch(scope, limit) if limit is not None else None
+                    try:
+                        result = await work()
+                    finally:
+                        if watch is not None:
+                            watch.end()
         except ScopeNotCoveredError:
-            self._answered(ticket, started)
+            self._answered(ticket, started, call, "ok")
             raise
         except TierUnavailableError:
-            self._failed(ticket, started)
+            self._failed(ticket, started, call, "unavailable")
             raise
         except TimeoutError as error:
-            self._timeouts += 1
-            self._failed(ticket, started)
+            self._failed(ticket, started, call, "timeout")
             raise TierUnavailableError(self.name, f"{self.name} was too slow to answer.") from error
         except Exception:
-            self._errors += 1
-            self._answered(ticket, started)
+            self._answered(ticket, started, call, "error")
             raise
         except BaseException:
             self._breaker.withdrawn(ticket)
+            self.times.add((call, _CANCELLED), self._clock() - started)
             raise
-        self._answered(ticket, started)
+        self._answered(ticket, started, call, "ok")
         return result
 
     def hit(self) -> None:
         """The tier had what was asked for."""
-        self._hits += 1
+        self.hits += 1
 
     def miss(self) -> None:
         """It did not."""
-        self._misses += 1
+        self.misses += 1
 
     def figures(self) -> dict[str, Any]:
         """For `stats`, flat.
@@ -223,30 +231,35 @@ class Guard:
         hit_rate where it was told.
         """
         state = self.state
-        asked = self._hits + self._misses
+        asked = self.hits + self.misses
+        ended: Counter[str] = Counter()
+        for (_, outcome), buckets in self.times.items():
+            ended[outcome] += buckets.calls
+        del ended[_CANCELLED]
+        timeouts = ended["timeout"]
         return {
             "health": "ok" if state == "closed" else "away",
-            "calls": self._calls,
-            "errors": self._errors,
+            "calls": ended.total(),
+            "errors": ended.total() - ended["ok"],
             **self._latency.percentiles(),
-            **({"breaker": state, "timeouts": self._timeouts, "refused": self._refused} if self._breaker.can_open else {}),
-            **({"hit_rate": round(self._hits / asked, 3)} if asked else {}),
+            **({"breaker": state, "timeouts": timeouts, "refused": self.refused} if self._breaker.can_open else {}),
+            **({"hit_rate": round(self.hits / asked, 3)} if asked else {}),
         }
 
-    def _answered(self, ticket: int, started: float) -> None:
-        self._count(started)
+    def _answered(self, ticket: int, started: float, call: str, outcome: str) -> None:
+        self._count(started, call, outcome)
         was = self._breaker.state(self._clock())
         self._breaker.answered(ticket)
         if was != "closed" and self.state == "closed":
             log.info("tier_back", tier=self.name)
 
-    def _failed(self, ticket: int, started: float) -> None:
-        self._errors += 1
-        self._count(started)
+    def _failed(self, ticket: int, started: float, call: str, outcome: str) -> None:
+        self._count(started, call, outcome)
         rest = self._breaker.failed(ticket, self._clock())
         if rest is not None:
             log.warning("tier_left_alone", tier=self.name, rest_seconds=rest)
 
-    def _count(self, started: float) -> None:
-        self._calls += 1
-        self._latency.add(self._clock() - started)
+    def _count(self, started: float, call: str, outcome: str) -> None:
+        took = self._clock() - started
+        self.times.add((call, outcome), took)
+        self._latency.add(took)

@@ -30,28 +30,28 @@ class GuardedIndex(Generic[AnyIndex]):
 
     async def covers(self, scope: Scope, epoch: str) -> int | None:
         """See `contracts.VectorIndex`."""
-        return await self._read(lambda: self._index.covers(scope, epoch))
+        return await self._read("covers", lambda: self._index.covers(scope, epoch))
 
     async def search(
         self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
     ) -> list[list[Hit]]:
         """See `contracts.VectorIndex`."""
-        return await self._read(lambda: self._index.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
+        return await self._read("search", lambda: self._index.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `contracts.VectorIndex`."""
-        return await self._read(lambda: self._index.compare(scope, vectors, ids, epoch, at))
+        return await self._read("compare", lambda: self._index.compare(scope, vectors, ids, epoch, at))
 
     async def upsert(self, scope: Scope, points: Points, epoch: str) -> None:
         """See `contracts.VectorIndex`."""
-        await self._writes.run(lambda: self._ours(lambda: self._index.upsert(scope, points, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.upsert(scope, points, epoch)), "upsert")
 
     async def delete(self, scope: Scope, ids: Sequence[UUID], epoch: str) -> None:
         """See `contracts.VectorIndex`."""
-        await self._writes.run(lambda: self._ours(lambda: self._index.delete(scope, ids, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.delete(scope, ids, epoch)), "delete")
 
-    async def _read(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._reads.run(lambda: self._ours(call))
+    async def _read(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._reads.run(lambda: self._ours(call), name)
 
     async def _ours(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -78,14 +78,16 @@ class GuardedCarriedIndex(GuardedIndex[CarriedIndex]):
         without: Collection[UUID] = (),
     ) -> list[list[Hit]]:
         """See `contracts.CarriedIndex`."""
-        return await self._read(lambda: self._index.search(scope, vectors, where, limit=limit, epoch=epoch, at=at, without=without))
+        return await self._read(
+            "search", lambda: self._index.search(scope, vectors, where, limit=limit, epoch=epoch, at=at, without=without)
+        )
 
     async def compare(
         self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None, *, without: Collection[UUID] = ()
     ) -> Comparison:
         """See `contracts.CarriedIndex`."""
-        return await self._read(lambda: self._index.compare(scope, vectors, ids, epoch, at, without=without))
+        return await self._read("compare", lambda: self._index.compare(scope, vectors, ids, epoch, at, without=without))
 
     async def apply(self, scope: Scope, delta: Delta, epoch: str) -> None:
         """See `contracts.CarriedIndex`."""
-        await self._writes.run(lambda: self._ours(lambda: self._index.apply(scope, delta, epoch)))
+        await self._writes.run(lambda: self._ours(lambda: self._index.apply(scope, delta, epoch)), "apply")

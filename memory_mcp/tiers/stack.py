@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -45,9 +45,9 @@ class VectorStack:
         self._away: dict[str, None] = {}
         self.answered: dict[str, int] = {**dict.fromkeys(tiers, 0), RECORDS: 0}
 
-    def figures(self, name: str) -> dict[str, Any]:
-        """How a tier is doing, for `stats`; see `Guard.figures`."""
-        return self._guards[name].figures()
+    def guard(self, name: str) -> Guard:
+        """What times the calls to a tier."""
+        return self._guards[name]
 
     def away(self) -> Sequence[str]:
         """The tiers that were passed over when they were last asked, because they failed."""
@@ -57,23 +57,23 @@ class VectorStack:
         self, scope: Scope, vectors: Matrix, where: Filter, *, limit: int, epoch: str, at: int | None = None
     ) -> Sequence[list[Hit]]:
         """See `VectorIndex.search`; a tier that fails is passed over."""
-        hits = await self._first(scope, epoch, lambda tier: tier.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
+        hits = await self._first("search", lambda tier: tier.search(scope, vectors, where, limit=limit, epoch=epoch, at=at))
         if hits is not None:
             return hits
-        return await self._guards[RECORDS].run(lambda: self._last.search(scope, vectors, where, limit=limit, epoch=epoch))
+        return await self._guards[RECORDS].run(lambda: self._last.search(scope, vectors, where, limit=limit, epoch=epoch), "search")
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `VectorIndex.compare`."""
-        found = await self._first(scope, epoch, lambda tier: tier.compare(scope, vectors, ids, epoch, at))
+        found = await self._first("compare", lambda tier: tier.compare(scope, vectors, ids, epoch, at))
         if found is not None:
             return found
-        return await self._guards[RECORDS].run(lambda: self._last.compare(scope, vectors, ids, epoch))
+        return await self._guards[RECORDS].run(lambda: self._last.compare(scope, vectors, ids, epoch), "compare")
 
-    async def _first(self, scope: Scope, epoch: str, ask: Callable[[VectorIndex], Awaitable[T]]) -> T | None:
-        """The answer of the hottest tier that covers the scope; None where none does."""
+    async def _first(self, call: str, ask: Callable[[VectorIndex], Awaitable[T]]) -> T | None:
+        """The answer of the hottest tier that covers what is asked; None where none does."""
         for name, tier in self._tiers.items():
             try:
-                answer = await self._guards[name].run(partial(ask, tier))
+                answer = await self._guards[name].run(partial(ask, tier), call)
             except ScopeNotCoveredError:
                 self._away.pop(name, None)
             except TierError as error:  # whatever it is, the tier is derived: another one knows as much

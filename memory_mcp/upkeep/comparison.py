@@ -37,11 +37,6 @@ class Compared:
     lost: int
     left: int
 
-    @property
-    def sound(self) -> bool:
-        """Whether the next look of a carrier makes it level."""
-        return not self.lost and not self.left
-
 
 async def compare_scope(index: Countable, source: Source, scope: Scope, epoch: str) -> Compared:
     """Look at every memory of a scope on both sides, while others may write.

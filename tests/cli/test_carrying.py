@@ -11,6 +11,7 @@ from record_stores import (
     ACTOR,
     ANYTHING,
     DAY,
+    ELSEWHERE,
     EPOCH,
     GLOBAL,
     HOME,
@@ -23,6 +24,7 @@ from record_stores import (
     live,
     picture,
     rewritten,
+    texts,
     vectors,
 )
 from test_commands import command, refused
@@ -121,6 +123,8 @@ async def test_a_log_with_gaps_arrives_with_gaps_that_it_vouches_for(databases: 
         await add(file, "of another", Scope("acme", "home"))
         await file.record("local", "denied", Provenance(user="ann", origin=Origin("203.0.113.7")), NOW, {"tool": "recall"})
         assert await file.prune("local", NOW - DAY, ACTOR, NOW) == 1
+        await file.record("@server", "encrypt", ACTOR, NOW, {"memories": 2})
+        assert await carry(SqliteCarrier(file, "@server"), PostgresCarrier(database, "@server"), silent) == 0
         assert await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent) == 1
         assert await carry(PostgresCarrier(database, "local"), SqliteCarrier(again, "local"), silent) == 1
         logs = [list(reversed(await store.operations("local", limit=99))) for store in (file, database, again)]
@@ -134,6 +138,7 @@ async def test_a_log_with_gaps_arrives_with_gaps_that_it_vouches_for(databases: 
             [(2, "remember"), (4, "denied"), (5, "prune"), (6, "migrate"), (7, "migrate")],
         ]
         assert logs[2][:3] == logs[0]
+        assert [entry.action for entry in await database.operations("@server", limit=9)] == ["migrate", "encrypt"]
         assert logs[2][1].actor.origin.address == "203.0.113.7"
         assert await live(database) == []
 
@@ -174,6 +179,32 @@ async def test_other_memories_are_in_the_way(databases: Databases, tmp_path: Pat
         await add(database, "two")
         with pytest.raises(RequestError, match="other memories"):
             await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent)
+
+
+async def test_every_tenant_goes_along_and_a_file_takes_one(databases: Databases, tmp_path: Path) -> None:
+    async with databases.open("from") as database:
+        for name, scope in (("one", HOME), ("two", GLOBAL), ("three", ELSEWHERE)):
+            await add(database, name, scope)
+    source, target = (server().dsn(databases.make(name), APP) for name in ("from", "to"))
+    files = [f"sqlite://{tmp_path / name}" for name in ("both", "hers")]
+    both = refused(command("migrate", "--from", source, "--to", files[0], home=tmp_path))
+    nobody = refused(command("migrate", "--from", source, "--to", files[0], "--tenant", "nobody", home=tmp_path))
+    alone = refused(command("migrate", "--tenant", "local", home=tmp_path))
+    hers = command("migrate", "--from", source, "--to", files[1], "--tenant", ELSEWHERE.tenant, home=tmp_path)
+    second = refused(command("migrate", "--from", source, "--to", files[1], "--tenant", "local", home=tmp_path))
+    done = command("migrate", "--from", source, "--to", target, home=tmp_path)
+
+    assert "--tenant" in both
+    assert "nobody" in nobody
+    assert "--from or --to" in alone
+    assert "Copied and checked 1 memory" in hers.stdout, hers.stderr
+    assert "--tenant" in second
+    assert "Copied and checked 3 memories" in done.stdout, done.stderr
+    async with SqliteStore.open(tmp_path / "hers") as file, databases.open("to") as database:
+        assert await texts(file, ELSEWHERE) == await texts(database, ELSEWHERE) == ["three"]
+        assert await texts(file, HOME, GLOBAL) == []
+        assert sorted(await texts(database, HOME, GLOBAL)) == ["one", "two"]
+        assert await database.verify_chain() is None
 
 
 async def test_on_the_command_line(databases: Databases, tmp_path: Path) -> None:

@@ -104,10 +104,15 @@ async def test_not_while_somebody_else_may_hold_the_text(tmp_path: Path) -> None
     ids = await filled(tmp_path)
     async with SqliteStore.open(tmp_path):
         busy = command("erase", ids["secret"], "--yes", folder=tmp_path)
+        looked = command("erase", ids["secret"], "--dry-run", "--json", folder=tmp_path)
+        nobody = command("erase", "--person", "nobody", folder=tmp_path)
     empty = command("erase", ids["secret"], "--yes", folder=tmp_path / "nothing here")
 
     assert (busy.returncode, empty.returncode) == (1, 1)
     assert "engine stop" in busy.stderr
+    assert (looked.returncode, json.loads(looked.stdout)["memories"]) == (0, 1)
+    assert nobody.returncode == 0, nobody.stderr
+    assert "nothing to erase" in nobody.stdout
     assert "no memory store" in empty.stderr
     assert len(await left(tmp_path)) == 4
 

@@ -52,6 +52,24 @@ def test_what_is_remembered_is_recalled_by_the_next_command(folder: Path) -> Non
     assert (nothing["verdict"], nothing["hits"]) == ("none", [])
 
 
+def test_the_sessions_of_a_namespace_are_listed(folder: Path) -> None:
+    for session, at, text in (("s1", "2026-03-02T09:20", "We take the ferry"), ("s2", "2026-03-03", "It is late")):
+        given = ("--kind", "decision", "--session", session, "--occurred-at", at, "--namespace", "trip", "--json")
+        told(command("remember", text, *given, folder=folder))
+    facts = told(command("sessions", "--namespace", "trip", "--json", folder=folder))
+    shown = command("sessions", "--namespace", "trip", folder=folder).stdout
+    nothing = told(command("sessions", "--namespace", "elsewhere", "--json", folder=folder))
+
+    assert [(one["session_id"], one["began"], one["title"]) for one in facts["sessions"]] == [
+        ("s2", "2026-03-03 00:00", "It is late"),
+        ("s1", "2026-03-02 09:20", "We take the ferry"),
+    ]
+    assert "2 sessions in trip" in shown
+    assert "2026-03-02 09:20 – 09:20  We take the ferry" in shown
+    assert "1 decision; session s1" in shown
+    assert nothing == {"namespace": "elsewhere", "sessions": []}
+
+
 def test_a_text_may_be_piped_in(folder: Path) -> None:
     text = "first line\n  second line, indented\n"
     done = piped(text.encode(), "remember", "--json", folder=folder)

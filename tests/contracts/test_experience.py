@@ -7,7 +7,7 @@ from record_stores import ACTOR, ELSEWHERE, HOME, NOW, OpenStore, add, new_id, r
 
 from memory_mcp.contracts import QUESTIONS_KEPT
 from memory_mcp.errors import MemoryNotFoundError
-from memory_mcp.models import Asked, Tally
+from memory_mcp.models import Asked, Filter, Tally
 
 LATER = NOW + timedelta(hours=1)
 
@@ -24,6 +24,10 @@ async def test_outcomes_add_up_and_move_no_revision(open_store: OpenStore) -> No
         assert await store.tallies([HOME, ELSEWHERE], [first, other, new_id()]) == {first: told}
         assert await store.tallies([HOME], []) == {}
         assert await revision(store, HOME) == before
+        for memories in (await store.get_many([HOME], [first, other]), (await store.newest([HOME], Filter(), limit=9))[::-1]):
+            assert {one.id: (one.worked, one.failed) for one in memories} == {first: (2, 1), other: (0, 0)}
+        past = await store.as_of([HOME], Filter(), LATER, None, "restart", limit=9)
+        assert [(one.worked, one.failed) for one, _ in past if one.id == first] == [(2, 1)]
 
 
 async def test_outcomes_stay_in_their_scope_and_need_a_memory(open_store: OpenStore) -> None:

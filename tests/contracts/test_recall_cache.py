@@ -32,7 +32,7 @@ class Settled:
 
     async def store(self, key: str, stamp: str, candidates: Candidates) -> None:
         await self._tier.candidates.store(key, stamp, candidates)
-        await self._tier.behind.drained()
+        await self._tier.behind.flush()
 
 
 @asynccontextmanager

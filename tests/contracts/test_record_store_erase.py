@@ -145,7 +145,7 @@ async def test_who_and_what_is_meant(open_store: OpenStore) -> None:
         gone = await add(store, "forgotten", metadata={"speaker": "Ada"})
         await store.forget([HOME], [gone], ACTOR, NOW)
         old = await add(store, "superseded", key="k", metadata={"speaker": "ada"})
-        new = await add(store, "about Ada", key="k", metadata={"topic": "Ada Lovelace"})
+        new = await add(store, "about Ada", key="k", metadata={"topic": "Ada Lovelace", "n": [1, None, {"Ada": 2.5}]})
         foreign = await add(store, "hers elsewhere", ELSEWHERE, provenance=ada)
 
         async def ids(**what: object) -> set[object]:
@@ -160,6 +160,29 @@ async def test_who_and_what_is_meant(open_store: OpenStore) -> None:
         assert await ids() == await ids(namespace="nowhere") == await ids(person="nobody") == set()
         assert await store.meant("local", Meant(ids=(said, new))) == [(new, HOME), (said, GLOBAL)]
         assert await store.meant("stranger", Meant(person="Ada")) == [(foreign, ELSEWHERE)]
+
+
+async def test_a_person_is_found_wherever_metadata_names_one(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        named = [
+            await add(store, f"memory {number}", metadata=metadata)
+            for number, metadata in enumerate(
+                (
+                    {"entities": ["Ben", "ADA "]},
+                    {"entities": "Ben, Ada"},
+                    {"relations": ["Ben | knows | Ada | 2026-01-01"]},
+                    {"deep": {"er": [[{"in": "ada"}]]}},
+                )
+            )
+        ]
+        was = await add(store, "once", metadata={"entities": ["Ada"]})
+        await store.revise([HOME], was, Changes(metadata={}), ACTOR, NOW)
+        await add(store, "not her", metadata={"entities": ["Adam", "Ada Lovelace"], "Ada": "name", "n": 1})
+        comma = await add(store, "nor she", metadata={"speaker": "Byron, Ada King"})
+
+        assert {memory_id for memory_id, _ in await store.meant("local", Meant(person="Ada"))} == {*named, was}
+        assert [memory_id for memory_id, _ in await store.meant("local", Meant(person="byron, ada king"))] == [comma]
+        assert "Ben | knows | Ada | 2026-01-01" in await store.texts("local", named)
 
 
 async def test_a_namespace_at_a_time_is_an_entry_of_the_log(open_store: OpenStore) -> None:

@@ -79,7 +79,7 @@ class TestNewest:
         (Filter(kinds=frozenset({"fact"}), domains=frozenset({"general"}), tags=frozenset({"b"}), until=NOW, now=NOW), ("fact",)),
     )
 
-    @pytest.mark.parametrize(("where", "expected"), FILTERS, ids=str)
+    @pytest.mark.parametrize(("where", "expected"), FILTERS)
     async def test_filters(self, open_store: OpenStore, where: Filter, expected: tuple[str, ...]) -> None:
         """The same filter means the same to every search, and is applied before the limit."""
         async with open_store() as store:
@@ -305,7 +305,7 @@ async def test_the_scopes_of_a_tenant(open_store: OpenStore) -> None:
         assert await store.scopes("stranger") == [ELSEWHERE]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_nothing_crosses_a_scope(open_store: OpenStore, steps: list) -> None:
     """Whatever is done in three scopes, the same words and the same keys in all of them, each sees its own alone."""

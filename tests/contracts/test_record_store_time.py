@@ -130,7 +130,7 @@ async def test_what_a_memory_took_the_place_of_is_told_oldest_first(open_store: 
         assert await store.replaced([HOME], other, limit=9) == []
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=st.lists(st.tuples(st.sampled_from(CITIES), st.integers(0, 6)), min_size=1, max_size=8, unique_by=lambda told: told[1]))
 async def test_whatever_the_order_each_moment_has_one_value(open_store: OpenStore, days: list[tuple[str, int]]) -> None:
     """The latest dated is current, and at any moment the value is that of the latest date before it."""

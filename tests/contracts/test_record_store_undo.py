@@ -328,7 +328,7 @@ async def carry_out(store: Store, step: tuple[str, int, int, str, bool], scopes:
         pass
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=STEPS, then=STEPS)
 async def test_undoing_everything_in_reverse_gives_back_what_was_there(open_store: OpenStore, first: list, then: list) -> None:
     """Whatever happened in between: the live memories, how they are found, and their vectors, but those that were made meanwhile."""

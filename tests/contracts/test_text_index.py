@@ -65,7 +65,7 @@ async def test_operators_are_words(open_store: OpenStore, query: str) -> None:
         assert (await found(store, f"{query} zebra"))[:1] == ["a zebra and a near miss"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries=st.lists(st.text(st.characters()), min_size=10, max_size=20))
 async def test_no_query_is_a_syntax_error(open_store: OpenStore, queries: list[str]) -> None:
     async with open_store() as store:
@@ -74,7 +74,7 @@ async def test_no_query_is_a_syntax_error(open_store: OpenStore, queries: list[s
             assert hits == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(categories=["L", "N", "M", "Zs"]), min_size=1, max_size=40))
 async def test_every_text_is_found_by_itself(open_store: OpenStore, text: str) -> None:
     async with open_store() as store:

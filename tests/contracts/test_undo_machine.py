@@ -194,6 +194,4 @@ NUMBERS = list(range(1_000_000))
 def test_undoing_everything_gives_back_what_was_there(backend: str, examples: int, steps: int) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         machine = type("Histories", (Histories,), {"open_store": staticmethod(OPENERS[backend](Path(folder)))})
-        run_state_machine_as_test(
-            machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True)
-        )
+        run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=steps, derandomize=True))

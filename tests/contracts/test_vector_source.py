@@ -101,7 +101,7 @@ class TestVectorChanges:
 
         assert (delta.whole, list(delta.points.ids)) == (True, [one])
 
-    @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=30, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=STEPS, looks=st.lists(st.booleans(), min_size=14, max_size=14))
     async def test_deltas_add_up_to_the_whole(self, open_store: OpenStore, steps: list, looks: list) -> None:
         held: dict = {HOME: {}, GLOBAL: {}}
@@ -164,7 +164,7 @@ class TestPages:
             assert (len(delta.points), delta.revision) == (1, await revision(store))
             assert (await store.vector_changes(HOME, delta.revision, EPOCH, limit=1)).revision == delta.revision
 
-    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=STEPS, limit=st.integers(1, 4))
     async def test_pages_add_up_to_the_whole_while_it_changes(self, open_store: OpenStore, steps: list, limit: int) -> None:
         held: dict = {}
@@ -394,6 +394,22 @@ class TestOutbox:
 
             assert kept == {"embed": 1, INDEX: 1}
             assert (await store.counts("local")).outbox == {"embed": 1}
+
+    async def test_how_many_notes_wait_is_told_for_all_tenants_together(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            none = await store.notes()
+            for scope in (HOME, ELSEWHERE):
+                await add(store, "one", scope)
+            await add(store, "two", embedded=False)
+            waiting = await store.notes()
+            await store.claim(INDEX, limit=1, lease_seconds=60)
+            claimed = await store.notes()
+            await store.settle(await store.claim(INDEX, limit=1, lease_seconds=60))
+
+            assert none == {}
+            assert waiting == {INDEX: 3, "embed": 1}
+            assert claimed == waiting
+            assert await store.notes() == {INDEX: 2, "embed": 1}
 
     async def test_a_settled_notes_number_is_not_used_again(self, open_store: OpenStore) -> None:
         async with open_store() as store:

@@ -42,7 +42,7 @@ def test_what_comes_after_the_last_token_of_the_model_is_cut(encoder: OnnxEncode
     assert not np.allclose(encoder.encode(["word " * 200]), encoder.encode(["word " * 200 + "and something else"]), atol=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_any_text_gives_a_unit_vector(encoder: OnnxEncoder, texts: list[str]) -> None:
     vectors = encoder.encode(texts)

@@ -6,9 +6,7 @@ import hmac
 import json
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx2
@@ -16,72 +14,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from memory_mcp.server.tools import IDEMPOTENCY_META
 from tests import issuers
-from tests.http_servers import CALL_HEADERS, ERAS, Era, Serving, bearer, client_of, new_token, post, refused, rpc, serving, tell
-from tests.issuers import Issuer, by_hand, claims_of, issuing
-
-SECRET = "The vault of Globex opens with the tune of Greensleeves."
-MORE = """
-[http]
-request_seconds = 1.5
-write_seconds = 1.5
-max_body_bytes = 100000
-max_connections = 60
-max_connections_per_address = 40
-allowed_origins = ["https://app.example.com"]
-[http.limits]
-calls_per_minute = 0
-address_calls_per_minute = 0
-refusals_per_minute = 100000
-requests_per_minute = 0
-[http.jwt]
-issuer = "{issuer}"
-audience = "{audience}"
-jwks_url = "{url}"
-[http.jwt.roles]
-writer = ["memory-writers", "memory:write"]
-"""
-
-
-class Scene:
-    """A server that is attacked, its issuer, and who lives there."""
-
-    def __init__(self, server: Serving, issuer: Issuer, tokens: dict[str, str]) -> None:
-        self.server, self.issuer, self.tokens = server, issuer, tokens
-        self.secret_id = ""
-
-
-async def tokens_of_all(folder: Path) -> dict[str, str]:
-    return {
-        "ann": await new_token(folder, "acme", "ann", "writer"),
-        "bob": await new_token(folder, "acme", "bob", "writer"),
-        "rita": await new_token(folder, "acme", "rita", "reader"),
-        "max": await new_token(folder, "acme", "max", "manager"),
-        "web": await new_token(folder, "acme", "weber", "writer", namespaces=("web",)),
-        "eve": await new_token(folder, "globex", "eve", "admin"),
-        "expired": await new_token(folder, "acme", "ann", "admin", expires_in=0.001),
-    }
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    folder = tmp_path_factory.mktemp("hostile") / "data"
-    tokens = anyio.run(tokens_of_all, folder)
-    with issuing() as (issuer, url):
-        more = MORE.format(issuer=issuers.NAME, audience=issuers.AUDIENCE, url=url)
-        with serving(folder, more) as server:
-            yield Scene(server, issuer, tokens)
-
-
-@pytest.fixture
-async def scene(made: Scene) -> Scene:
-    """With a secret of another tenant's, which nobody of acme may ever hear of."""
-    if not made.secret_id:
-        async with client_of(made.server, made.tokens["eve"]) as client:
-            made.secret_id = (await tell(client, "remember", content=SECRET, namespace="shared", tags=["tune"]))["id"]
-    return made
-
+from tests.http_scene import WORDS, Scene
+from tests.http_servers import CALL_HEADERS, Serving, client_of, post, rpc, tell
+from tests.issuers import Issuer, by_hand, claims_of
 
 # tokens
 
@@ -185,94 +121,6 @@ def test_keys_are_rotated_without_a_fetch_for_each_strange_name(scene: Scene) ->
 
     assert scene.issuer.asked - before <= 1
     assert still == 200
-
-
-# tenants
-
-
-@pytest.mark.parametrize("era", ERAS)
-async def test_nothing_of_another_tenant_is_in_any_answer(scene: Scene, era: Era) -> None:
-    server, there = scene.server, scene.secret_id
-    async with client_of(server, scene.tokens["max"], era) as client:
-        await tell(client, "remember", content=f"Acme sings no tunes, says {era}.", namespace="shared", tags=["tune"])
-        said: list[Any] = [
-            await tell(client, "recall", query="Which tune opens the vault of Globex?", namespace="*", explain=True),
-            await tell(client, "recall", namespace="*", limit=100),
-            await tell(client, "recall", query="vault", namespace="shared", as_of="2100-01-01"),
-            await tell(client, "find_similar", text=SECRET, namespace="*"),
-            await tell(client, "context", task="open the vault of Globex", namespace="shared"),
-            await tell(client, "stats"),
-            await refused(client, "get", ids=[there], history=True),
-            await refused(client, "find_similar", id=there),
-            await refused(client, "update", id=there, content="stolen"),
-            await refused(client, "forget", ids=[there]),
-            await refused(client, "remember", content="It has changed.", supersedes=[there]),
-            await tell(client, "forget", tags=["tune"], namespace="shared"),
-        ]
-        with pytest.raises(Exception, match="No memory with id") as caught:
-            await client.read_resource(f"memory://item/{there}")
-        said.append(str(caught.value))
-        numbers = [await client.call_tool("forget", {"undo": str(number), "namespace": "shared"}) for number in range(1, 4)]
-    async with client_of(server, scene.tokens["eve"]) as client:
-        kept = await tell(client, "get", ids=[there], history=True)
-
-    told = json.dumps(said)
-    assert "Greensleeves" not in told
-    assert "globex" not in told
-    assert all(result.is_error for result in numbers if "Greensleeves" in str(result))
-    assert kept["memories"][0]["text"] == SECRET
-    assert "history" not in kept["memories"][0] or not kept["memories"][0]["history"]
-
-
-async def test_a_cursor_of_another_tenant_leads_nowhere(scene: Scene) -> None:
-    async with client_of(scene.server, scene.tokens["eve"]) as client:
-        for number in range(4):
-            await tell(client, "remember", content=f"{SECRET} Verse {number}.", namespace="songs")
-        page = await tell(client, "recall", query="the tune of the vault", namespace="songs", limit=1)
-    async with client_of(scene.server, scene.tokens["ann"]) as client:
-        stolen = await tell(client, "recall", query="the tune of the vault", namespace="songs", limit=1, cursor=page["cursor"])
-
-    assert stolen["hits"] == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"tenant": "globex"},
-        {"tenant_id": "globex"},
-        {"_meta": {"tenant": "globex"}},
-        {"namespace": "../globex/shared"},
-        {"namespace": "globex\u0000shared"},
-    ],
-)
-async def test_a_tenant_in_an_argument_is_refused(scene: Scene, arguments: dict[str, Any]) -> None:
-    async with client_of(scene.server, scene.tokens["ann"]) as client:
-        said = await refused(client, "recall", query="vault", **arguments)
-
-    assert "Greensleeves" not in said
-
-
-async def test_a_tenant_in_headers_metadata_or_names_changes_nothing(scene: Scene) -> None:
-    headers = {"X-Tenant": "globex", "X-Forwarded-User": "eve", "Tenant": "globex", "Mcp-Session-Id": "globex"}
-    call = rpc("tools/call", name="recall", arguments={"query": "tune", "namespace": "shared"}, _meta={"tenant": "globex", "user": "eve"})
-    answer = post(scene.server, scene.tokens["ann"], call, **headers)
-    foreign = rpc("tools/call", name="recall", arguments={"query": "tune", "namespace": "globex/shared"})
-    by_name = post(scene.server, scene.tokens["ann"], foreign)
-
-    assert answer.status_code == by_name.status_code == 200
-    assert "Greensleeves" not in answer.text + by_name.text
-
-
-async def test_an_idempotency_key_of_another_tenant_is_a_key_like_any(scene: Scene) -> None:
-    receipts = []
-    for who in ("eve", "ann"):
-        async with client_of(scene.server, scene.tokens[who]) as client:
-            result = await client.call_tool(
-                "remember", {"content": f"{who} was here.", "namespace": "keys"}, meta={IDEMPOTENCY_META: "the same key"}
-            )
-            receipts.append(result.structured_content)
-
-    assert [receipt and receipt["status"] for receipt in receipts] == ["stored", "stored"]
 
 
 # names and pages
@@ -414,12 +262,14 @@ async def test_who_does_not_take_the_answer_is_hung_up_on(scene: Scene) -> None:
         with contextlib.suppress(ConnectionError):
             for _ in range(50):
                 connection.sendall(head(scene.tokens["ann"], len(call)) + call)
-    await anyio.sleep(8)
-    left = established(scene.server)
+    held = established(scene.server)
+    with anyio.fail_after(8):
+        while established(scene.server) > 2:  # noqa: ASYNC110 - nothing tells of it
+            await anyio.sleep(0.1)
     for connection in connections:
         connection.close()
 
-    assert left <= 2
+    assert held >= 6
     assert scene.server.is_alive()
 
 
@@ -430,43 +280,52 @@ def established(server: Serving) -> int:
     return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
 
 
-async def test_many_connections_leave_room_for_others_and_are_let_go(scene: Scene) -> None:
-    held = []
+async def test_a_thousand_connections_from_many_addresses_are_bounded_and_let_go(scene: Scene) -> None:
+    """Half of them say nothing, half begin a request; whoever else comes is served as soon as these have had their time."""
+    tried = 0
     with contextlib.ExitStack() as stack:
-        for _ in range(100):
+        for number in range(1_000):
             with contextlib.suppress(OSError):
-                held.append(stack.enter_context(raw(scene.server)))
+                address = f"127.0.0.{2 + number % 50}"
+                connection = socket.create_connection(("127.0.0.1", scene.server.port), timeout=10, source_address=(address, 0))
+                stack.enter_context(connection)
+                if number % 2:
+                    connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: ")
+                tried += 1
         await anyio.sleep(0.3)
         most = established(scene.server)
-        await anyio.sleep(3)  # by then each has had its time to say something
+        with anyio.fail_after(10):
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if scene.server.is_alive():
+                        break
+                await anyio.sleep(0.1)
         async with client_of(scene.server, scene.tokens["ann"]) as client:
             await tell(client, "recall", query="x")
 
+    assert tried > 900
     assert most <= 60
-    assert len(held) > 60
 
 
-async def test_streams_of_events_belong_to_who_opened_them(scene: Scene) -> None:
-    server = scene.server
-    async with (
-        httpx2.AsyncClient(headers=bearer(scene.tokens["ann"]), timeout=20) as ann,
-        ann.stream("GET", f"{server.url}/sse") as stream,
-    ):
-        async for line in stream.aiter_lines():
-            if line.startswith("data: "):
-                path = line.removeprefix("data: ")
-                break
-        stolen = [server.ask(path, "POST", scene.tokens[who], json=rpc("tools/list")).status_code for who in ("eve", "bob")]
-        unknown = server.ask("/messages/?session_id=" + "0" * 32, "POST", scene.tokens["ann"], json=rpc("tools/list")).status_code
-        nobody = server.ask(path, "POST", json=rpc("tools/list")).status_code
-        own = server.ask(path, "POST", scene.tokens["ann"], json=rpc("tools/list")).status_code
+async def test_one_address_holds_no_more_than_its_share(scene: Scene) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                stack.enter_context(raw(scene.server))
+        await anyio.sleep(0.3)
+        most = established(scene.server)
+        other = socket.create_connection(("127.0.0.1", scene.server.port), timeout=10, source_address=("127.0.0.9", 0))
+        stack.enter_context(other)
+        other.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answered = other.recv(100)
 
-    assert (stolen, unknown, nobody, own) == ([404, 404], 404, 401, 202)
+    assert most <= 40
+    assert answered.startswith(b"HTTP/1.1 200")
 
 
 def test_the_log_holds_no_token_and_no_memory(scene: Scene) -> None:
     log = (scene.server.folder / "stderr").read_text()
 
     assert not any(token in log for token in scene.tokens.values())
-    assert "Greensleeves" not in log
+    assert not any(word in log for word in WORDS)
     assert "Traceback" not in log

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.engines import command, configuration
+from tests.engines import PATIENCE, command, configuration, wait_until
 from tests.http_servers import ERAS, Era, Serving, client_of, new_token, post, refused, rpc, serving, tell
 
 OPEN = "[http.limits]\ncalls_per_minute = 0\naddress_calls_per_minute = 0\n"
@@ -198,10 +198,9 @@ def test_tokens_are_made_listed_and_revoked_while_the_server_runs(team: Team) ->
     listed = command("token", "list", folder=folder).stdout
     facts = json.loads(command("token", "list", "--json", folder=folder).stdout)
     revoked = command("token", "revoke", made["id"], folder=folder)
-    time.sleep(2.5)
-    after = post(server, made["token"]).status_code
+    wait_until(lambda: post(server, made["token"]).status_code == 401, 2.5)
 
-    assert (before, revoked.returncode, after) == (200, 0, 401)
+    assert (before, revoked.returncode) == (200, 0)
     assert made["id"] in listed
     assert made["token"] not in listed
     assert next(each for each in facts if each["id"] == made["id"])["role"] == "writer"
@@ -294,13 +293,15 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(tmp_path: Path) -> 
     ann = await new_token(tmp_path, "acme", "ann")
     more = OPEN + "requests_per_minute = 0\ntotal_calls = 4\nconcurrent_calls = 4\n"
     durations: list[float] = []
-    answered = [0]
+    answered, stormy = [0], anyio.Event()
 
     async def storm(server: Serving, token: str) -> None:
         async with client_of(server, token) as client:
             while True:
                 await client.call_tool("recall", {"query": f"What does number {answered[0]} say?", "namespace": "noise"})
                 answered[0] += 1
+                if answered[0] == 2 * len(flood):
+                    stormy.set()
 
     with serving(tmp_path, more) as server:
         async with client_of(server, ann) as client:
@@ -308,7 +309,8 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(tmp_path: Path) -> 
             async with anyio.create_task_group() as tasks:
                 for token in flood:
                     tasks.start_soon(storm, server, token)
-                await anyio.sleep(3)
+                with anyio.fail_after(PATIENCE):
+                    await stormy.wait()
                 before, began = answered[0], time.monotonic()
                 for _ in range(8):
                     at = time.monotonic()
@@ -319,7 +321,6 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(tmp_path: Path) -> 
         alive = server.is_alive()
 
     assert alive
-    assert answered[0] > 20
     assert sorted(durations)[4] < 0.75 * theirs, (durations, theirs)
 
 

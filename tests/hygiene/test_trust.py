@@ -1,11 +1,9 @@
-"""Trust never rises by merging."""
-
-from functools import reduce
+"""Who may rewrite what, and what a client may call itself."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.hygiene.trust import SOURCES, client_named, lesser, may_rewrite, trust
+from memory_mcp.hygiene.trust import SOURCES, client_named, may_rewrite, trust
 from memory_mcp.models import Provenance
 
 provenances = st.builds(
@@ -15,16 +13,6 @@ provenances = st.builds(
     agent=st.text(max_size=5),
     source=st.sampled_from([*SOURCES, "unknown", ""]),
 )
-
-
-@given(st.lists(provenances, min_size=1))
-def test_what_is_merged_is_trusted_no_more_than_any_part_in_whatever_order(parts: list[Provenance]) -> None:
-    merged = lesser(*parts)
-
-    assert merged in parts
-    assert trust(merged.source) == min(trust(part.source) for part in parts)
-    assert reduce(lesser, parts) == merged
-    assert trust(lesser(*reversed(parts)).source) == trust(merged.source)
 
 
 @given(provenances, provenances, provenances)

@@ -49,6 +49,23 @@ async def test_from_an_error_to_what_is_known_of_it(tmp_path: Path) -> None:
     assert insights.structured_content["errors_that_came_again"]["first"][0]["times"] == 2
 
 
+async def test_a_fix_that_failed_is_recalled_as_one(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path), sets=["learning"]) as client:
+        for fix, worked in (("Restart the printer", False), ("Replace the printer's belt", True)):
+            seen = (await client.call_tool("record_error", {"error": "PrinterError: belt slips", "solution": fix})).structured_content
+            assert seen
+            (solution,) = [one["id"] for one in seen["solutions"] if one["text"] == fix]
+            await client.call_tool("report_outcome", {"id": solution, "worked": worked})
+        recalled = await client.call_tool("recall", {"query": "What to do when the printer's belt slips?"})
+        as_of = await client.call_tool("recall", {"query": "printer's belt", "as_of": "2100-01-01"})
+
+    for reply in (recalled, as_of):
+        assert reply.structured_content
+        told = {hit["text"]: (hit.get("worked"), hit.get("tried")) for hit in reply.structured_content["hits"]}
+        assert told == {"PrinterError: belt slips": (None, None), "Restart the printer": (0, 1), "Replace the printer's belt": (1, 1)}
+    assert "worked 0 of 1 times" in text_of(recalled)
+
+
 async def test_replies_keep_to_their_budget(tmp_path: Path) -> None:
     async with open_client(settings_for(tmp_path), sets=["learning"]) as client:
         for number in range(12):

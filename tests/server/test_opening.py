@@ -10,6 +10,7 @@ import apsw
 import pytest
 from mcp import Client, MCPError
 
+from memory_mcp.server import desk
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.service import MemoryService
@@ -89,14 +90,15 @@ async def test_an_unforeseen_failure_reaches_the_client_as_a_bland_sentence(
     assert "the secret is in the details" in caplog.text
 
 
-async def test_a_key_that_a_program_does_not_give_is_not_asked_for_again_and_again(tmp_path: Path) -> None:
+async def test_a_key_that_a_program_does_not_give_is_not_asked_for_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may ask a person each time."""
+    monkeypatch.setattr(desk, "_RETRY_SECONDS", 0.05)
     asked = tmp_path / "asked"
     command = ["sh", "-c", f"echo asked >> '{asked}'; exit 1"]
     settings = settings_for(tmp_path / "data").model_copy(update={"encryption": EncryptionSettings(key_command=command)})
     async with open_client(settings, ready=False) as client:
         result = await client.call_tool("recall", {"query": "x"})
-        await anyio.sleep(3)
+        await anyio.sleep(0.5)
 
     assert "key_command ended with status 1" in text_of(result)
     assert asked.read_text().count("asked") == 1

@@ -5,16 +5,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from memory_mcp.front.lines import LineBuffer, OverlongLine, find_request
 from memory_mcp.server.wire import MAX_DEPTH, encode, find_flaw, parse_line
-
-patient = settings(deadline=None)
-"""A busy machine is no failure."""
 
 
 def call(arguments: str, request_id: str = "7", method: str = "tools/call") -> bytes:
@@ -150,7 +147,6 @@ def test_an_overlong_request_is_refused_by_its_id() -> None:
     assert after == b"{}"
 
 
-@patient
 @given(st.lists(st.binary(max_size=20) | st.just(b"\n"), max_size=30))
 def test_chunks_of_any_size_make_the_same_lines(chunks: list[bytes]) -> None:
     buffer = LineBuffer(1_000_000)
@@ -159,7 +155,6 @@ def test_chunks_of_any_size_make_the_same_lines(chunks: list[bytes]) -> None:
     assert [*lines, buffer.take()] == b"".join(chunks).split(b"\n")
 
 
-@patient
 @given(st.lists(st.binary(max_size=9000), max_size=8))
 def test_no_more_than_the_bound_and_two_ends_are_held(chunks: list[bytes]) -> None:
     buffer = LineBuffer(5000)
@@ -192,7 +187,6 @@ def as_line(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-@patient
 @given(st.binary(max_size=200) | some_message.map(as_line) | any_json.map(as_line))
 @example(b'{"a":' * 3000)
 @example(b"\xef\xbb\xbf{}")
@@ -209,7 +203,6 @@ def test_any_line_is_a_message_or_has_an_answer(line: bytes) -> None:
         assert json.loads(sent)["id"] == parsed.id
 
 
-@patient
 @given(some_message)
 def test_a_request_with_a_good_id_is_taken_or_answered_under_it(message: dict[str, Any]) -> None:
     message |= {"id": 5, "method": message.get("method", "ping")}
@@ -219,7 +212,6 @@ def test_a_request_with_a_good_id_is_taken_or_answered_under_it(message: dict[st
     assert (parsed.message if isinstance(parsed, SessionMessage) else parsed).id == 5
 
 
-@patient
 @given(st.dictionaries(any_text, any_json, max_size=4))
 def test_any_result_becomes_one_line_of_json(result: dict[str, Any]) -> None:
     line = encode(JSONRPCResponse(jsonrpc="2.0", id=5, result=result))
@@ -230,7 +222,6 @@ def test_any_result_becomes_one_line_of_json(result: dict[str, Any]) -> None:
     assert json.loads(line.decode())["id"] == 5
 
 
-@patient
 @given(any_text, any_json)
 def test_any_error_becomes_one_line_of_json(text: str, data: Any) -> None:
     line = encode(JSONRPCError(jsonrpc="2.0", id=5, error=ErrorData(code=1, message=text, data=data)))

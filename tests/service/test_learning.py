@@ -1,5 +1,6 @@
 """Errors, what solved them and how it turned out, over the real store and the real model."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ async def test_an_error_met_again_is_counted_and_brings_what_helped(tmp_path: Pa
 
     assert (first, once, twice, seen.times) == (again, 1, 2, 3)
     assert [one.memory.content for one in seen.solutions] == [FIX]
+    assert counts.by_kind == {"error": 1, "procedure": 1}
+
+
+async def test_an_error_told_later_is_dated_when_it_was_met(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        seen = await service.record_error(ErrorReport(TRACE, FIX, occurred_at="2026-03-03T09:15"), CALLER)
+        (solution,) = seen.solutions
+        (error,) = (await service.recall(RecallRequest(kinds=["error"], since="2026-03-03", until="2026-03-04"), CALLER)).hits
+        with pytest.raises(RequestError, match="occurred_at"):
+            await service.record_error(ErrorReport("other", "way", occurred_at="on Tuesday"), CALLER)
+        counts = await service.records.counts("local")
+
+    assert error.memory.id == seen.receipt.added.id
+    assert solution.memory.when == error.memory.when == datetime(2026, 3, 3, 9, 15, tzinfo=UTC)
     assert counts.by_kind == {"error": 1, "procedure": 1}
 
 

@@ -121,7 +121,26 @@ async def test_names_types_and_what_is_not_known(tmp_path: Path) -> None:
         assert [str(fact.statement) for fact in ann.facts] == ["Annie | flies | Cessna"]
         assert {memory.id for memory in ann.memories} == {memory.id for memory in annie.memories}
         assert not nobody.facts
+        assert ann.memories[-1] in nobody.memories  # it has the word
         assert {entity.name for entity in nobody.others} == {"Ann Smith", "Annie"}
+
+
+async def test_what_has_not_the_form_of_a_name_is_found_where_it_stands_in_a_text(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        old = await remember(service, "The staging database runs on db7, port 5433", key="staging.database")
+        new = await remember(service, "The staging database moved to DB7: more room, with k8s-prod-2 beside it", key="staging.database")
+        await remember(service, "A text on db77 and k8s-prod, tea leaves and the prod 2 of k8s")
+        (related,) = await service.relate(["billing | uses | k8s-prod-2"], CALLER)
+        await service.remember(RememberRequest("Elsewhere db7 is a chair"), CALLER, "elsewhere")
+        seen = {name: await service.explore(name, CALLER) for name in ("db7", "DB7", "k8s-prod-2", "tea", "leaf", "staging  Database")}
+
+        ids = {name: [str(memory.id) for memory in found.memories] for name, found in seen.items()}
+        assert ids["db7"] == ids["DB7"] == ids["staging  Database"] == [new] != [old]
+        assert ids["k8s-prod-2"] == [str(related.memory), new]
+        assert [str(fact.statement) for fact in seen["k8s-prod-2"].facts] == ["billing | uses | k8s-prod-2"]
+        assert len(ids["tea"]) == 1
+        assert ids["leaf"] == []
+        assert await service.explore("db7", OTHER_TENANT) == replace(seen["leaf"], name="db7")
 
 
 async def test_nothing_crosses_a_namespace_or_a_tenant(settings: Settings) -> None:

@@ -1,12 +1,14 @@
 """Maintenance of a real store: what it does, that it can be undone, and that it is done by one process at a time."""
 
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from memory_mcp.answers import RecallRequest
+from memory_mcp.assembly import open_memory
 from memory_mcp.errors import ConflictError
 from memory_mcp.models import Denied, Scope
 from memory_mcp.remember.drafts import RememberRequest
@@ -135,3 +137,19 @@ async def test_old_entries_of_the_log_are_pruned_where_undo_does_not_need_them(t
         assert (shown.pruned, done.pruned, left) == (0, 1, ["prune", "remember"])
         assert await store.verify_chain() is None  # type: ignore[attr-defined]
         await service.undo("last", CALLER)
+
+
+async def test_a_command_that_needs_no_model_loads_none(tmp_path: Path) -> None:
+    """It would be ended in the middle of loading, which native code does not bear."""
+    settings = settings_for(tmp_path)
+    async with open_service(settings) as service:
+        one = await remember(service, "The canteen serves barley soup")
+    before = {thread.ident for thread in threading.enumerate()}
+    async with open_memory(settings, model_seconds=0) as service:
+        loading = [thread for thread in threading.enumerate() if thread.ident not in before and thread.name == "embedding-load"]
+        tidied = await service.maintenance.once(dry_run=True)
+        answer = await found(service, "barley soup")
+
+    assert loading == []
+    assert tidied.plans == {}
+    assert answer == [one]

@@ -65,7 +65,7 @@ async def tier(service: MemoryService) -> dict[str, Any]:
 async def written(service: MemoryService) -> None:
     """Wait until what is to be written behind is in Redis."""
     with anyio.fail_after(PATIENCE):
-        await shared(service)._behind.drained()
+        await shared(service)._behind.flush()
 
 
 def shared(service: MemoryService) -> SharedCandidates:
@@ -190,6 +190,22 @@ async def test_an_entry_of_the_time_before_a_restore_is_never_served(tmp_path: P
 
     assert found[0] == now
     assert gone not in found
+
+
+async def test_what_was_stored_just_before_the_end_is_told_and_a_redis_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
+    with redis_server() as server, server.talk() as redis:
+        settings = with_redis(tmp_path, settings_of(server, stream_length=50))
+        for count in range(1, 4):
+            async with open_service(settings) as service:
+                await remember(service, f"The mat is red {count}")
+            assert redis.xlen("memory:1:local:changes") == count
+        async with open_service(settings) as service:
+            redis.client_pause(60_000)  # milliseconds
+            await remember(service, "The mat is blue")
+            began = time.monotonic()
+        took = time.monotonic() - began
+
+    assert took < 2
 
 
 async def test_changes_are_told_in_a_stream_without_any_text(tmp_path: Path) -> None:

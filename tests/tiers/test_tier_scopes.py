@@ -60,7 +60,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     steps=STEPS,
     order=st.lists(st.sampled_from(["resident", "tiny", "qdrant"]), unique=True),

@@ -70,7 +70,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(steps=STEPS)
 async def test_an_answer_is_the_true_one_whatever_was_carried(steps: list) -> None:
     world = World()

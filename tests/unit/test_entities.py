@@ -158,7 +158,7 @@ def test_dates_may_be_left_out() -> None:
     assert str(Statement("a", "knows", "b", None, datetime(2026, 1, 1, tzinfo=UTC))) == "a | knows | b |  | 2026-01-01T00:00:00+00:00"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(alphabet="aA@./_-|`'( :\\1~", min_size=1, max_size=4))
 def test_no_repetition_takes_long(piece: str) -> None:
     """Whatever is repeated to fill the longest text: twenty times what prose of that length takes would be noticed at every write."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.knowledge.failures import MAX_FRAMES, lasting, read_failure, same_failure
+from memory_mcp.knowledge.failures import MAX_FRAMES, in_a_line, lasting, read_failure, same_failure
 
 PYTHON = """Traceback (most recent call last):
   File "/home/ann/app/main.py", line 12, in <module>
@@ -46,6 +46,19 @@ stack backtrace:
    1: app::work
              at ./src/main.rs:4:5
 """
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (PYTHON, "ConfigError: no port for worker 4711"),
+        (GO, "panic: runtime error: index out of range [5] with length 3"),
+        ("KeyError: 'port' while the app was starting", "KeyError: 'port' while the app was starting"),
+        ("The page stays white\nsince Monday", "The page stays white\nsince Monday"),
+    ],
+)
+def test_of_a_trace_the_error_itself_is_told_and_anything_else_as_it_stands(report: str, line: str) -> None:
+    assert in_a_line(report) == line
 
 
 @pytest.mark.parametrize(

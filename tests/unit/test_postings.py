@@ -152,7 +152,7 @@ class PostingsAgainstBruteForce(RuleBasedStateMachine):
 
 
 TestPostingsAgainstBruteForce = PostingsAgainstBruteForce.TestCase
-TestPostingsAgainstBruteForce.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPostingsAgainstBruteForce.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_a_large_store_is_scored_alike_however_it_came_about() -> None:

@@ -278,7 +278,7 @@ async def test_what_is_written_behind_is_written_in_order() -> None:
         for number in range(50):
             behind.put(lambda number=number: write(number))
         with anyio.fail_after(5):
-            await behind.drained()
+            await behind.flush()
         tasks.cancel_scope.cancel()
 
     assert (written, behind.dropped) == (list(range(50)), 0)
@@ -295,7 +295,7 @@ async def test_too_many_waiting_writes_push_out_the_oldest() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(behind.run)
         with anyio.fail_after(5):
-            await behind.drained()
+            await behind.flush()
         tasks.cancel_scope.cancel()
 
     assert written == list(range(1000 - len(written), 1000))
@@ -316,7 +316,7 @@ async def test_a_write_that_fails_is_let_go() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(behind.run)
         with anyio.fail_after(5):
-            await behind.drained()
+            await behind.flush()
         tasks.cancel_scope.cancel()
 
     assert (len(written), behind.dropped) == (1, 1)

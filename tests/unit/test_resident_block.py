@@ -93,7 +93,7 @@ class BlockAgainstBruteForce(RuleBasedStateMachine):
 
 
 TestBlockAgainstBruteForce = BlockAgainstBruteForce.TestCase
-TestBlockAgainstBruteForce.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestBlockAgainstBruteForce.settings = settings(max_examples=80, stateful_step_count=25)
 
 
 def numbered(rows: Matrix, *, first: int = 0, kind: str = "fact") -> list[Point]:

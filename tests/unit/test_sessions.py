@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from memory_mcp.models import Memory, Scope
-from memory_mcp.recall.sessions import PAUSE, last_session
+from memory_mcp.recall.sessions import MAX_TITLE_CHARACTERS, PAUSE, TITLE, Session, last_session, sessions
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -41,3 +41,42 @@ def test_what_belongs_to_a_session_ends_it() -> None:
 
     assert ids(last_session(memories)) == [3]
     assert last_session([]) == []
+
+
+def test_sessions_are_listed_latest_first_with_when_and_what() -> None:
+    memories = [
+        memory(1, timedelta(0), session_id="monday", kind="chat"),
+        memory(2, timedelta(minutes=5)),
+        memory(3, timedelta(minutes=9), kind="error"),
+        memory(4, timedelta(hours=1), session_id="monday", kind="decision"),
+        memory(5, timedelta(hours=1, minutes=1), session_id="monday", kind="chat"),
+        memory(6, timedelta(hours=1, minutes=2)),
+    ]
+
+    assert sessions(memories[::-1]) == [
+        Session("", "memory 6", *[NOW + timedelta(hours=1, minutes=2)] * 2, {"fact": 1}),
+        Session("monday", "memory 4", NOW, NOW + timedelta(hours=1, minutes=1), {"chat": 2, "decision": 1}),
+        Session("", "memory 2", NOW + timedelta(minutes=5), NOW + timedelta(minutes=9), {"fact": 1, "error": 1}),
+    ]
+    assert sessions([]) == []
+
+
+def test_an_import_is_dated_by_what_it_tells_and_one_date_alone_moves_no_session() -> None:
+    then = datetime(2024, 2, 29, tzinfo=UTC)
+    imported = [memory(number, timedelta(0), session_id="old", occurred_at=then + timedelta(hours=number)) for number in (1, 2)]
+    spoken = [memory(3, timedelta(0), session_id="now"), memory(4, timedelta(1), session_id="now", occurred_at=then)]
+    now, old = sessions([*imported, *spoken])
+
+    assert (now.began, now.ended) == (NOW, NOW + timedelta(1))
+    assert (old.began, old.ended) == (then + timedelta(hours=1), then + timedelta(hours=2))
+
+
+def test_a_title_is_given_or_the_most_telling_line() -> None:
+    first = memory(1, timedelta(0), session_id="s", importance=0.9, content="We ship on Monday\nand so on")
+    given = [memory(number, timedelta(number), session_id="s", metadata={TITLE: title}) for number, title in ((2, "Old"), (3, "New\nline"))]
+    odd = [memory(4 + number, timedelta(9), session_id="s", metadata={TITLE: title}) for number, title in enumerate((" ", 7, None))]
+    long = memory(9, timedelta(0), session_id="s", content="x" * 5_000)
+
+    assert [one.title for one in sessions([*odd, *given, first])] == ["New"]
+    assert [one.title for one in sessions([*odd, first])] == ["We ship on Monday"]
+    assert len(sessions([long])[0].title) == MAX_TITLE_CHARACTERS

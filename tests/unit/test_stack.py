@@ -52,7 +52,7 @@ async def test_the_hottest_tier_answers() -> None:
 
     assert stack.answered == {"hot": 2, "cold": 0, "records": 0}
     assert (last.calls, list(stack.away())) == (0, [])
-    assert (stack.figures("hot")["calls"], stack.figures("hot")["health"]) == (2, "ok")
+    assert (stack.guard("hot").figures()["calls"], stack.guard("hot").figures()["health"]) == (2, "ok")
 
 
 async def test_a_tier_that_does_not_hold_the_scope_is_no_failure() -> None:
@@ -60,7 +60,7 @@ async def test_a_tier_that_does_not_hold_the_scope_is_no_failure() -> None:
     await ask(stack, 10)
 
     assert stack.answered == {"hot": 0, "cold": 10, "records": 0}
-    assert (list(stack.away()), stack.figures("hot")["errors"]) == ([], 0)
+    assert (list(stack.away()), stack.guard("hot").figures()["errors"]) == ([], 0)
 
 
 @pytest.mark.parametrize("error", [TierUnavailableError("hot", "away"), TierError("hot", "another dimension")])
@@ -81,5 +81,9 @@ async def test_a_remote_tier_that_keeps_failing_is_left_alone() -> None:
     await ask(stack, 20)
 
     assert (hot.calls, last.calls) == (2, 20)
-    assert (stack.figures("hot")["health"], stack.figures("hot")["breaker"], list(stack.away())) == ("away", "open", ["hot"])
-    assert stack.figures("records")["calls"] == 20
+    assert (stack.guard("hot").figures()["health"], stack.guard("hot").figures()["breaker"], list(stack.away())) == (
+        "away",
+        "open",
+        ["hot"],
+    )
+    assert stack.guard("records").figures()["calls"] == 20

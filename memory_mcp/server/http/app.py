@@ -1,7 +1,8 @@
 """The application: every route on one page, and what stands in front of them.
 
-Guard (Host, Origin) ──> /health, /ready, metadata
-                    └──> Doorkeeper (token, role) ──> /mcp, /sse, /messages/ ──> Limits ──> tools
+Passage (id) ──> Guard (Host, Origin) ──> /health, /ready, metadata
+                                     └──> Doorkeeper (token, role) ──> /mcp, /sse, /messages/ ──> Limits ──> tools
+                                                               └──> /metrics
 """
 
 import time
@@ -33,6 +34,7 @@ from memory_mcp.server.http.health import Ready, health
 from memory_mcp.server.http.identity import Verifier
 from memory_mcp.server.http.limits import Limits
 from memory_mcp.server.http.metadata import Metadata
+from memory_mcp.server.http.passage import HttpTraffic, Passage
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.signed import signed_tokens
@@ -44,15 +46,26 @@ MCP, SSE = "/mcp", "/sse"
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """A route of another room's that only those with a role may ask; `/metrics` is one."""
+    """A route of another room's that only those with a role may ask; `/metrics` is one.
+
+    Attributes:
+        also: Kinds of tokens that are good here alone.
+    """
 
     path: str
     app: ASGIApp
     needs: Role
+    also: Sequence[Verifier] = ()
 
 
 def make_app(
-    settings: HttpSettings, opening: Opening, *, namespace: str = "", sets: Collection[str] = (), more: Sequence[Protected] = ()
+    settings: HttpSettings,
+    opening: Opening,
+    *,
+    namespace: str = "",
+    sets: Collection[str] = (),
+    more: Sequence[Protected] = (),
+    traffic: HttpTraffic | None = None,
 ) -> Starlette:
     """Everything that is served over HTTP, over one memory that opens behind it.
 
@@ -60,7 +73,9 @@ def make_app(
         namespace: Where the owner of a tenant works; empty: in `personal`.
         sets: Sets of tools beside the core.
         more: Further routes.
+        traffic: Where it is counted what goes through.
     """
+    traffic = traffic or HttpTraffic()
     desk = HttpDesk(
         opening,
         tenant="",
@@ -70,7 +85,9 @@ def make_app(
         most_memories=settings.limits.memories_per_tenant,
     )
     refusals = Refusals(opening)
-    server = make_server(desk, sets, several=True, middleware=[Limits(settings.limits, time.monotonic, refusals)])
+    limits = Limits(settings.limits, time.monotonic, refusals)
+    traffic.turns = limits.turns
+    server = make_server(desk, sets, several=True, middleware=[limits], traffic=traffic)
     manager = StreamableHTTPSessionManager(
         server._lowlevel_server,
         stateless=not settings.sessions,
@@ -84,7 +101,7 @@ def make_app(
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
         # without sessions there is nothing that a stream of its own could bring, or an end that could be announced
         Route(MCP, _Endpoint(doorkeeper.protect(manager.handle_request)), methods=None if settings.sessions else ["POST"]),
-        *(Route(each.path, _Endpoint(doorkeeper.protect(each.app, each.needs))) for each in more),
+        *(Route(each.path, _Endpoint(doorkeeper.protect(each.app, each.needs, each.also))) for each in more),
     ]
     if metadata:
         routes += [Route(path, metadata.answer, methods=["GET"]) for path in (f"{documents.PATH}{MCP}", documents.PATH)]
@@ -104,7 +121,8 @@ def make_app(
         return answer(404, "not_found", f"There is nothing here: clients connect to {MCP}.")
 
     known = names(settings.host if not settings.unix_socket else "", settings.public_url, settings.allowed_hosts, settings.allowed_origins)
-    middleware = [Middleware(Guard, known=known)]
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    middleware = [Middleware(Passage, routes=[*paths, MESSAGES], traffic=traffic), Middleware(Guard, known=known)]
     if settings.allowed_origins:
         middleware.append(
             Middleware(
@@ -112,7 +130,7 @@ def make_app(
                 allow_origins=sorted(known.origins),
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["mcp-session-id", "www-authenticate", "retry-after"],
+                expose_headers=["mcp-session-id", "x-request-id", "www-authenticate", "retry-after"],
             )
         )
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing})

@@ -56,11 +56,16 @@ class Doorkeeper:
         self._verifiers, self._budgets, self._metadata_url = verifiers, budgets, metadata_url
         self._refusals = refusals
 
-    def protect(self, app: ASGIApp, needs: Role = Role.READER) -> ASGIApp:
-        """The same application for those alone who have that role."""
+    def protect(self, app: ASGIApp, needs: Role = Role.READER, also: Sequence[Verifier] = ()) -> ASGIApp:
+        """The same application for those alone who have that role.
+
+        Args:
+            also: Of further kinds of tokens, that are good for this application alone.
+        """
+        verifiers = [*also, *self._verifiers]
 
         async def protected(scope: Scope, receive: Receive, send: Send) -> None:
-            found = await self._admit(scope, needs)
+            found = await self._admit(scope, needs, verifiers)
             if isinstance(found, Response):
                 await found(scope, receive, send)
                 return
@@ -75,13 +80,13 @@ class Doorkeeper:
 
         return protected
 
-    async def _admit(self, scope: Scope, needs: Role) -> Identity | Response:
+    async def _admit(self, scope: Scope, needs: Role, verifiers: Sequence[Verifier]) -> Identity | Response:
         address = address_of(scope)
         if wait := self._budgets.refusals.wait(address):
             await self._refusals.of_stranger(scope, TokenRefusedError(why="limit"))
             return answer(429, "too_many_refusals", f"Too many requests without a good token: wait {wait:.0f} s.", retry_seconds=wait)
         try:
-            identity = await self._identify(Headers(scope=scope))
+            identity = await _identify(Headers(scope=scope), verifiers)
         except TokenRefusedError as refused:
             self._budgets.refusals.take(address, 1)
             await self._refusals.of_stranger(scope, refused)
@@ -99,19 +104,6 @@ class Doorkeeper:
             return self._unknown(TokenRefusedError(f"This takes the role {needs.word}.", 403), scope)
         return identity
 
-    async def _identify(self, headers: Headers) -> Identity:
-        given = headers.getlist("authorization")
-        if not given:
-            raise TokenRefusedError(why="no token")
-        scheme, _, token = given[0].partition(" ")
-        token = token.strip()
-        if len(given) > 1 or scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
-            raise TokenRefusedError("Send the token as: Authorization: Bearer TOKEN.")
-        for verifier in self._verifiers:
-            if verifier.knows(token):
-                return await verifier.verify(token)
-        raise TokenRefusedError("No token of that kind is accepted here.", why="token not known")
-
     def _unknown(self, refused: TokenRefusedError, scope: Scope) -> Response:
         challenge = f'Bearer resource_metadata="{self._metadata_url(scope)}"' if self._metadata_url else 'Bearer realm="memory"'
         why = str(refused)
@@ -119,3 +111,17 @@ class Doorkeeper:
             return answer(401, "unauthorized", "Send a token: Authorization: Bearer TOKEN.", challenge=challenge)
         error = "invalid_token" if refused.status == 401 else "insufficient_scope"
         return answer(refused.status, error, why, challenge=f'{challenge}, error="{error}"')
+
+
+async def _identify(headers: Headers, verifiers: Sequence[Verifier]) -> Identity:
+    given = headers.getlist("authorization")
+    if not given:
+        raise TokenRefusedError(why="no token")
+    scheme, _, token = given[0].partition(" ")
+    token = token.strip()
+    if len(given) > 1 or scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
+        raise TokenRefusedError("Send the token as: Authorization: Bearer TOKEN.")
+    for verifier in verifiers:
+        if verifier.knows(token):
+            return await verifier.verify(token)
+    raise TokenRefusedError("No token of that kind is accepted here.", why="token not known")

@@ -15,19 +15,24 @@ from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.turns import Turns
+from memory_mcp.server.requests import ended, outcome_of
 
 _WORK = frozenset({"tools/call", "resources/read", "prompts/get"})
 """What is counted: everything that asks the memory."""
 
 
 class Limits:
-    """A middleware of the protocol's server: over a limit the model reads how long to wait."""
+    """A middleware of the protocol's server: over a limit the model reads how long to wait.
+
+    Attributes:
+        turns: Who hands out the slots.
+    """
 
     def __init__(self, settings: LimitSettings, monotonic: Callable[[], float], refusals: Refusals) -> None:
         self._refusals = refusals
         self._of_token = Rates(settings.calls_per_minute, monotonic)
         self._of_address = Rates(settings.address_calls_per_minute, monotonic)
-        self._turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
+        self.turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Count a call and let it have its turn; everything else passes."""
@@ -37,9 +42,10 @@ class Limits:
             return await call_next(ctx)
         try:
             self._count(identity.token, address_of(request.scope))
-            async with self._turns.turn(identity.tenant, identity.token):
+            async with self.turns.turn(identity.tenant, identity.token):
                 return await call_next(ctx)
         except LimitError as error:
+            ended(outcome_of(error))
             await self._refusals.of(request.scope, identity, ctx.method, error.why)
             if ctx.method == "tools/call":
                 return refusal(str(error))

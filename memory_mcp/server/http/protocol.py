@@ -14,6 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from memory_mcp.server.http.addresses import LOCAL, network
+from memory_mcp.server.http.passage import HttpTraffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,12 @@ class Patience:
     trusted: Collection[str] = ()
 
 
-def bounded(patience: Patience) -> type[H11Protocol]:
-    """uvicorn's protocol with these bounds; one class for each server, which counts for itself."""
+def bounded(patience: Patience, traffic: HttpTraffic) -> type[H11Protocol]:
+    """uvicorn's protocol with these bounds; one class for each server, which counts for itself.
+
+    Args:
+        traffic: Where open connections are counted.
+    """
     addresses: Counter[str] = Counter()
     uncounted = {LOCAL, *map(network, patience.trusted)}
 
@@ -45,6 +50,7 @@ def bounded(patience: Patience) -> type[H11Protocol]:
             super().connection_made(transport)
             self._address = network(self.client[0]) if self.client else LOCAL
             addresses[self._address] += 1
+            traffic.connections += 1
             one_of_many = addresses[self._address] > patience.per_address and self._address not in uncounted
             if one_of_many or len(self.connections) > patience.connections:
                 transport.abort()
@@ -53,6 +59,7 @@ def bounded(patience: Patience) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             addresses[self._address] -= 1
+            traffic.connections -= 1
             if not addresses[self._address]:
                 del addresses[self._address]
             self._stop("_arriving")

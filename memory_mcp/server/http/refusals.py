@@ -19,7 +19,7 @@ class Refusals:
         """Of somebody whose token was believed."""
         access = identity.access
         origin = Origin(host_of(scope), access.role.word, identity.token)
-        await self._note(identity.tenant, Provenance(user=access.subject, source="", origin=origin), what, why)
+        await self._note(identity.tenant or SERVER, Provenance(user=access.subject, source="", origin=origin), what, why)
 
     async def of_stranger(self, scope: Scope, refused: TokenRefusedError) -> None:
         """Of somebody whose token was not, and who may be known all the same."""

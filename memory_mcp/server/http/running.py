@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from memory_mcp.config import HttpSettings
 from memory_mcp.server.ending import Ending
+from memory_mcp.server.http.passage import HttpTraffic
 from memory_mcp.server.http.protocol import Patience, bounded
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and record.exc_info[0] is not None and issubclass(record.exc_info[0], ClientDisconnect))
 
 
-async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, ending: Ending) -> None:
+async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, ending: Ending, traffic: HttpTraffic) -> None:
     """Serve until the end begins; calls at work are finished within `shutdown_seconds`, then cut off."""
     patience = Patience(
         settings.request_seconds,
@@ -47,7 +48,7 @@ async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, e
     )
     config = uvicorn.Config(
         app,
-        http=bounded(patience),
+        http=bounded(patience, traffic),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -61,6 +62,7 @@ async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, e
         ssl_keyfile=settings.tls_key or None,
     )
     logging.getLogger("mcp.server.streamable_http").addFilter(_is_news)
+    logging.getLogger("mcp.server.sse").setLevel(logging.ERROR)  # its warnings quote what clients send
     server = _Server(config)
     stop = partial(server.handle_exit, signal.SIGTERM, None)
     ending.attach(partial(asyncio.get_running_loop().call_soon_threadsafe, stop))

@@ -26,6 +26,16 @@ class Turns:
         self._of_token: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[tuple[str, anyio.Event]]] = OrderedDict()
 
+    @property
+    def at_work(self) -> int:
+        """Calls that have a slot."""
+        return self._at_work.total()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for one."""
+        return sum(map(len, self._waiting.values()))
+
     @asynccontextmanager
     async def turn(self, tenant: str, token: str) -> AsyncIterator[None]:
         """Hold a slot, as soon as there is one.

@@ -22,7 +22,7 @@ class Workers:
     """Keeps so many workers at work.
 
     Args:
-        target: What a worker is, a function of a module: it runs in a process of its own.
+        target: What a worker is, a function of a module: it runs in a process of its own, given the arguments and its place.
         grace_seconds: From being told to end to being killed.
     """
 
@@ -36,13 +36,13 @@ class Workers:
         status = 0
         while not stop.is_set() and not status:
             now = time.monotonic()
-            for place in self._places:
+            for number, place in enumerate(self._places):
                 if place.process is not None and place.process.exitcode is not None:
                     log.error("worker_ended: process %s, status %s", place.process.pid, place.process.exitcode)
                     status = CANNOT_START if place.process.exitcode == CANNOT_START else status
                     place.note_end(now)
                 if place.process is None and now >= place.due and not status:
-                    place.process = self._context.Process(target=self._target, args=self._arguments)
+                    place.process = self._context.Process(target=self._target, args=(*self._arguments, number))
                     place.process.start()
                     place.began = now
             with anyio.move_on_after(_LOOK_SECONDS):

@@ -9,16 +9,19 @@ from datetime import datetime
 from uuid import UUID
 
 from memory_mcp.clock import to_micros
+from memory_mcp.entities import texts_in
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import journal, log
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.rows import ERASED, actor_row
 from memory_mcp.tiers.postgres.session import Transaction
 
-_PERSON = """(lower(m.actor[2]) = lower(%(person)s)
-    OR EXISTS (SELECT FROM json_each_text(m.metadata) e WHERE lower(e.value) = lower(%(person)s))
-    OR EXISTS (SELECT FROM versions v, json_each_text(v.form -> 'metadata') e
-               WHERE v.tenant = m.tenant AND v.memory = m.id AND lower(e.value) = lower(%(person)s)))"""
+_NAMED = """EXISTS (
+    SELECT FROM jsonb_path_query({}::jsonb, 'strict $.** ? (@.type() == "string")') t, regexp_split_to_table(t #>> '{{}}', '[|,;]') part
+    WHERE lower(%(person)s) IN (lower(t #>> '{{}}'), lower(btrim(part, E' \\t\\n\\r'))))"""
+"""As `entities.names_in` reads it."""
+_PERSON = f"""(lower(m.actor[2]) = lower(%(person)s) OR {_NAMED.format("m.metadata")}
+    OR EXISTS (SELECT FROM versions v WHERE v.tenant = m.tenant AND v.memory = m.id AND {_NAMED.format("(v.form -> 'metadata')")}))"""
 _NOTHING_LEFT = (
     "content = '', kind = 'fact', domain = 'general', tags = '{}', metadata = '{}', key = '', session_id = '', importance = 0, "
     "confidence = 0, short_term = false, created = %(now)s, updated = %(now)s, occurred = NULL, valid_from = %(now)s, valid_to = NULL, "
@@ -62,7 +65,7 @@ async def texts(tx: Transaction, ids: Sequence[UUID]) -> list[str]:
     )
     found: dict[str, None] = {}
     for content, key, tags, metadata in rows:
-        said = (value for value in metadata.values() if isinstance(value, str))
+        said = texts_in(metadata)
         found.update(dict.fromkeys(text for text in (content, key, *tags, *said) if text))
     return list(found)
 

@@ -59,6 +59,11 @@ async def postpone(tx: Transaction, late: Sequence[Note], delay_seconds: float) 
     )
 
 
+async def count(tx: Transaction) -> dict[str, int]:
+    """`Outbox.notes`."""
+    return dict(await tx.rows("SELECT tier, count(*) FROM outbox GROUP BY tier"))
+
+
 async def keep_tiers(tx: Transaction, tiers: Collection[str]) -> None:
     """`Outbox.keep_tiers`."""
     await tx.run("DELETE FROM outbox WHERE tier <> ALL(%(kept)s)", {"kept": ["embed", "mentions", *tiers]})

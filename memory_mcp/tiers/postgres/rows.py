@@ -19,10 +19,11 @@ WHEN = "coalesce(m.occurred, m.created)"
 MEMORY_COLUMNS = (
     "m.id, m.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
     "m.short_term, m.created, m.updated, m.occurred, m.valid_from, m.valid_to, m.expires, m.superseded_by, "
-    "m.forgotten, m.actor, m.change, u.recalled, u.last"
+    "m.forgotten, m.actor, m.change, u.recalled, u.last, o.good, o.bad"
 )
 MEMORY_TABLES = (
-    "memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope LEFT JOIN uses u ON u.tenant = m.tenant AND u.memory = m.id"
+    "memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope LEFT JOIN uses u ON u.tenant = m.tenant AND u.memory = m.id "
+    "LEFT JOIN outcomes o ON o.tenant = m.tenant AND o.memory = m.id"
 )
 IN_SCOPES = "= ANY(ARRAY(SELECT number FROM scopes WHERE namespace = ANY(%(namespaces)s)))"
 """Of a column that holds a scope's number."""
@@ -60,6 +61,8 @@ def memory_from(row: Row) -> Memory:
         change=row[22],
         recalled_count=row[23] or 0,
         last_recalled_at=moment(row[24]),
+        worked=row[25] or 0,
+        failed=row[26] or 0,
     )
 
 

@@ -314,6 +314,10 @@ class PostgresStore(GraphPart, LogPart):
         epoch = await self._read(NOBODY, lambda tx: tx.value("SELECT number FROM epochs WHERE active AND dimension IS NOT NULL"))
         return epoch is None or await self._read(NOBODY, partial(search.has_index, epoch=epoch))
 
+    async def notes(self) -> dict[str, int]:
+        """See `Outbox`."""
+        return await self._read(NOBODY, outbox.count)
+
     async def keep_tiers(self, tiers: Collection[str]) -> None:
         """See `Outbox`."""
         await self._write(NOBODY, partial(outbox.keep_tiers, tiers=tiers))

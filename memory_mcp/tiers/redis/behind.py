@@ -31,7 +31,7 @@ class WriteBehind:
         self._guard = guard
         self._waiting: deque[Write] = deque()
         self._arrived = anyio.Event()
-        self._idle = anyio.Event()
+        self._at_work = anyio.Lock()
         self.dropped = 0
 
     def put(self, write: Write) -> None:
@@ -45,22 +45,20 @@ class WriteBehind:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            while self._waiting:
-                await self._carry_out(self._waiting.popleft())
-            self._idle.set()
-            self._idle, self._arrived = anyio.Event(), anyio.Event()
+            self._arrived = anyio.Event()
+            await self.flush()
             await self._arrived.wait()
             await anyio.sleep(_LATER_SECONDS)
 
-    async def drained(self) -> None:
-        """Return when nothing is waiting; while `run` runs."""
-        idle = self._idle
-        self._arrived.set()
-        await idle.wait()
+    async def flush(self) -> None:
+        """Carry out all that is waiting, and return when it is done."""
+        async with self._at_work:
+            while self._waiting:
+                await self._carry_out(self._waiting.popleft())
 
     async def _carry_out(self, write: Write) -> None:
         try:
-            await self._guard.run(write)
+            await self._guard.run(write, "write")
         except TierError as error:
             self.dropped += 1
             log.debug("redis_write_dropped", error=type(error).__name__)

@@ -26,7 +26,7 @@ class SharedCandidates:
         Raises:
             TierUnavailableError: Redis is away, or slower than a question wants to wait.
         """
-        data = await self._guard.run(lambda: self._client.get(candidates_key(key), self._max_bytes))
+        data = await self._guard.run(lambda: self._client.get(candidates_key(key), self._max_bytes), "get_candidates")
         found = None if data is None else decode_candidates(data, key, stamp)
         if found is None:
             self._guard.miss()

@@ -54,7 +54,7 @@ class SharedQuestions:
 
     async def _known(self, key: str, dimension: int) -> Matrix | None:
         try:
-            data = await self._guard.run(lambda: self._client.get(key, self._max_bytes))
+            data = await self._guard.run(lambda: self._client.get(key, self._max_bytes), "get_embedding")
         except TierError:
             return None  # the model is there
         return None if data is None else decode_vector(data, key, dimension)

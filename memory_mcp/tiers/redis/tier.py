@@ -1,10 +1,13 @@
 """Redis as a tier: what it keeps for whom, over one client, and how it is doing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+
 from memory_mcp.contracts import RecordStore
+from memory_mcp.instruments import Lookups
 from memory_mcp.models import Operation
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.redis.behind import WriteBehind
@@ -16,6 +19,8 @@ from memory_mcp.tiers.redis.settings import RedisSettings
 
 _LONGEST_REST_SECONDS = 5.0
 """A try costs one question `lookup_seconds`; so it is soon noticed that Redis is back."""
+_LAST_SECONDS = 0.2
+"""For what is still to be written when this closes: whoever reads the stream of changes would not hear of it."""
 
 
 class RedisTier:
@@ -23,6 +28,9 @@ class RedisTier:
 
     Reading and writing are guarded each by itself: a Redis that is full still answers, and one that is too slow for a
     question to wait for should not seem well because it takes writes.
+
+    Attributes:
+        guards: Both.
     """
 
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
@@ -30,6 +38,7 @@ class RedisTier:
         self._reads = Guard(TIER, call_seconds=settings.lookup_seconds, longest_rest_seconds=_LONGEST_REST_SECONDS)
         self._writes = Guard(f"{TIER} (writing)", longest_rest_seconds=_LONGEST_REST_SECONDS)  # the client has time limits
         self._questions: SharedQuestions | None = None
+        self.guards = (self._reads, self._writes)
         self._announced: AnnouncedStore | None = None
         self.behind = WriteBehind(self._writes)
         self.candidates = SharedCandidates(
@@ -39,9 +48,14 @@ class RedisTier:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: RedisSettings) -> AsyncIterator["RedisTier"]:
-        """The tier over a client of its own; waits for nothing, whether Redis is there or not."""
+        """The tier over a client of its own; waits for nothing, whether Redis is there or not, but a moment for the last writes."""
         async with RedisClient.open(settings) as client:
-            yield cls(client, settings)
+            tier = cls(client, settings)
+            try:
+                yield tier
+            finally:
+                with anyio.move_on_after(_LAST_SECONDS, shield=True):
+                    await tier.behind.flush()
 
     async def run(self) -> None:
         """Write behind, until cancelled; begins by connecting, so that no question has to wait for it."""
@@ -72,6 +86,13 @@ class RedisTier:
         """Tell in the stream of an entry of the log that was not made through `announced`."""
         if self._announced is not None:
             self._announced.told(operation)
+
+    def lookups(self) -> Mapping[str, Callable[[], Lookups]]:
+        """What was looked up here, and what of it was there."""
+        found: dict[str, Callable[[], Lookups]] = {"shared_candidates": lambda: (self._reads.hits, self._reads.misses)}
+        if (questions := self._questions) is not None:
+            found["shared_embeddings"] = lambda: (questions.hits, questions.misses)
+        return found
 
     def figures(self) -> dict[str, Any]:
         """For `stats`: those of reading, and what became of the writes."""

@@ -15,6 +15,7 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
+from memory_mcp.entities import names_in, texts_in
 from memory_mcp.errors import TierError
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import database, journal
@@ -65,7 +66,7 @@ def meant(db: apsw.Connection, tenant: str, what: Meant) -> list[tuple[UUID, Sco
 
 
 def _of_person(db: apsw.Connection, tenant: str, person: str) -> list[int]:
-    """Written by that user, or with that name as a value of the metadata, now or in a past form."""
+    """Written by that user, or with that name in the metadata, now or in a past form."""
     name = person.casefold()
     query = """SELECT m.number, a.user, m.metadata FROM memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor
                WHERE s.tenant = :tenant
@@ -76,7 +77,7 @@ def _of_person(db: apsw.Connection, tenant: str, person: str) -> list[int]:
 
 
 def _names(metadata: str) -> Iterable[str]:
-    return () if metadata == "{}" else (value.casefold() for value in json.loads(metadata).values() if isinstance(value, str))
+    return () if metadata == "{}" else (name.casefold() for name in names_in(json.loads(metadata)))
 
 
 def texts(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
@@ -88,7 +89,7 @@ def texts(db: apsw.Connection, tenant: str, ids: Sequence[UUID]) -> list[str]:
                WHERE s.tenant = :tenant AND m.id IN (SELECT unhex(value) FROM json_each(:ids))"""
     found: dict[str, None] = {}
     for content, key, tags, metadata in all_rows(db, query, {"tenant": tenant, "ids": ids_json(ids)}):
-        said = (value for value in json.loads(metadata).values() if isinstance(value, str))
+        said = texts_in(json.loads(metadata))
         found.update(dict.fromkeys(text for text in (content, key, *json.loads(tags), *said) if text))
     return list(found)
 

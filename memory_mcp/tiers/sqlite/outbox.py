@@ -47,6 +47,11 @@ def postpone(db: apsw.Connection, notes: Sequence[Note], delay_seconds: float) -
     db.executemany("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE number = ?", [(due, note.number) for note in notes])
 
 
+def count(db: apsw.Connection) -> dict[str, int]:
+    """`Outbox.notes`."""
+    return dict(all_rows(db, "SELECT tier, count(*) FROM outbox GROUP BY tier"))
+
+
 def keep_tiers(db: apsw.Connection, tiers: Collection[str]) -> None:
     """`Outbox.keep_tiers`."""
     kept = ["embed", "mentions", *tiers]

@@ -21,9 +21,12 @@ VALID_FROM = "coalesce(m.valid_from, m.occurred, m.created)"
 MEMORY_COLUMNS = (
     "m.id, s.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
     f"m.short_term, m.created, coalesce(m.updated, m.created), m.occurred, {VALID_FROM}, m.valid_to, m.expires, m.superseded_by, "
-    "m.forgotten, a.client, a.user, a.agent, a.source, m.change, u.recalled, u.last"
+    "m.forgotten, a.client, a.user, a.agent, a.source, m.change, u.recalled, u.last, o.good, o.bad"
 )
-MEMORY_TABLES = "memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor LEFT JOIN uses u ON u.memory = m.number"
+MEMORY_TABLES = (
+    "memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor "
+    "LEFT JOIN uses u ON u.memory = m.number LEFT JOIN outcomes o ON o.memory = m.number"
+)
 
 Row = Sequence[Any]
 
@@ -55,6 +58,8 @@ def memory_from(row: Row) -> Memory:
         change=row[25],
         recalled_count=row[26] or 0,
         last_recalled_at=_moment(row[27]),
+        worked=row[28] or 0,
+        failed=row[29] or 0,
     )
 
 

@@ -328,6 +328,10 @@ class SqliteStore(LogPart):
         """See `Outbox`."""
         await self._write(partial(outbox.postpone, notes=notes, delay_seconds=delay_seconds))
 
+    async def notes(self) -> dict[str, int]:
+        """See `Outbox`."""
+        return await self._read(outbox.count)
+
     async def keep_tiers(self, tiers: Collection[str]) -> None:
         """See `Outbox`."""
         await self._write(partial(outbox.keep_tiers, tiers=tiers))

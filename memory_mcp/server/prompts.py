@@ -1,0 +1,53 @@
+"""The prompt that starts a session, and a server that says what was wrong with a request for one."""
+
+import logging
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult, TextContent
+
+from memory_mcp.errors import MemoryMcpError
+from memory_mcp.server import render
+from memory_mcp.server.desk import Desk, desk_of
+from memory_mcp.server.requests import ended, unexpected
+
+log = logging.getLogger(__name__)
+
+
+class PromptingServer(MCPServer[Desk]):
+    """The SDK's, which takes a client's mistake over a prompt for a fault of its own, and logs it as one."""
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """A prompt; MCPError with what is wrong where there is none of that name, or where it has no such argument."""
+        known = {each.name: [taken.name for taken in each.arguments or []] for each in await self.list_prompts()}
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {name[:60]!r}. There is: {', '.join(known)}.")
+        if unknown := sorted(set(arguments or {}).difference(known[name])):
+            raise MCPError(INVALID_PARAMS, f"{name} has no argument {unknown[0][:60]!r}. It takes: {', '.join(known[name])}.")
+        try:
+            return await super().get_prompt(name, arguments, context)
+        except MCPError:
+            raise
+        except Exception as error:
+            ended("failed")
+            log.exception("prompt_failed: %s", name)
+            raise MCPError(INTERNAL_ERROR, unexpected()) from error
+
+
+def add_prompt(server: MCPServer[Desk]) -> None:
+    """Give the server its one prompt."""
+
+    @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
+    async def start(ctx: Context[Any, Any], task: str = "") -> str:
+        try:
+            service, caller = await desk_of(ctx).ask(ctx)
+            sections = await service.context(task, caller)
+        except MemoryMcpError as error:
+            raise MCPError(INTERNAL_ERROR, str(error)) from error
+        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
+        service.told(caller, render.told(found.structured_content))
+        (text,) = (block.text for block in found.content if isinstance(block, TextContent))
+        return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

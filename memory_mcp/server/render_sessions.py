@@ -1,0 +1,34 @@
+"""The sessions of a namespace, in both forms."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from mcp.types import CallToolResult
+
+from memory_mcp.recall.sessions import Session
+from memory_mcp.server.render import DATA_NOTE, age, cautions, quoted, result, warnings
+
+
+def sessions(found: Sequence[Session], now: datetime, namespace: str) -> CallToolResult:
+    """The answer to `stats` for the section `sessions`."""
+    entries = [_entry(one, now) for one in found]
+    head = f"{len(entries)} sessions in {namespace}, the latest first. {DATA_NOTE}" if entries else f"No sessions in {namespace} yet."
+    return result({"namespace": namespace, "sessions": entries}, [head, *map(_line, entries)])
+
+
+def _entry(session: Session, now: datetime) -> dict[str, Any]:
+    entry: dict[str, Any] = {"title": session.title, **({"session_id": session.name} if session.name else {})}
+    entry |= {"began": _minute(session.began), "ended": _minute(session.ended), "age": age(session.ended, now)}
+    return entry | {"memories": sum(session.kinds.values()), "kinds": dict(session.kinds), **cautions(session.title, session.name)}
+
+
+def _line(entry: dict[str, Any]) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in entry["kinds"].items())
+    facts = [f"{entry['began']} to {entry['ended']} UTC, {entry['age']}", kinds]
+    facts += [f"session {quoted(entry['session_id'], entry)}"] if "session_id" in entry else []
+    return f"- {quoted(entry['title'], entry)} ({'; '.join([*facts, *warnings(entry)])})"
+
+
+def _minute(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
