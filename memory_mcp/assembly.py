@@ -43,6 +43,7 @@ from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.store import SqliteStore
 from memory_mcp.tiers.stack import VectorStack
 from memory_mcp.tiers.timed import Timed
+from memory_mcp.upkeep.denials import Denials
 from memory_mcp.upkeep.erasing import Eraser, Surroundings, Trash
 from memory_mcp.upkeep.exporting import Files, erase_in_exports
 from memory_mcp.upkeep.lifecycle import Policy
@@ -119,7 +120,9 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         around = _surroundings(settings, vectors.tiers, drop, redis)
         eraser = Eraser(store, Register(settings.data_dir), around)
         await _erase_again(eraser)
-        maintenance = Maintenance(store, utc_now, _policy(settings.maintenance), Trash(eraser, settings.trash.keep_days), around.tell)
+        trash, keep_log = Trash(eraser, settings.trash.keep_days), settings.audit.keep_days
+        maintenance = Maintenance(store, utc_now, _policy(settings.maintenance), trash, around.tell, keep_log_days=keep_log)
+        denials = Denials(store, utc_now)
         counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
@@ -165,11 +168,12 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, counting)
+        tasks.start_soon(denials.run)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
         if isinstance(records, SqliteStore) and records.unclean:
             tasks.start_soon(_look_for_damage, records, faults)
-        stack.push_async_callback(_flush_last, counting)
+        stack.push_async_callback(_flush_last, [*counting, denials])
         stack.callback(tasks.cancel_scope.cancel)
         for wake in (indexer.wake, scale.wake, *(carrier.wake for carrier in vectors.carriers)):
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
@@ -200,6 +204,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             indexer=indexer,
             reinforcer=reinforcer,
             eraser=eraser,
+            denials=denials,
             maintenance=maintenance,
             files=_files(settings),
             questions=questions,
@@ -295,7 +300,7 @@ async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> Non
             await one.flush()
 
 
-async def _flush_last(counting: Sequence[Reinforcer | Questions]) -> None:
+async def _flush_last(counting: Sequence[Reinforcer | Questions | Denials]) -> None:
     with anyio.move_on_after(1.0, shield=True):
         for one in counting:
             await one.flush()

@@ -75,15 +75,25 @@ class MemoryNotFoundError(MemoryMcpError, LookupError):
 
 
 class AccessDeniedError(MemoryMcpError):
-    """The caller may not do that; the message says what it would take."""
+    """The caller may not do that; the message says what it would take.
+
+    Attributes:
+        why: In a word, for the log.
+        namespace: That was asked for, if it is the reason.
+    """
 
     code = "access_denied"
+
+    def __init__(self, message: str, why: str = "access", namespace: str = "") -> None:
+        self.why, self.namespace = why, namespace
+        super().__init__(message)
 
 
 def require(access: Access, role: Role) -> None:
     """Raise AccessDeniedError where the caller's role is a lesser one."""
     if access.role < role:
-        raise AccessDeniedError(f"This takes the role {role.word}, and yours is {access.role.word}. An administrator can give you another.")
+        sentence = f"This takes the role {role.word}, and yours is {access.role.word}. An administrator can give you another."
+        raise AccessDeniedError(sentence, f"takes the role {role.word}")
 
 
 class LimitError(MemoryMcpError):
@@ -94,6 +104,7 @@ class LimitError(MemoryMcpError):
     """
 
     code = "limit_reached"
+    why, namespace = "limit", ""
 
     def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
         self.retry_seconds, self.retryable = retry_seconds, retry_seconds > 0

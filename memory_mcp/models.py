@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
+from memory_mcp.audit.entries import Origin
 from memory_mcp.entities import Statement
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
@@ -36,21 +37,6 @@ class Scope:
 
     tenant: str
     namespace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """From where somebody came, and with what right.
-
-    Attributes:
-        address: Of a client over HTTP; else `stdio`, `command line`, or empty for the server itself.
-        role: What they may do.
-        token: What let them in, by a name that tells nothing of it: the id of a token, `jwt/SUBJECT`, `os/LOGIN`.
-    """
-
-    address: str = ""
-    role: str = ""
-    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +303,23 @@ class Operation:
     undoes: int | None = None
     undone_by: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A call that was refused, for the log.
+
+    Attributes:
+        what: The tool, or what else was asked for.
+        why: In a word or two, the same for the same reason.
+        namespace: That was asked for, if it is the reason.
+    """
+
+    tenant: str
+    actor: Provenance
+    what: str
+    why: str
+    namespace: str = ""
 
 
 EraseAction = Literal["erase", "purge"]

@@ -84,6 +84,7 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.postgres.settings",
     ),
     "memory_mcp.cli.reindex": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.audit": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.erase": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.maintain": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.moving": ("memory_mcp.tiers.sqlite",),

@@ -96,9 +96,9 @@ class Walk:
             entry: What its hash runs over.
         """
         self._pass_gaps()
-        if number < self._expected:
+        if 1 <= number < self._expected:
             self._broken = (number, "it is there, and said to be pruned")
-        elif number > self._expected:
+        elif number != self._expected:
             self._broken = (self._expected, "it is missing")
         elif entry_hash(entry, self._previous) != stored:
             self._broken = (number, "it, or its place, was changed")

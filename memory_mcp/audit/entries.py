@@ -1,4 +1,4 @@
-"""What is asked of a log, and whose entries are nobody's in particular. Pure."""
+"""What an entry says beside who it was, and what is asked of a log. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,21 @@ SERVER = "@server"
 
 DENIED = "denied"
 """The action of every entry on a call that was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where somebody came, and with what right.
+
+    Attributes:
+        address: Of a client over HTTP; else `stdio`, `command line`, or empty for the server itself.
+        role: What they may do.
+        token: What let them in, by a name that tells nothing of it: the id of a token, `jwt/SUBJECT`, `os/LOGIN`.
+    """
+
+    address: str = ""
+    role: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from memory_mcp import __version__
+from memory_mcp.cli import acting, audit, tables, tokens
 from memory_mcp.cli import engine as engines
 from memory_mcp.cli import serve as serving
-from memory_mcp.cli import tables, tokens
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.checks import Doctor
 from memory_mcp.cli.encryption import decrypt, encrypt, rekey
@@ -47,6 +47,7 @@ app = typer.Typer(
 
 app.add_typer(engines.commands, name="engine")
 app.add_typer(tokens.commands, name="token")
+app.add_typer(audit.commands, name="audit")
 
 
 @app.callback()
@@ -132,6 +133,7 @@ def restore(
         done = copies.restore(
             settings.data_dir, file.expanduser().absolute(), utc_now(), key, former, erased=Register(settings.data_dir).read()
         )
+        acting.note(settings, "restore", memories=done.memories, erased_again=done.erased_again)
         if as_json:
             _print_json(
                 {"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again}

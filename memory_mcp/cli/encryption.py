@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from rich import progress as bars
 from rich.console import Console
 
+from memory_mcp.cli.acting import note
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings, load_settings
 from memory_mcp.errors import RequestError
@@ -18,6 +20,7 @@ from memory_mcp.log import configure_log
 from memory_mcp.tiers.sqlite import sealing
 from memory_mcp.tiers.sqlite.keys import find_key, read_key_file, slot_of
 from memory_mcp.tiers.sqlite.sealing import Progress, Sealed
+from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
 
 _KEEP_IT = "Keep a copy of the key elsewhere: without it nobody can read the memories, nor a backup of them."
 _TRACES = "The former file was overwritten; what a flash disk or an earlier backup keeps of it nobody can promise."
@@ -29,6 +32,8 @@ def encrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     slot = slot_of(settings.encryption, settings.data_dir)
     with _progress() as told:
         done = sealing.encrypt(settings.data_dir, lambda: find_key(settings.encryption, settings.data_dir), slot, told)
+    if done.memories is not None:
+        note(settings, "encrypt", memories=done.memories)
     place = slot.place if slot else settings.encryption.source
     if done.memories is None:
         _report(done, as_json, f"All that is or will be stored in {settings.data_dir} is encrypted. The key is in {place}.", _KEEP_IT)
@@ -49,6 +54,9 @@ def rekey(
     given = None if new_key_file is None else read_key_file(new_key_file.expanduser())
     with _progress() as told:
         done = sealing.rekey(settings.data_dir, lambda: find_key(settings.encryption, settings.data_dir), slot, given, told)
+    if done.memories is not None:
+        own = settings if given is None or slot else settings.model_copy(update={"encryption": EncryptionSettings(key=SecretStr(given))})
+        note(own, "rekey", memories=done.memories)
     where = f"The key is in {slot.place}." if slot else f"Let {settings.encryption.source} lead to the key in {new_key_file} from now on."
     counted = "" if done.memories is None else f" for {_memories(done.memories)}, compared row by row"
     _report(done, as_json, f"The new key holds{counted}. {where}", _KEEP_IT)
@@ -61,6 +69,8 @@ def decrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     assert key is not None
     with _progress() as told:
         done = sealing.decrypt(settings.data_dir, key, told)
+    if done.memories is not None:
+        note(settings.model_copy(update={"encryption": NOT_ENCRYPTED}), "decrypt", memories=done.memories)
     counted = "They were not encrypted" if done.memories is None else f"Decrypted {_memories(done.memories)}, compared row by row"
     _report(done, as_json, f"{counted}. Now remove [encryption] from the configuration: until then the server refuses to start.")
 

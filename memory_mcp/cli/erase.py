@@ -12,17 +12,16 @@ from rich.text import Text
 
 from memory_mcp.answers import EraseRequest, ToErase
 from memory_mcp.assembly import open_memory
+from memory_mcp.cli.acting import operator
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings, load_settings
 from memory_mcp.errors import MemoryMcpError, RequestError
 from memory_mcp.log import configure_log
-from memory_mcp.models import Caller, Provenance
+from memory_mcp.models import Caller
 from memory_mcp.tiers.sqlite import presence
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.erasing import Erased
 from memory_mcp.upkeep.register import FILE_NAME as LIST_NAME
-
-CLIENT = "memory-mcp"
 
 OUT_OF_REACH = (
     "Out of reach are backups and exports elsewhere. "
@@ -57,7 +56,7 @@ def erase(
     configure_log("error")
     request = EraseRequest(ids or [], person, namespace, everything)
     in_use = settings.records.backend == "sqlite" and _in_use(settings)
-    caller = Caller(tenant, settings.namespace or "personal", Provenance(client=CLIENT, source="command"))
+    caller = Caller(tenant, settings.namespace or "personal", operator())
     meant, done = anyio.run(_erase, settings, request, caller, dry_run, yes, as_json, in_use)
     facts = {**_of_meant(meant), **({} if done is None else _of_done(done))}
     if as_json:

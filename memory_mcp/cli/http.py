@@ -19,6 +19,7 @@ import anyio
 
 from memory_mcp.access import Role
 from memory_mcp.assembly import open_records
+from memory_mcp.cli.acting import operator
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import HttpSettings, Settings, load_settings
@@ -109,7 +110,7 @@ async def _open_door(settings: Settings) -> tuple[socket.socket, str]:
         if somebody:
             return listener, ""
         text, token = mint(_TENANT, Role.ADMIN, now)
-        await store.add_token(token)
+        await store.add_token(token, operator())
         return listener, text
 
 

@@ -57,7 +57,13 @@ def _facts(done: Tidied, dry_run: bool) -> Mapping[str, Any]:
         }
         for scope, plan in done.plans.items()
     }
-    return {"dry_run": dry_run, "namespaces": namespaces, "operations": [one.number for one in done.operations], "purged": done.purged}
+    return {
+        "dry_run": dry_run,
+        "namespaces": namespaces,
+        "operations": [one.number for one in done.operations],
+        "purged": done.purged,
+        "pruned": done.pruned,
+    }
 
 
 def _tell(done: Tidied, dry_run: bool) -> None:
@@ -75,7 +81,9 @@ def _tell(done: Tidied, dry_run: bool) -> None:
         console.print(f"Operations {numbers}: each can be undone by `memory-mcp forget --undo NUMBER`.")
     if done.purged:
         console.print(f"{done.purged:,} from the trash {would}gone for good.")
-    if not done.plans and not done.purged:
+    if done.pruned:
+        console.print(f"{done.pruned:,} old entries of the log are gone; `memory-mcp audit verify` tells that no others are.")
+    if not done.plans and not done.purged and not done.pruned:
         console.print("There is nothing to do.")
 
 

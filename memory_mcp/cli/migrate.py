@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress
 
+from memory_mcp.audit.entries import SERVER
 from memory_mcp.cli.carrying import carry
 from memory_mcp.cli.options import DataDir
 from memory_mcp.clock import utc_now
@@ -104,7 +105,9 @@ async def _tenants(source: "_Place", target: "_Place", wanted: str) -> Sequence[
     if wanted and wanted not in known:
         raise RequestError(f"The source holds no memories of the tenant {wanted}. Nothing was copied.")
     tenants = [wanted] if wanted else known or [_TENANT]
-    if target.has_one_log and len({*tenants, *await target.origin.tenants()}) > 1:
+    if target.has_one_log:  # what its log tells of the server itself is no tenant's, and stays behind
+        tenants = [tenant for tenant in tenants if tenant != SERVER]
+    if target.has_one_log and len({*tenants, *await target.origin.tenants()} - {SERVER}) > 1:
         raise RequestError("A file takes the memories of one tenant: name it with --tenant, and an empty folder. Nothing was copied.")
     return tenants
 

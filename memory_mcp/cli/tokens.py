@@ -12,6 +12,7 @@ from rich.table import Table
 
 from memory_mcp.access import ROLES, TENANT_IS, Role, is_tenant, subject
 from memory_mcp.assembly import open_records
+from memory_mcp.cli.acting import operator
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
@@ -90,7 +91,7 @@ def revoke(token_id: Annotated[str, typer.Argument(help="As `token list` shows i
 
 async def _add(data_dir: Path | None, token: Token) -> None:
     async with open_records(_settings(data_dir)) as store:
-        await store.add_token(token)
+        await store.add_token(token, operator())
 
 
 async def _everyone(data_dir: Path | None) -> list[Token]:
@@ -101,7 +102,7 @@ async def _everyone(data_dir: Path | None) -> list[Token]:
 async def _revoke(data_dir: Path | None, token_id: str) -> bool:
     async with open_records(_settings(data_dir)) as store:
         gate: Gate = store
-        return await gate.revoke_token(token_id, utc_now())
+        return await gate.revoke_token(token_id, utc_now(), operator())
 
 
 def _settings(data_dir: Path | None) -> Any:

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.mcpserver import Context
 
-from memory_mcp.errors import UNEXPECTED, MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
+from memory_mcp.access import Role
+from memory_mcp.audit.entries import Origin
+from memory_mcp.errors import UNEXPECTED, AccessDeniedError, LimitError, MemoryMcpError, StoreKeyError, TierError, TierUnavailableError
 from memory_mcp.hygiene.trust import client_named
-from memory_mcp.models import Caller, Provenance
+from memory_mcp.models import Caller, Denied, Provenance
 
 if TYPE_CHECKING:  # the service brings NumPy along, which the handshake does not wait for
     from memory_mcp.answers import Statistics
@@ -83,6 +85,15 @@ class Opening:
         raise self._failure or TierUnavailableError("records", "The memory store is still opening. Try again in a moment.")
 
 
+async def note_refusal(opening: Opening, denied: Denied) -> None:
+    """Enter a refused call in the log; while the memory is not open, the server's own is all there is."""
+    service = opening.present
+    if service is None:
+        log.error("refusal_not_in_log: %s of %s, %s", denied.what, denied.tenant, denied.why)
+    else:
+        await service.denials.note(denied)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Where a conversation's calls are received; what the lifespan hands to them.
@@ -107,7 +118,14 @@ class Desk:
 
     def caller(self, ctx: Context[Any, Any]) -> Caller:
         """On whose behalf a call is made: here, of the owner of everything."""
-        return Caller(self.tenant, self.namespace, Provenance(client=client_name(ctx)))
+        origin = Origin("stdio", Role.ADMIN.word)
+        return Caller(self.tenant, self.namespace, Provenance(client=client_name(ctx), origin=origin))
+
+    async def refused(self, ctx: Context[Any, Any], tool: str, error: AccessDeniedError | LimitError) -> None:
+        """Enter in the log that a call was refused."""
+        with suppress(AccessDeniedError):  # nobody knows who it is
+            caller = self.caller(ctx)
+            await note_refusal(self.opening, Denied(caller.tenant, caller.provenance, tool, error.why, error.namespace))
 
     async def statistics(self, ctx: Context[Any, Any]) -> "Statistics":
         """How the memory is doing, with the notices of this conversation."""

@@ -11,7 +11,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from memory_mcp.access import Role
-from memory_mcp.errors import MemoryMcpError, RequestError, require
+from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, RequestError, require
 from memory_mcp.faults import told_beside
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.requests import ended, outcome_of, unexpected
@@ -50,6 +50,10 @@ class StrictTool(Tool):
             return await self.fn(**validated)
         except ValidationError as error:
             return refusal(RequestError(_explained(error, self)))
+        except (AccessDeniedError, LimitError) as error:
+            ended(outcome_of(error))
+            await desk_of(context).refused(context, self.name, error)
+            return refusal(error)
         except MemoryMcpError as error:
             ended(outcome_of(error))
             if error.__cause__ is not None:

@@ -39,6 +39,7 @@ from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
+from memory_mcp.upkeep.denials import Denials
 from memory_mcp.upkeep.erasing import Eraser
 from memory_mcp.upkeep.exporting import Files
 from memory_mcp.upkeep.maintenance import Maintenance
@@ -91,6 +92,7 @@ class Parts:
     indexer: Indexer
     reinforcer: Reinforcer
     eraser: Eraser
+    denials: Denials
     maintenance: Maintenance
     files: Files
     questions: Questions | None
@@ -125,7 +127,8 @@ class Parts:
         """
         own = Scope(caller.tenant, caller.access.meant(door.namespace(namespace) if namespace else caller.namespace))
         if not caller.access.may_read(own.namespace):
-            raise AccessDeniedError(f"The namespace {own.namespace} is not open to you. {_opened(caller.access)}")
+            sentence = f"The namespace {own.namespace} is not open to you. {_opened(caller.access)}"
+            raise AccessDeniedError(sentence, "namespace", own.namespace)
         beside = [caller.access.private_part(own.namespace)]
         if caller.access.may_read(GLOBAL_NAMESPACE):
             beside += [GLOBAL_NAMESPACE, caller.access.private_part(GLOBAL_NAMESPACE)]
@@ -159,7 +162,8 @@ class Parts:
         scope = self._changeable(caller, namespace)
         if visibility and visibility != caller.visibility and caller.access.role < caller.visibility_role:
             usual, needed = caller.visibility, caller.visibility_role.word
-            raise AccessDeniedError(f"Memories are {usual} here; to say otherwise takes the role {needed}. Leave visibility out.")
+            sentence = f"Memories are {usual} here; to say otherwise takes the role {needed}. Leave visibility out."
+            raise AccessDeniedError(sentence, "visibility")
         private = (visibility or caller.visibility) == "private"
         return Scope(scope.tenant, caller.access.private_part(scope.namespace)) if private else scope
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -34,6 +34,9 @@ class Tended(RecordStore, VectorSource, Experience, Protocol):
     async def tenants(self) -> list[str]:
         """See `contracts.Origin`."""
 
+    async def prune(self, tenant: str, before: datetime, actor: Provenance, now: datetime) -> int:
+        """See `contracts.OperationLog`."""
+
     async def merge(self, scope: Scope, keep: UUID, others: Sequence[UUID], actor: Provenance, now: datetime) -> Operation:
         """End live memories of a scope in favour of another one, which stays as it is; undone like any other change.
 
@@ -49,11 +52,13 @@ class Tidied:
     Attributes:
         operations: By which it can be undone.
         purged: Memories whose time in the trash was over.
+        pruned: Entries of the log whose time was over, and that undo does not need.
     """
 
     plans: dict[Scope, Plan] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
     purged: int = 0
+    pruned: int = 0
 
 
 class Maintenance:
@@ -61,6 +66,7 @@ class Maintenance:
 
     Args:
         trash: Takes away for good what was forgotten too long ago.
+        keep_log_days: How long entries of the log are kept; 0: for ever.
         tell: Told of every change.
     """
 
@@ -71,9 +77,11 @@ class Maintenance:
         policy: Policy,
         trash: Trash,
         tell: Callable[[Operation], object] = lambda operation: None,
+        *,
+        keep_log_days: float = 0.0,
     ) -> None:
         self._store, self._clock, self._policy = store, clock, policy
-        self._trash, self._tell = trash, tell
+        self._trash, self._tell, self._keep_log_days = trash, tell, keep_log_days
 
     async def run(self, every_seconds: float) -> None:
         """Again and again; what fails is tried the next time."""
@@ -117,12 +125,15 @@ class Maintenance:
                     for operation in operations:
                         self._tell(operation)
                     done.operations += operations
+            now = self._clock()
             if dry_run:
-                done.purged += await self._trash.due(each, self._clock())
-            else:
-                done.purged += sum(len(one.subjects) for one in await self._trash.empty(each, KEEPER, self._clock()))
-        if done.operations or (done.purged and not dry_run):
-            log.info("store_tidied", operations=len(done.operations), purged=done.purged)
+                done.purged += await self._trash.due(each, now)
+                continue
+            done.purged += sum(len(one.subjects) for one in await self._trash.empty(each, KEEPER, now))
+            if self._keep_log_days:
+                done.pruned += await self._store.prune(each, now - timedelta(days=self._keep_log_days), KEEPER, now)
+        if not dry_run and (done.operations or done.purged or done.pruned):
+            log.info("store_tidied", operations=len(done.operations), purged=done.purged, pruned=done.pruned)
         return done
 
     async def planned(self, scope: Scope) -> Plan:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from record_stores import (
     draft,
     embedding,
     found,
+    live,
     picture,
     rewritten,
     texts,
@@ -27,9 +29,10 @@ from record_stores import (
 )
 from test_commands import command, refused
 
+from memory_mcp.audit.entries import Origin
 from memory_mcp.cli.carrying import carry
 from memory_mcp.errors import RequestError
-from memory_mcp.models import Changes, Embedding, Memory, Operation, Version
+from memory_mcp.models import Changes, Embedding, Memory, Operation, Provenance, Scope, Version
 from memory_mcp.portable import CarriedMemory
 from memory_mcp.tiers.postgres.carry import PostgresCarrier
 from memory_mcp.tiers.sqlite.carry import SqliteCarrier
@@ -109,6 +112,35 @@ class Stopping(PostgresCarrier):
         if len(memories) < 200:
             raise KeyboardInterrupt
         await super().put(memories)
+
+
+async def test_a_log_with_gaps_arrives_with_gaps_that_it_vouches_for(databases: Databases, tmp_path: Path) -> None:
+    """Other tenants' entries lie between, and some were pruned; the numbers stay what memories refer to."""
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    async with SqliteStore.open(tmp_path / "one") as file, databases.open() as database, SqliteStore.open(tmp_path / "two") as again:
+        await file.record("local", "denied", ACTOR, long_ago, {"tool": "forget"})
+        await add(file, "of this tenant")
+        await add(file, "of another", Scope("acme", "home"))
+        await file.record("local", "denied", Provenance(user="ann", origin=Origin("203.0.113.7")), NOW, {"tool": "recall"})
+        assert await file.prune("local", NOW - DAY, ACTOR, NOW) == 1
+        await file.record("@server", "encrypt", ACTOR, NOW, {"memories": 2})
+        assert await carry(SqliteCarrier(file, "@server"), PostgresCarrier(database, "@server"), silent) == 0
+        assert await carry(SqliteCarrier(file, "local"), PostgresCarrier(database, "local"), silent) == 1
+        assert await carry(PostgresCarrier(database, "local"), SqliteCarrier(again, "local"), silent) == 1
+        logs = [list(reversed(await store.operations("local", limit=99))) for store in (file, database, again)]
+        for store in (file, database, again):
+            assert await store.verify_chain() is None
+        await database.undo(HOME, 2, ACTOR, NOW)
+
+        assert [[(entry.number, entry.action) for entry in log] for log in logs] == [
+            [(2, "remember"), (4, "denied"), (5, "prune")],
+            [(2, "remember"), (4, "denied"), (5, "prune"), (6, "migrate")],
+            [(2, "remember"), (4, "denied"), (5, "prune"), (6, "migrate"), (7, "migrate")],
+        ]
+        assert logs[2][:3] == logs[0]
+        assert [entry.action for entry in await database.operations("@server", limit=9)] == ["migrate", "encrypt"]
+        assert logs[2][1].actor.origin.address == "203.0.113.7"
+        assert await live(database) == []
 
 
 async def test_a_copy_that_was_broken_off_goes_on(databases: Databases, tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ def recalled(folder: Path, **environment: str) -> list[str]:
     return [hit["text"].strip() for hit in json.loads(told)["hits"]]
 
 
+def noted(folder: Path) -> list[str]:
+    told = done(command("audit", "export", "--tenant", "@server", folder=folder))
+    return [json.loads(line)["action"] for line in told.splitlines()]
+
+
 def configure(folder: Path, section: str) -> None:
     path = folder / "config.toml"
     path.write_text(path.read_text("utf-8").partition("\n[encryption]")[0] + f"\n[encryption]\n{section}\n", "utf-8")
@@ -63,6 +68,7 @@ def test_from_a_plain_store_to_an_encrypted_one_and_back(tmp_path: Path) -> None
         (tmp_path / "first").chmod(0o600)
         assert json.loads(done(command("rekey", "--json", folder=folder)))["memories"] == 1
         assert (tmp_path / "key").read_text() != first
+        assert noted(folder) == ["encrypt", "rekey"]
         assert "--key-file" in refused(command("restore", str(tmp_path / "copy.db"), folder=folder))
         done(command("restore", str(tmp_path / "copy.db"), "--key-file", str(tmp_path / "first"), folder=folder))
         assert recalled(folder) == [TEXT]
@@ -71,6 +77,7 @@ def test_from_a_plain_store_to_an_encrypted_one_and_back(tmp_path: Path) -> None
         assert "remove [encryption]" in done(command("decrypt", folder=folder))
         configure(folder, "")
         assert recalled(folder) == [TEXT]
+        assert noted(folder) == ["encrypt", "restore", "decrypt"]  # the log is as old as the backup, too
 
 
 def test_the_key_in_the_environment_is_the_engines_and_is_seen_by_nobody(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 from record_stores import ACTOR, DAY, ELSEWHERE, HOME, NOW, OpenStore, Store, add, rewritten, texts
 
 from memory_mcp.access import Role
-from memory_mcp.audit.entries import LogFilter
+from memory_mcp.audit.entries import LogFilter, Origin
 from memory_mcp.errors import RequestError
-from memory_mcp.models import Operation, Origin, Provenance, Scope
+from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tokens import mint
 
 ANN = Provenance("desk", "ann", "an-agent", "conversation", Origin("203.0.113.7", "writer", "3fa2"))

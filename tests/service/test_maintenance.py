@@ -10,7 +10,7 @@ import pytest
 from memory_mcp.answers import RecallRequest
 from memory_mcp.assembly import open_memory
 from memory_mcp.errors import ConflictError
-from memory_mcp.models import Scope
+from memory_mcp.models import Denied, Scope
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
 from memory_mcp.upkeep.erasing import Trash
@@ -119,6 +119,24 @@ async def test_the_command_shows_and_does(tmp_path: Path, capsys: pytest.Capture
     assert (shown["operations"], len(shown["namespaces"]["project"]["merged"])) == ([], 1)
     assert "merged with 1 that say the same: " in told
     assert "There is nothing to do." in nothing
+
+
+async def test_old_entries_of_the_log_are_pruned_where_undo_does_not_need_them(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "The canteen serves barley soup")
+        await service.denials.note(Denied("local", CALLER.provenance, "forget", "takes the role manager"))
+        store, now = service.maintenance._store, service.clock() + timedelta(days=400)
+        trash = Trash(service.eraser, 0)
+        for keep_days in (0.0, 500.0):
+            kept = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=keep_days).once(dry_run=False)
+            assert kept.pruned == 0
+        shown = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=365).once(dry_run=True)
+        done = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=365).once(dry_run=False)
+        left = [entry.action for entry in await store.operations("local", limit=9)]  # type: ignore[attr-defined]
+
+        assert (shown.pruned, done.pruned, left) == (0, 1, ["prune", "remember"])
+        assert await store.verify_chain() is None  # type: ignore[attr-defined]
+        await service.undo("last", CALLER)
 
 
 async def test_a_command_that_needs_no_model_loads_none(tmp_path: Path) -> None:

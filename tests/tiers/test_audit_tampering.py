@@ -10,7 +10,8 @@ from postgres_server import Databases, server
 from record_stores import ACTOR, NOW, OpenStore, add, postgres_stores, sqlite_stores
 
 from memory_mcp.audit.chain import entry_hash
-from memory_mcp.models import Origin, Provenance
+from memory_mcp.audit.entries import Origin
+from memory_mcp.models import Provenance
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 
 Outside = Callable[[str], int]

@@ -14,6 +14,12 @@ def address_of(scope: Scope) -> str:
     return network(client[0]) if client else LOCAL
 
 
+def host_of(scope: Scope) -> str:
+    """The client's whole address."""
+    client = scope.get("client")
+    return str(client[0]) if client and client[0] else LOCAL
+
+
 def network(host: str) -> str:
     """An IPv4 address as it is, an IPv6 address by its first 64 bits, anything else as it is."""
     try:

@@ -39,6 +39,7 @@ from memory_mcp.server.http.metadata import Metadata
 from memory_mcp.server.http.openapi import document
 from memory_mcp.server.http.passage import HttpTraffic, Passage
 from memory_mcp.server.http.rates import Rates
+from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.sse import MESSAGES, Events
 from memory_mcp.server.tools import core_tools
@@ -89,7 +90,8 @@ def make_app(
         visibility_role=ROLES[settings.visibility_role],
         most_memories=settings.limits.memories_per_tenant,
     )
-    limits = Limits(settings.limits, time.monotonic, balances)
+    refusals = Refusals(opening)
+    limits = Limits(settings.limits, time.monotonic, refusals, balances)
     traffic.turns = limits.turns
     server = make_server(desk, sets, several=True, middleware=[limits], traffic=traffic)
     manager = StreamableHTTPSessionManager(
@@ -99,7 +101,7 @@ def make_app(
         max_request_body_size=settings.max_body_bytes,
     )
     metadata = Metadata(settings.public_url, MCP, settings.jwt.issuer) if settings.jwt.issuer else None
-    doorkeeper = _doorkeeper(settings, opening, metadata, balances)
+    doorkeeper = _doorkeeper(settings, opening, metadata, refusals, balances)
     routes: list[BaseRoute] = [
         Route("/health", health, methods=["GET"]),
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
@@ -150,7 +152,9 @@ def make_app(
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={404: missing, 405: not_so})
 
 
-def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | None, balances: Balances | None) -> Doorkeeper:
+def _doorkeeper(
+    settings: HttpSettings, opening: Opening, metadata: Metadata | None, refusals: Refusals, balances: Balances | None
+) -> Doorkeeper:
     async def gate() -> Gate:
         return (await opening.service()).gate
 
@@ -162,10 +166,10 @@ def _doorkeeper(settings: HttpSettings, opening: Opening, metadata: Metadata | N
     )
     verifiers: list[Verifier] = [BearerTokens(gate, time.monotonic)]
     if not metadata:
-        return Doorkeeper(verifiers, budgets)
+        return Doorkeeper(verifiers, budgets, refusals)
     audience = settings.jwt.audience or f"{settings.public_url.rstrip('/')}{MCP}"
     verifiers.append(signed_tokens(settings.jwt, audience, time.monotonic))
-    return Doorkeeper(verifiers, budgets, metadata.url)
+    return Doorkeeper(verifiers, budgets, refusals, metadata.url)
 
 
 class _Endpoint:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memory_mcp.clock import utc_now
@@ -32,10 +33,14 @@ class BearerTokens:
     async def verify(self, token: str) -> Identity:
         """See `Verifier`."""
         found = await self._find(digest(token))
-        if found is None or found.revoked is not None:
-            raise TokenRefusedError("This token is not known here, or was revoked.")
+        unknown = "This token is not known here, or was revoked."
+        if found is None:
+            raise TokenRefusedError(unknown, why="token not known")
+        refused = partial(TokenRefusedError, tenant=found.tenant, subject=found.access.subject, token=found.id)
+        if found.revoked is not None:
+            raise refused(unknown, why="token revoked")
         if not found.is_live(utc_now()):
-            raise TokenRefusedError("This token has expired: ask an administrator for another.")
+            raise refused("This token has expired: ask an administrator for another.", why="token expired")
         return Identity(found.tenant, found.access, found.id)
 
     async def _find(self, key: bytes) -> Token | None:

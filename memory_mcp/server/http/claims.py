@@ -20,13 +20,14 @@ def identity_of(claims: Mapping[str, Any], settings: JwtSettings) -> Identity:
     tenant = settings.tenant or claim(claims, settings.tenant_claim)
     if not isinstance(tenant, str) or not is_tenant(tenant):
         raise TokenRefusedError(f"The claim {settings.tenant_claim} of this token names no tenant: {TENANT_IS}.", _FORBIDDEN)
-    role = role_of(claim(claims, settings.role_claim), settings.roles)
-    if role is None:
-        raise TokenRefusedError(f"The claim {settings.role_claim} of this token gives no role here.", _FORBIDDEN)
     who = claims.get("sub")
     if not isinstance(who, str) or not who:
         raise TokenRefusedError("This token has no subject.")
     named = subject(who)
+    role = role_of(claim(claims, settings.role_claim), settings.roles)
+    if role is None:
+        told = f"The claim {settings.role_claim} of this token gives no role here."
+        raise TokenRefusedError(told, _FORBIDDEN, why="no role", tenant=tenant, subject=named, token=f"jwt/{named}")
     return Identity(tenant, Access(role, named), f"jwt/{named}", settings.issuer)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 from mcp.server.mcpserver import Context
 
 from memory_mcp.access import PERSONAL, Role
+from memory_mcp.audit.entries import Origin
 from memory_mcp.errors import AccessDeniedError
 from memory_mcp.models import Caller, Provenance, Visibility
 from memory_mcp.server.desk import Desk, client_name
+from memory_mcp.server.http.addresses import host_of
 from memory_mcp.server.http.identity import Identity, identity_in
 
 
@@ -32,9 +34,10 @@ class HttpDesk(Desk):
         """
         request = ctx.request_context.request
         identity = identity_in(request.scope) if request is not None else None
-        if identity is None:
+        if request is None or identity is None:
             raise AccessDeniedError("It is not known who is calling.")
-        provenance = Provenance(client=client_name(ctx), user=identity.access.subject)
+        origin = Origin(host_of(request.scope), identity.access.role.word, identity.token)
+        provenance = Provenance(client=client_name(ctx), user=identity.access.subject, origin=origin)
         return Caller(
             identity.tenant,
             self._namespace_of(identity),

@@ -14,6 +14,7 @@ from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.answers import answer
 from memory_mcp.server.http.identity import Identity, TokenRefusedError, Verifier, attach
 from memory_mcp.server.http.rates import Rates
+from memory_mcp.server.http.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,19 @@ class Doorkeeper:
 
     Args:
         verifiers: The kinds of tokens that are accepted.
+        refusals: Takes note of who is refused.
         metadata_url: Where clients learn how to get a token, given a request; None: nowhere.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier], budgets: Budgets, metadata_url: Callable[[Scope], str] | None = None) -> None:
+    def __init__(
+        self,
+        verifiers: Sequence[Verifier],
+        budgets: Budgets,
+        refusals: Refusals,
+        metadata_url: Callable[[Scope], str] | None = None,
+    ) -> None:
         self._verifiers, self._budgets, self._metadata_url = verifiers, budgets, metadata_url
+        self._refusals = refusals
 
     def protect(self, app: ASGIApp, needs: Role = Role.READER, also: Sequence[Verifier] = ()) -> ASGIApp:
         """The same application for those alone who have that role.
@@ -74,20 +83,24 @@ class Doorkeeper:
     async def _admit(self, scope: Scope, needs: Role, verifiers: Sequence[Verifier]) -> Identity | Response:
         address = address_of(scope)
         if wait := self._budgets.refusals.wait(address):
+            await self._refusals.of_stranger(scope, TokenRefusedError(why="limit"))
             return answer(429, "too_many_refusals", f"Too many requests without a good token: wait {wait:.0f} s.", retry_seconds=wait)
         try:
             identity = await _identify(Headers(scope=scope), verifiers)
         except TokenRefusedError as refused:
             self._budgets.refusals.take(address, 1)
+            await self._refusals.of_stranger(scope, refused)
             return self._unknown(refused, scope)
         except TierError as error:
             log.warning("token_not_verified: %s", type(error).__name__, exc_info=error.__cause__)
             return answer(503, "not_ready", "Tokens cannot be verified at the moment: try again.", retry_seconds=_RETRY_SECONDS)
         for budget, amount in ((self._budgets.requests, 1), (self._budgets.sent, 0)):
             if wait := budget.wait(identity.token):
+                await self._refusals.of(scope, identity, "connect", "limit")
                 return answer(429, "too_many_requests", f"This token has used up its share: wait {wait:.0f} s.", retry_seconds=wait)
             budget.take(identity.token, amount)
         if identity.access.role < needs:
+            await self._refusals.of(scope, identity, str(scope["path"]), f"takes the role {needs.word}")
             return self._unknown(TokenRefusedError(f"This takes the role {needs.word}.", 403), scope)
         return identity
 
@@ -103,7 +116,7 @@ class Doorkeeper:
 async def _identify(headers: Headers, verifiers: Sequence[Verifier]) -> Identity:
     given = headers.getlist("authorization")
     if not given:
-        raise TokenRefusedError
+        raise TokenRefusedError(why="no token")
     scheme, _, token = given[0].partition(" ")
     token = token.strip()
     if len(given) > 1 or scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
@@ -111,4 +124,4 @@ async def _identify(headers: Headers, verifiers: Sequence[Verifier]) -> Identity
     for verifier in verifiers:
         if verifier.knows(token):
             return await verifier.verify(token)
-    raise TokenRefusedError("No token of that kind is accepted here.")
+    raise TokenRefusedError("No token of that kind is accepted here.", why="token not known")

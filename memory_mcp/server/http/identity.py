@@ -32,10 +32,15 @@ class TokenRefusedError(Exception):
 
     Attributes:
         status: 401, or 403 for one that is believed, but says nothing that would be of use here.
+        why: In a word or two, for the log.
+        tenant, subject, token: Whose it is, where that is known; see `Identity`.
     """
 
-    def __init__(self, message: str = "", status: int = 401) -> None:
-        self.status = status
+    def __init__(
+        self, message: str = "", status: int = 401, *, why: str = "token not good", tenant: str = "", subject: str = "", token: str = ""
+    ) -> None:
+        self.status, self.why = status, why
+        self.tenant, self.subject, self.token = tenant, subject, token
         super().__init__(message)
 
 

@@ -16,6 +16,7 @@ from memory_mcp.server.http.addresses import address_of
 from memory_mcp.server.http.balances import Balances
 from memory_mcp.server.http.identity import identity_in
 from memory_mcp.server.http.rates import Rates
+from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.turns import Turns
 from memory_mcp.server.requests import ended, outcome_of
 
@@ -30,7 +31,10 @@ class Limits:
         turns: Who hands out the slots.
     """
 
-    def __init__(self, settings: LimitSettings, monotonic: Callable[[], float], balances: Balances | None = None) -> None:
+    def __init__(
+        self, settings: LimitSettings, monotonic: Callable[[], float], refusals: Refusals, balances: Balances | None = None
+    ) -> None:
+        self._refusals = refusals
         self._of_token = Rates(settings.calls_per_minute, monotonic, balances, "calls")
         self._of_address = Rates(settings.address_calls_per_minute, monotonic, balances, "address")
         self.turns = Turns(settings.total_calls, settings.concurrent_calls, settings.wait_seconds)
@@ -47,6 +51,7 @@ class Limits:
                 return await call_next(ctx)
         except LimitError as error:
             ended(outcome_of(error))
+            await self._refusals.of(request.scope, identity, ctx.method, error.why)
             if ctx.method == "tools/call":
                 return refusal(error)
             raise MCPError(INTERNAL_ERROR, str(error), told_beside(error)) from error

@@ -9,8 +9,9 @@ import numpy as np
 from pgvector import HalfVector
 
 from memory_mcp.audit.chain import Gap
+from memory_mcp.audit.entries import Origin
 from memory_mcp.clock import from_micros, utc_now
-from memory_mcp.models import Origin, Provenance, Scope
+from memory_mcp.models import Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
 from memory_mcp.tiers.postgres import audit, graph, log
 from memory_mcp.tiers.postgres.journal import HAS_VECTOR, batched, words_of

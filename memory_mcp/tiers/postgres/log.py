@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from memory_mcp.audit.chain import entry_hash
+from memory_mcp.audit.entries import Origin
 from memory_mcp.clock import from_micros, to_micros
-from memory_mcp.models import Added, Operation, Origin, Provenance, Scope
+from memory_mcp.models import Added, Operation, Provenance, Scope
 from memory_mcp.tiers.postgres.rows import actor_row, to_json
 from memory_mcp.tiers.postgres.session import Transaction
 

@@ -9,8 +9,9 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.audit.chain import Gap
+from memory_mcp.audit.entries import Origin
 from memory_mcp.clock import from_micros, utc_now
-from memory_mcp.models import Origin, Provenance, Scope
+from memory_mcp.models import Provenance, Scope
 from memory_mcp.portable import COLUMNS, FORM, CarriedMemory, CarriedOperation, CarriedVersion, Inventory
 from memory_mcp.tiers.sqlite import audit, journal
 from memory_mcp.tiers.sqlite.query import all_rows, value
