@@ -92,6 +92,7 @@ class Past(Flagged):
     until: datetime
     operation: int
     id: UUID | None = Field(default=None, description="Of another memory, whose place it took")
+    by: str = Field(default="", description="Which change made it so, by whom and from what source")
 
 
 class Memory(Flagged):
@@ -105,6 +106,7 @@ class Memory(Flagged):
     age: str
     created: datetime
     updated: datetime | None = None
+    changed: str = Field(default="", description="The last change, by whom and from what source")
     occurred_at: datetime | None = None
     valid_to: datetime | None = None
     expires: datetime | None = None

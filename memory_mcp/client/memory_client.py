@@ -22,9 +22,9 @@ Moment = datetime | str
 """As a text: ISO 8601. A time without zone is UTC."""
 
 _NAMESPACED = frozenset(
-    ("remember", "recall", "find_similar", "context", "forget", "record_error", "find_solution", "insights", "relate", "explore")
+    ("remember", "recall", "find_similar", "context", "forget", "record_error", "find_solution", "insights", "relate", "explore", "browse")
 )
-"""Tools that take a namespace."""
+"""Tools that take a namespace; `manage` does so only for some of its actions, and is told in each case."""
 _PAGE = 100
 _PAGE_TOKENS = 20_000
 """The most that `recall` takes of either."""
