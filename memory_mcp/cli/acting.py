@@ -10,12 +10,11 @@ import anyio
 from memory_mcp.access import Role
 from memory_mcp.assembly import open_records
 from memory_mcp.audit.entries import SERVER, Origin
+from memory_mcp.cli.asking import CLIENT
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.errors import MemoryMcpError
 from memory_mcp.models import Provenance
-
-CLIENT = "memory-mcp"
 
 
 def operator() -> Provenance:

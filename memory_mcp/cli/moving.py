@@ -14,12 +14,13 @@ from rich.console import Console
 
 from memory_mcp.answers import CarriedIn
 from memory_mcp.assembly import open_memory
+from memory_mcp.cli.acting import operator
 from memory_mcp.cli.asking import CLIENT
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings, load_settings
 from memory_mcp.errors import MemoryMcpError, RequestError
 from memory_mcp.log import configure_log
-from memory_mcp.models import Caller, Provenance
+from memory_mcp.models import Caller
 from memory_mcp.namespaces import client_namespace
 from memory_mcp.service import MemoryService
 from memory_mcp.tiers.sqlite.database import FILE_NAME
@@ -51,7 +52,7 @@ def export(
     target = None if file == "-" else Path(file).expanduser().absolute()
     if target is not None and (target.is_dir() or (target.exists() and not force)):
         raise RequestError(f"{target} exists. Name another file, or say --force to replace it.")
-    caller = Caller(tenant, namespace or "personal", Provenance(client=CLIENT))
+    caller = Caller(tenant, namespace or "personal", operator())
 
     async def write(service: MemoryService) -> int:
         pages = service.everything_in(caller, namespace, "all" if everything else "")
@@ -89,7 +90,7 @@ def import_(
         raise RequestError(f"There is no file {source}.")
     settings = _settings(data_dir)
     project = client_namespace(settings.namespace, os.environ, Path.cwd(), Path.home())
-    caller = Caller(tenant, project, Provenance(client=CLIENT))
+    caller = Caller(tenant, project, operator())
     console = Console(stderr=True)
     progress = _Progress()
 

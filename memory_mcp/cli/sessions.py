@@ -18,7 +18,8 @@ def sessions(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJso
         print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
         return
     console = Console(soft_wrap=not sys.stdout.isatty())
-    console.print(Text.assemble((f"{len(facts['sessions'])} sessions", "bold"), f" in {facts['namespace']}, times in UTC"))
+    count = len(facts["sessions"])
+    console.print(Text.assemble((f"{count} {'session' if count == 1 else 'sessions'}", "bold"), f" in {facts['namespace']}, times in UTC"))
     for one in facts["sessions"]:
         until = one["ended"] if one["ended"][:10] != one["began"][:10] else one["ended"][11:]
         beside = [", ".join(f"{count} {kind}" for kind, count in one["kinds"].items())]

@@ -13,7 +13,8 @@ from memory_mcp.server.render import DATA_NOTE, age, cautions, quoted, result, w
 def sessions(found: Sequence[Session], now: datetime, namespace: str) -> CallToolResult:
     """The answer to `stats` for the section `sessions`."""
     entries = [_entry(one, now) for one in found]
-    head = f"{len(entries)} sessions in {namespace}, the latest first. {DATA_NOTE}" if entries else f"No sessions in {namespace} yet."
+    count = f"{len(entries)} {'session' if len(entries) == 1 else 'sessions'}"
+    head = f"{count} in {namespace}, the latest first. {DATA_NOTE}" if entries else f"No sessions in {namespace} yet."
     return result({"namespace": namespace, "sessions": entries}, [head, *map(_line, entries)])
 
 

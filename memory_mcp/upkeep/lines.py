@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,7 +63,7 @@ def written(memory: Memory) -> str:
         "expires_at": moment(memory.expires_at),
         "superseded_by": str(memory.superseded_by or ""),
         "forgotten_at": moment(memory.forgotten_at),
-        "provenance": {name: value for name, value in asdict(memory.provenance).items() if value},
+        "provenance": {name: value for name in ("client", "user", "agent", "source") if (value := getattr(memory.provenance, name))},
     }
     return json.dumps({name: value for name, value in fields.items() if value not in ("", [], {})}, ensure_ascii=False)
 

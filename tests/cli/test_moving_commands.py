@@ -68,6 +68,7 @@ async def test_what_was_exported_is_there_again_word_for_word(folder: Path, tmp_
         made = told(command("export", str(tmp_path / "out.jsonl"), "--json", folder=folder))
         done = told(command("import", str(tmp_path / "out.jsonl"), "--no-wait", "--json", folder=other))
         before, after = await kept(folder), await kept(other)
+        lines = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
 
     def plain(memories: list[Memory]) -> list[Any]:
         own = ("content", "kind", "tags", "metadata", "key", "session_id", "importance", "scope", "created_at", "occurred_at", "valid_from")
@@ -76,6 +77,7 @@ async def test_what_was_exported_is_there_again_word_for_word(folder: Path, tmp_
     assert made["memories"] == 2
     assert (done["stored"], set(done["operations"])) == (2, {"home", "global"})
     assert plain(after) == plain(before)
+    assert all(json.loads(line)["provenance"].keys() <= {"client", "user", "agent", "source"} for line in lines)
     assert {memory.provenance.source for memory in after} == {"import"}
     assert {memory.provenance.agent[:7] for memory in after} == {"import:"}
 
@@ -86,11 +88,13 @@ async def test_an_import_is_one_operation_and_again_stores_nothing(folder: Path,
     again = told(command("import", str(source), "--no-wait", "--json", folder=folder))
     (number,) = done["operations"].values()
     there = len(await kept(folder))
+    entries = [json.loads(line) for line in command("audit", "export", "--who", "command line", folder=folder).stdout.splitlines()]
     undone = told(command("forget", "--undo", str(number), "--json", folder=folder))
 
     assert (done["stored"], done["known"], again["stored"], again["known"], there) == (450, 0, 0, 450, 450)
     assert len(undone["undone"]) == 3  # batches
     assert await kept(folder) == []
+    assert [entry["action"] for entry in entries] == ["import"] * 3
 
 
 async def test_a_file_with_a_fault_stores_nothing_unless_faults_are_to_be_skipped(folder: Path, tmp_path: Path) -> None:
