@@ -1,27 +1,23 @@
 """The MCP server: what it says of itself, its tools, resources and the prompt that starts a session."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
-from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 
 from memory_mcp import __version__
-from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
-from memory_mcp.server import render
 from memory_mcp.server.admin_tools import admin_tools
 from memory_mcp.server.compat_tools import compat_tools
-from memory_mcp.server.desk import Desk, desk_of
+from memory_mcp.server.desk import Desk
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.graph_tools import graph_tools
 from memory_mcp.server.learning_tools import learning_tools
 from memory_mcp.server.prompts import PromptingServer, add_prompt
 from memory_mcp.server.requests import Requests, Traffic
+from memory_mcp.server.resources import add_resources
 from memory_mcp.server.tools import core_tools
 
 INSTRUCTIONS = """\
@@ -92,27 +88,6 @@ def make_server(
         middleware=middleware,
     )
     server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
-    _add_resources(server)
+    add_resources(server)
     add_prompt(server)
     return server
-
-
-def _add_resources(server: MCPServer[Desk]) -> None:
-    @server.resource("memory://item/{id}", title="A memory", description="One memory in full, as JSON", mime_type="application/json")
-    async def item(id: str, ctx: Context[Any, Any]) -> str:
-        try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            ((memory, _),) = await service.get([id], caller)
-        except (MemoryNotFoundError, RequestError) as error:
-            raise ResourceNotFoundError(str(error)) from error
-        except MemoryMcpError as error:
-            raise ResourceError(str(error)) from error
-        return json.dumps(render.everything(memory, service.clock()), ensure_ascii=False)
-
-    @server.resource("memory://stats{?section}", title="Statistics", description="What stats tells, as JSON", mime_type="application/json")
-    async def stats(ctx: Context[Any, Any], section: str = "") -> str:
-        try:
-            facts = render.statistics_facts(await desk_of(ctx).statistics(ctx))
-        except MemoryMcpError as error:
-            raise ResourceError(str(error)) from error
-        return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)

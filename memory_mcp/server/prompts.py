@@ -5,12 +5,12 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult, TextContent
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
 from memory_mcp.errors import MemoryMcpError
-from memory_mcp.server import render
-from memory_mcp.server.desk import Desk, desk_of
+from memory_mcp.server.desk import Desk
 from memory_mcp.server.requests import ended, unexpected
+from memory_mcp.server.starting import started
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,7 @@ def add_prompt(server: MCPServer[Desk]) -> None:
     @server.prompt(title="Start from memory", description="Begin a session with the rules, decisions and facts that are remembered for it")
     async def start(ctx: Context[Any, Any], task: str = "") -> str:
         try:
-            service, caller = await desk_of(ctx).ask(ctx)
-            sections = await service.context(task, caller)
+            text = await started(ctx, task)
         except MemoryMcpError as error:
             raise MCPError(INTERNAL_ERROR, str(error)) from error
-        found = render.sections(sections, service.clock(), caller.namespace, 1_500)
-        service.told(caller, render.told(found.structured_content))
-        (text,) = (block.text for block in found.content if isinstance(block, TextContent))
         return f"{text}\n\n" + (f"The task: {task}" if task else "Use what is remembered above where it bears on the conversation.")

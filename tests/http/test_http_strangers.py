@@ -83,7 +83,7 @@ async def test_whatever_is_asked_nothing_of_another_tenant_is_in_the_answer(scen
         told = {str(question): await said(client, *question) for question in questions()}
         for task in ("", "open the vault"):
             told[f"prompt {task}"] = (await client.get_prompt("start", {"task": task})).model_dump_json()
-        for uri in ("memory://stats", "memory://stats?section=counts", f"memory://item/{own['id']}"):
+        for uri in ("memory://stats", "memory://stats?section=counts", "memory://context?task=vault", f"memory://item/{own['id']}"):
             told[uri] = (await client.read_resource(uri)).model_dump_json()
         told["lists"] = "".join(
             [

@@ -168,12 +168,16 @@ async def test_resources_and_the_prompt(open_memory_client: Open) -> None:
         item = await client.read_resource(f"memory://item/{stored['id']}")
         stats = await client.read_resource("memory://stats")
         prompt = await client.get_prompt("start", {"task": "write a letter"})
+        listed = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
+        contexts = [await client.read_resource(uri) for uri in ("memory://context", "memory://context?task=write%20a%20letter")]
         with pytest.raises(MCPError) as missing:
             await client.read_resource("memory://item/00000000-0000-7000-8000-000000000000")
 
     assert json.loads(item.contents[0].text)["text"] == "Always answer in English."  # type: ignore[union-attr]
     assert json.loads(stats.contents[0].text)["counts"]["memories"] == 1  # type: ignore[union-attr]
     assert "Always answer in English." in prompt.messages[0].content.text  # type: ignore[union-attr]
+    assert "memory://context{?task}" in listed
+    assert all("Always answer in English." in found.contents[0].text for found in contexts)  # type: ignore[union-attr]
     assert missing.value.code == -32602
 
 

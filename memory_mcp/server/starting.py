@@ -1,0 +1,20 @@
+"""What a session should start from, as a text: the same as a prompt and as a resource."""
+
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.types import TextContent
+
+from memory_mcp.server import render
+from memory_mcp.server.desk import desk_of
+
+_MAX_TOKENS = 1_500
+
+
+async def started(ctx: Context[Any, Any], task: str) -> str:
+    """What `context` answers, for a task if one is named."""
+    service, caller = await desk_of(ctx).ask(ctx)
+    found = render.sections(await service.context(task, caller), service.clock(), caller.namespace, _MAX_TOKENS)
+    service.told(caller, render.told(found.structured_content))
+    (text,) = (block.text for block in found.content if isinstance(block, TextContent))
+    return text
