@@ -191,10 +191,10 @@ QUESTIONS_KEPT = 1_000
 
 
 class Experience(Protocol):
-    """What became of memories in use, and what was asked: beside the memories, moving no revision and entering no log."""
+    """What became of memories in use, and what was asked: beside the memories, entering no log."""
 
     async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
-        """Count one more outcome of a memory; all that were told, then.
+        """Count one more outcome of a memory; all that were told, then. It moves the scope's revision, for answers tell of outcomes.
 
         Args:
             seconds: How long it took, for a good one; None: not told.
