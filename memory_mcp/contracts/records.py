@@ -110,8 +110,8 @@ class RecordStore(Protocol):
     ) -> list[tuple[Memory, float]]:
         """What was true at `moment`, in the form it then had, closest first, with a score in [0, 1]."""
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
-        """Note that these memories of the tenant were an answer; moves no revision."""
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
+        """Note how many times these memories of the tenant were an answer; moves no revision."""
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """How much of what there is, in these namespaces; None: in all of the tenant's."""

@@ -143,10 +143,9 @@ class Parts:
         scope = self._scopes(caller, namespace)[0]
         return list(dict.fromkeys([scope, Scope(scope.tenant, caller.access.private_part(scope.namespace))]))
 
-    def _asked_in(self, caller: Caller, namespace: str) -> Scope:
-        """To which scope a question belongs: to the private part where memories are private, too."""
-        own = self._own(caller, "" if namespace.strip() == EVERY_NAMESPACE else namespace)
-        return own[-1] if caller.visibility == "private" else own[0]
+    def _asked_in(self, caller: Caller, meant: Scope) -> Scope:
+        """To which scope a question belongs: to the private part of what was meant where memories are private, too."""
+        return Scope(meant.tenant, caller.access.private_part(meant.namespace)) if caller.visibility == "private" else meant
 
     def _changeable(self, caller: Caller, namespace: str, role: Role = Role.WRITER) -> Scope:
         """The scope that is meant, to be changed by somebody of that role.

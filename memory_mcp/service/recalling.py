@@ -64,7 +64,7 @@ class Recalling(Parts):
                 answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
                 if self.questions is not None and not request.offset:
-                    self.questions.note(self._asked_in(caller, request.namespace), query, answered=answer.verdict != "none")
+                    self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:

@@ -235,7 +235,7 @@ async def test_what_may_not_be_written_is_read(tmp_path: Path, monkeypatch: pyte
             store.add(draft("new"), None, within=()),
             store.forget([HOME], [], ACTOR, NOW),
             store.claim("embed", limit=1, lease_seconds=1),
-            store.count_uses("local", [], NOW),
+            store.count_uses("local", {}, NOW),
         ):
             with pytest.raises(StoreReadOnlyError):
                 await call

@@ -1,7 +1,7 @@
 """The embedded record store: one SQLite file, one writer lane, a few readers off the event loop."""
 
 import queue
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -226,9 +226,9 @@ class SqliteStore(LogPart):
         """See `RecordStore`."""
         return await self._read(partial(reads.as_of, scopes=scopes, where=where, moment=moment, vector=vector, text=words, limit=limit))
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
         """See `RecordStore`."""
-        await self._write(partial(writes.count_uses, tenant=tenant, ids=ids, now=now))
+        await self._write(partial(writes.count_uses, tenant=tenant, times=times, now=now))
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -310,12 +310,11 @@ def logged(
     return logged
 
 
-def count_uses(db: apsw.Connection, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+def count_uses(db: apsw.Connection, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
     """`RecordStore.count_uses`."""
-    for memory_id in ids:
-        db.execute(
-            f"""INSERT INTO uses (memory, recalled, last)
-               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
-               ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
-            (to_micros(now), memory_id.bytes, tenant),
-        )
+    db.executemany(
+        f"""INSERT INTO uses (memory, recalled, last)
+            SELECT m.number, ?, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
+            ON CONFLICT (memory) DO UPDATE SET recalled = recalled + excluded.recalled, last = excluded.last""",
+        [(count, to_micros(now), memory_id.bytes, tenant) for memory_id, count in times.items()],
+    )
