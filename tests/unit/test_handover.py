@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from memory_mcp.handover import Awaited, wake
@@ -21,7 +22,7 @@ async def test_a_loop_is_woken_once_for_all_that_is_settled(monkeypatch: pytest.
     loop = asyncio.get_running_loop()
     results: list[Awaited[int]] = [Awaited() for _ in range(100)]
     waiting = asyncio.gather(*(one.settled() for one in results))
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     wakes: list[object] = []
     original = loop.call_soon_threadsafe
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -32,22 +32,32 @@ _FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', he
 
 def scope_number(db: apsw.Connection, scope: Scope) -> int:
     """The scope's number, made at its first write."""
-    db.execute("INSERT OR IGNORE INTO scopes (tenant, namespace) VALUES (?, ?)", (scope.tenant, scope.namespace))
-    return int(value(db, "SELECT number FROM scopes WHERE tenant = ? AND namespace = ?", (scope.tenant, scope.namespace)))
+    return _number(db, "scopes", {"tenant": scope.tenant, "namespace": scope.namespace})
 
 
 def actor_number(db: apsw.Connection, actor: Provenance) -> int:
     """The number of who writes, made at the first time."""
-    values = (actor.client, actor.user, actor.agent, actor.source)
-    db.execute("INSERT OR IGNORE INTO actors (client, user, agent, source) VALUES (?, ?, ?, ?)", values)
-    return int(value(db, "SELECT number FROM actors WHERE client = ? AND user = ? AND agent = ? AND source = ?", values))
+    return _number(db, "actors", {"client": actor.client, "user": actor.user, "agent": actor.agent, "source": actor.source})
 
 
 def act_number(db: apsw.Connection, scope: int, action: str, actor: Provenance) -> int:
     """The number of what somebody does in a scope, and from where, made at the first time."""
-    values = (scope, action, actor_number(db, actor), to_json(astuple(actor.origin)))
-    db.execute("INSERT OR IGNORE INTO acts (scope, action, actor, origin) VALUES (?, ?, ?, ?)", values)
-    return int(value(db, "SELECT number FROM acts WHERE scope = ? AND action = ? AND actor = ? AND coalesce(origin, '') = ?", values))
+    origin = to_json(_origin_of(actor))
+    return _number(db, "acts", {"scope": scope, "action": action, "actor": actor_number(db, actor), "origin": origin})
+
+
+def _origin_of(actor: Provenance) -> Sequence[str]:
+    return actor.origin.address, actor.origin.role, actor.origin.token
+
+
+def _number(db: apsw.Connection, table: str, values: Mapping[str, Any]) -> int:
+    """The number of the row with these values, made where there is none; nearly always there is one."""
+    same = " AND ".join(f"{name} = :{name}" for name in values)
+    found = value(db, f"SELECT number FROM {table} WHERE {same}", dict(values))
+    if found is None:
+        db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})", dict(values))
+        return db.last_insert_rowid()
+    return int(found)
 
 
 def next_revision(db: apsw.Connection, scope: int) -> int:
@@ -169,7 +179,7 @@ def append(
     """
     entry = [number, scope, to_micros(now), action, concerned, actor.client, actor.user, actor.agent, actor.source, undoes]
     tenant, namespace = only(db, "SELECT tenant, namespace FROM scopes WHERE number = ?", (scope,))
-    origin, told = to_json(astuple(actor.origin)), to_json(details) if details else ""
+    origin, told = to_json(_origin_of(actor)), to_json(details) if details else ""
     digest = entry_hash(hashed(entry, tenant, namespace, origin, told), _head(db)[1] if previous is None else previous)
     db.execute(
         "INSERT INTO operations (number, at, act, subjects, undoes, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
