@@ -30,6 +30,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
     if not candidates.ids:
         return {}
     around = candidates.around
+    related = candidates.related
     columns = Columns(
         similarity=candidates.similarity,
         lexical=around.lexical,
@@ -42,7 +43,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         named=around.named,
         importance=around.importance,
         age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),
-        related=np.array([candidates.related.get(memory_id, 0.0) for memory_id in candidates.ids]),
+        related=np.array([related.get(i, 0.0) for i in candidates.ids]) if related else np.zeros(len(candidates.ids)),
     )
     parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=candidates.terms)
     best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids

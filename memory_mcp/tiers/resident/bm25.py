@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.terms import OCCURRENCE
+from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.runs import Packed, counts_of, find, rows_of
 from memory_mcp.tiers.resident.topk import largest
 
@@ -32,6 +33,7 @@ class View:
         session: (n,) int64 codes below m; `NO_SESSION` where there is none.
         order: (n,) int64, place of a row among its session's, from 0, by time and then by id; 0 without a session.
         lengths: (n,) float32, words of each row, in halves.
+        asides: Of the n rows.
         session_rows: (m,) int64, how many rows each session has; 0: it is gone.
         session_lengths: (m,) float64, the sum of their lengths.
         live: How many rows are alive.
@@ -46,6 +48,7 @@ class View:
     session: NDArray[np.int64]
     order: NDArray[np.int64]
     lengths: NDArray[np.float32]
+    asides: Asides
     session_rows: NDArray[np.int64]
     session_lengths: NDArray[np.float64]
     live: int
