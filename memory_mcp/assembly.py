@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import MaintenanceSettings, Settings
-from memory_mcp.contracts import EmbedderState, VectorIndex
+from memory_mcp.contracts import EmbedderState, RecordStore, VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
 from memory_mcp.instruments import Instruments, Lookups
@@ -167,7 +167,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         tasks.start_soon(mention_older, store)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
-        tasks.start_soon(_flush_now_and_then, counting, known)
+        tasks.start_soon(_flush_now_and_then, counting)
+        tasks.start_soon(_let_go_now_and_then, known, store)
         tasks.start_soon(denials.run)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
@@ -294,12 +295,21 @@ async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:
     log.log(logging.ERROR if found else logging.INFO, "store_checked_after_unclean_end", faults=found)
 
 
-async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions], known: KnownAnswers) -> None:
+async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> None:
+    while True:
+        await anyio.sleep(_FLUSH_SECONDS)
+        for one in counting:
+            await one.flush()
+
+
+async def _let_go_now_and_then(known: KnownAnswers, records: RecordStore) -> None:
+    """Answers that nobody will get are not kept: other processes erase as well."""
     while True:
         await anyio.sleep(_FLUSH_SECONDS)
         known.drop_old(utc_now())
-        for one in counting:
-            await one.flush()
+        if scopes := list(known.scopes):
+            with suppress(TierError):
+                known.drop_changed(dict(zip(scopes, await records.revisions(scopes), strict=True)))
 
 
 async def _flush_last(counting: Sequence[Reinforcer | Questions | Denials]) -> None:

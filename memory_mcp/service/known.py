@@ -6,16 +6,18 @@ calls yesterday is another day now, memories grow older. So nothing here can be 
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Scope
+from memory_mcp.recall.calibration import ModelScale
 from memory_mcp.timewords import TimeSpan, time_spans
 
 LIFETIME = timedelta(minutes=5)
-"""Nobody's place changes by growing so much older; and so long the text of a memory that another process erases may stay here."""
+"""Nobody's place changes by growing so much older."""
 MAX_CHARACTERS = 16_000_000
 """Of all answers that are kept together."""
 _A_HIT = 2_000
@@ -39,18 +41,31 @@ class Question:
     min_score: float
 
 
+class Stamp(NamedTuple):
+    """What an answer was made of.
+
+    Attributes:
+        revisions: Of the question's scopes.
+        epoch: Of the embedder.
+        scale: Of its model.
+    """
+
+    revisions: tuple[int, ...]
+    epoch: str | None
+    scale: ModelScale
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """An answer, and from when until when it holds.
 
     Attributes:
-        stamp: What it was made of.
         spans: The times that the question named.
         weight: In characters, see `MAX_CHARACTERS`.
     """
 
     answer: Answer
-    stamp: Hashable
+    stamp: Stamp
     spans: tuple[TimeSpan, ...]
     since: datetime
     until: datetime
@@ -70,7 +85,12 @@ class KnownAnswers:
         self._characters = 0
         self.hits = self.misses = 0
 
-    def lookup(self, question: Question, stamp: Hashable, now: datetime) -> Answer | None:
+    @property
+    def scopes(self) -> set[Scope]:
+        """Of all that is kept."""
+        return {scope for question in self._known for scope in question.scopes}
+
+    def lookup(self, question: Question, stamp: Stamp, now: datetime) -> Answer | None:
         """The answer, if it is known and would be the same now."""
         known = self._known.get(question)
         if (
@@ -84,11 +104,11 @@ class KnownAnswers:
         self.hits += 1
         return known.answer
 
-    def store(self, question: Question, stamp: Hashable, answer: Answer, now: datetime, until: datetime | None) -> None:
+    def store(self, question: Question, stamp: Stamp, answer: Answer, now: datetime, until: datetime | None) -> None:
         """Keep an answer made `now`.
 
         Args:
-            stamp: What it was made of; read before it was made, so that what changed meanwhile makes it unknown.
+            stamp: Read before it was made, so that what changed meanwhile makes it unknown.
             until: When the first of the memories it was made of expires; None: none does.
         """
         self._drop(question)
@@ -106,6 +126,12 @@ class KnownAnswers:
             if known.since <= now < known.since + LIFETIME:
                 return
             self._drop(question)
+
+    def drop_changed(self, revisions: Mapping[Scope, int]) -> None:
+        """Let go of answers that were made before these revisions: nobody will get them, but what is erased is to be nowhere."""
+        for question, known in list(self._known.items()):
+            if any(revisions.get(scope, made) != made for scope, made in zip(question.scopes, known.stamp.revisions, strict=True)):
+                self._drop(question)
 
     def clear(self) -> None:
         """Let go of every answer."""

@@ -30,7 +30,7 @@ from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
-from memory_mcp.service.known import Question
+from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
 
 INLINE_CHARACTERS = 100_000
@@ -89,7 +89,7 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
-        stamp = (revisions, self.sources.embedder.state.epoch, self.scale.model)
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
+from memory_mcp import assembly
 from memory_mcp.answers import Answer, EraseRequest, RecallRequest
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CacheSettings
@@ -173,3 +175,16 @@ async def test_being_an_answer_again_counts_as_being_used(tmp_path: Path) -> Non
 
     assert memory.recalled_count == 5
     assert service.known.hits == 4
+
+
+async def test_what_another_process_erases_is_let_go_of_here_though_nobody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly, "_FLUSH_SECONDS", 0.05)
+    async with open_service(settings_for(tmp_path)) as one, open_service(settings_for(tmp_path)) as other:
+        receipt = await other.remember(RememberRequest("Locker 3 holds the rope"), CALLER)
+        assert (await one.recall(RecallRequest("What does locker 3 hold?"), CALLER)).hits
+        assert one.known.scopes
+        meant = EraseRequest(ids=(str(receipt.added.id),))
+        await other.erase(meant, CALLER, (await other.to_erase(meant, CALLER)).token)
+        with anyio.fail_after(20):
+            while one.known.scopes:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.01)

@@ -7,8 +7,10 @@ import pytest
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Memory, Recalled, Scope
-from memory_mcp.service.known import LIFETIME, KnownAnswers, Question
+from memory_mcp.recall.calibration import MINILM
+from memory_mcp.service.known import LIFETIME, KnownAnswers, Question, Stamp
 
+R1, R2 = (Stamp((revision,), "", MINILM) for revision in (1, 2))
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 
 
@@ -35,12 +37,12 @@ def answer(text: str = "Here", hits: int = 1) -> Answer:
 
 def test_an_answer_is_known_to_the_very_same_question_of_the_very_same_state() -> None:
     known, made = KnownAnswers(10), answer()
-    known.store(question(), "r1", made, NOW, None)
+    known.store(question(), R1, made, NOW, None)
 
-    assert known.lookup(question(), "r1", NOW) is made
+    assert known.lookup(question(), R1, NOW) is made
     for other in (question("Where is he?"), question(tenant="stranger"), question(limit=7), question(offset=8)):
-        assert known.lookup(other, "r1", NOW) is None
-    assert known.lookup(question(), "r2", NOW) is None
+        assert known.lookup(other, R1, NOW) is None
+    assert known.lookup(question(), R2, NOW) is None
     assert (known.hits, known.misses) == (1, 5)
 
 
@@ -57,9 +59,9 @@ def test_an_answer_is_known_to_the_very_same_question_of_the_very_same_state() -
 )
 def test_an_answer_holds_until_something_in_it_expires_and_never_long(until: timedelta | None, later: timedelta, holds: bool) -> None:
     known = KnownAnswers(10)
-    known.store(question(), "r", answer(), NOW, None if until is None else NOW + until)
+    known.store(question(), R1, answer(), NOW, None if until is None else NOW + until)
 
-    assert (known.lookup(question(), "r", NOW + later) is not None) == holds
+    assert (known.lookup(question(), R1, NOW + later) is not None) == holds
 
 
 @pytest.mark.parametrize(
@@ -75,50 +77,61 @@ def test_an_answer_holds_until_something_in_it_expires_and_never_long(until: tim
 def test_a_question_that_names_a_time_is_the_same_only_while_it_means_the_same(query: str, later: timedelta, holds: bool) -> None:
     midnight = datetime(2026, 5, 6, tzinfo=UTC) - timedelta(minutes=1)
     known = KnownAnswers(10)
-    known.store(question(query), "r", answer(), midnight, None)
+    known.store(question(query), R1, answer(), midnight, None)
 
-    assert (known.lookup(question(query), "r", midnight + later) is not None) == holds
+    assert (known.lookup(question(query), R1, midnight + later) is not None) == holds
 
 
 def test_room_is_made_by_number_and_by_size_those_made_first_going_first() -> None:
     known = KnownAnswers(3)
     for number in range(5):
-        known.store(question(f"q{number}"), "r", answer(), NOW, None)
-    assert [known.lookup(question(f"q{number}"), "r", NOW) is not None for number in range(5)] == [False, False, True, True, True]
+        known.store(question(f"q{number}"), R1, answer(), NOW, None)
+    assert [known.lookup(question(f"q{number}"), R1, NOW) is not None for number in range(5)] == [False, False, True, True, True]
 
     small = KnownAnswers(100, max_characters=30_000)
     for number in range(5):
-        small.store(question(f"q{number}"), "r", answer("x" * 8_000), NOW, None)
-    assert [small.lookup(question(f"q{number}"), "r", NOW) is not None for number in range(5)] == [False, False, False, True, True]
-    small.store(question("large"), "r", answer("x" * 50_000), NOW, None)
-    assert small.lookup(question("large"), "r", NOW) is None
+        small.store(question(f"q{number}"), R1, answer("x" * 8_000), NOW, None)
+    assert [small.lookup(question(f"q{number}"), R1, NOW) is not None for number in range(5)] == [False, False, False, True, True]
+    small.store(question("large"), R1, answer("x" * 50_000), NOW, None)
+    assert small.lookup(question("large"), R1, NOW) is None
 
     none = KnownAnswers(0)
-    none.store(question(), "r", answer(), NOW, None)
-    assert none.lookup(question(), "r", NOW) is None
+    none.store(question(), R1, answer(), NOW, None)
+    assert none.lookup(question(), R1, NOW) is None
 
 
 def test_a_newer_answer_takes_the_place_of_the_older_one() -> None:
     known = KnownAnswers(100, max_characters=30_000)
     for revision in range(50):
-        known.store(question(), revision, answer("x" * 8_000), NOW, None)
-    known.store(question("another"), 0, answer("x" * 8_000), NOW, None)
+        known.store(question(), Stamp((revision,), "", MINILM), answer("x" * 8_000), NOW, None)
+    known.store(question("another"), R1, answer("x" * 8_000), NOW, None)
 
-    assert known.lookup(question(), 49, NOW) is not None
-    assert known.lookup(question("another"), 0, NOW) is not None
+    assert known.lookup(question(), Stamp((49,), "", MINILM), NOW) is not None
+    assert known.lookup(question("another"), R1, NOW) is not None
 
 
 def test_texts_do_not_stay_longer_than_they_may() -> None:
     known = KnownAnswers(10)
-    known.store(question("first"), "r", answer(), NOW, None)
-    known.store(question("second"), "r", answer(), NOW + timedelta(minutes=2), None)
+    known.store(question("first"), R1, answer(), NOW, None)
+    known.store(question("second"), R1, answer(), NOW + timedelta(minutes=2), None)
     known.drop_old(NOW + LIFETIME)
-    left = [known.lookup(question(name), "r", NOW + timedelta(minutes=3)) is not None for name in ("first", "second")]
+    left = [known.lookup(question(name), R1, NOW + timedelta(minutes=3)) is not None for name in ("first", "second")]
     known.drop_old(NOW - timedelta(days=1))  # a clock that was set back tells nothing of how old they are
-    gone = known.lookup(question("second"), "r", NOW + timedelta(minutes=3))
-    known.store(question("third"), "r", answer(), NOW, None)
+    gone = known.lookup(question("second"), R1, NOW + timedelta(minutes=3))
+    known.store(question("third"), R1, answer(), NOW, None)
     known.clear()
 
     assert left == [False, True]
     assert gone is None
-    assert known.lookup(question("third"), "r", NOW) is None
+    assert known.lookup(question("third"), R1, NOW) is None
+
+
+def test_answers_of_scopes_that_have_changed_are_let_go() -> None:
+    known = KnownAnswers(10)
+    known.store(question(), R1, answer(), NOW, None)
+    known.store(question(tenant="other"), R1, answer(), NOW, None)
+    known.drop_changed({Scope("local", "project"): 2, Scope("other", "project"): 1})
+
+    assert known.lookup(question(), R1, NOW) is None
+    assert known.lookup(question(tenant="other"), R1, NOW) is not None
+    assert known.scopes == {Scope("other", "project")}
