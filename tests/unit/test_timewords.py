@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
+from memory_mcp.timewords import OPEN_WEIGHT, RECENT_WEIGHT, YEAR_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 
@@ -71,6 +71,7 @@ def test_before_and_since_open_a_span():
     assert before.start.year == 1
     assert (since.start, since.weight) == (datetime(2026, 11, 16, tzinfo=UTC), OPEN_WEIGHT)
     assert since.end.year == 9999
+    assert [span.end.year for query in ("before 2023", "since 2023") for span in time_spans(query, NOW)] == [2024, 9999]
 
 
 def test_a_month_without_a_year_may_be_an_earlier_one_but_less_likely():
@@ -82,6 +83,18 @@ def test_a_month_without_a_year_may_be_an_earlier_one_but_less_likely():
 
 def test_recently_counts_less_than_a_date():
     assert [span.weight for span in time_spans("what did I do recently", NOW)] == [RECENT_WEIGHT]
+
+
+def test_the_more_exact_a_time_the_more_it_counts():
+    queries = ("on May 3, 2023", "last week", "in May 2023", "in summer 2023", "in 2023", "before 2023")
+
+    weights = [span.weight for query in queries for span in time_spans(query, NOW)]
+
+    assert weights == sorted(weights, reverse=True)
+    assert [weights[0], weights[-2], weights[-1]] == [1.0, YEAR_WEIGHT, OPEN_WEIGHT]
+    assert 0.7 < weights[2] < 0.8
+    (joined,) = time_spans("between August 11 and August 15 2023", NOW)
+    assert weights[1] < joined.weight < 1.0
 
 
 def test_days_are_those_of_the_clock():
