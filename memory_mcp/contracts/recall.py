@@ -18,6 +18,7 @@ class Circumstances:
 
     Attributes:
         lexical: (k,) BM25 >= 0 of the question's words.
+        standing: (k,) uint64, bit i is set where the i-th of the question's words stands in the memory or its labels.
         session: (k,) code of the session, -1 where there is none.
         order: (k,) place within the session.
         session_lexical: (m,) BM25 of each session's whole text, by code.
@@ -29,6 +30,7 @@ class Circumstances:
     """
 
     lexical: "NDArray[np.float64]"
+    standing: "NDArray[np.uint64]"
     session: "NDArray[np.int64]"
     order: "NDArray[np.int64]"
     session_lexical: "NDArray[np.float64]"
@@ -83,7 +85,7 @@ class Candidates:
         mean, deviation: Of the question's similarity to the memories of its scopes.
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
         rows: How many memories were searched.
-        terms: Words of the question.
+        rarity: What each of the question's words tells, in nats, 0 and more (`signals.rarity`).
         whole: Whether every search was carried out as it should be; anything else is never cached.
         degraded: In words, what an answer misses by it.
     """
@@ -96,7 +98,7 @@ class Candidates:
     unrelated: float
     sampled: int
     rows: int
-    terms: int
+    rarity: tuple[float, ...]
     passage: Mapping[UUID, int] = field(default_factory=dict)
     related: Mapping[UUID, float] = field(default_factory=dict)
     whole: bool = True

@@ -14,7 +14,7 @@ from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.passages import passages
 from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
 from memory_mcp.recall.diversity import collapse
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
 from memory_mcp.timewords import asks_when, time_preference, time_spans
 
@@ -30,11 +30,13 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
     if not candidates.ids:
         return {}
     around = candidates.around
+    near = neighbours(around.session, around.order)
     columns = Columns(
         similarity=candidates.similarity,
         lexical=around.lexical,
+        covered=covered(around.standing, candidates.rarity, near),
         session=around.session,
-        near=neighbours(around.session, around.order),
+        near=near,
         session_lexical=around.session_lexical,
         time=time_preference(around.when, time_spans(query, now)),
         dated=around.dated & asks_when(query),
@@ -44,7 +46,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),
         related=np.array([candidates.related.get(memory_id, 0.0) for memory_id in candidates.ids]),
     )
-    parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=candidates.terms)
+    parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=len(candidates.rarity))
     best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids
     return {candidates.ids[row]: {name: float(values[row]) for name, values in parts.items()} for row in best.tolist()}
 

@@ -29,6 +29,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
     n = len(scores)
     around: dict[str, Any] = {
         "lexical": [lexical for _, lexical in scores],
+        "standing": [int(lexical > 0) for _, lexical in scores],
         "session": [-1] * n,
         "order": [0] * n,
         "session_lexical": [],
@@ -39,11 +40,19 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "importance": [0.5] * n,
     }
     around.update(columns)
-    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "dated": np.bool_, "named": np.bool_}
+    kinds = {
+        "standing": np.uint64,
+        "session": np.int64,
+        "order": np.int64,
+        "when": np.int64,
+        "asking": np.bool_,
+        "dated": np.bool_,
+        "named": np.bool_,
+    }
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
     ids = tuple(UUID(int=i) for i in range(1, n + 1))
-    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=0.04, sampled=n, rows=n, terms=1)
+    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=0.04, sampled=n, rows=n, rarity=(1.0,))
 
 
 def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:

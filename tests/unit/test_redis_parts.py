@@ -130,6 +130,7 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
     similarity[: k // 3] = np.nan
     around = Circumstances(
         lexical=rng.random(k),
+        standing=rng.integers(0, 2**64, k, np.uint64),
         session=rng.integers(-1, m, k) if m else np.full(k, -1),
         order=rng.integers(0, 9, k),
         session_lexical=rng.random(m),
@@ -141,7 +142,17 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
     )
     ids = tuple(UUID(bytes=rng.bytes(16)) for _ in range(k))
     return Candidates(
-        ids, similarity, around, 0.1, 0.2, -0.3, 100, 1000, 5, passage=dict.fromkeys(ids[:2], 3), related=dict.fromkeys(ids[1:4], 0.5)
+        ids,
+        similarity,
+        around,
+        0.1,
+        0.2,
+        -0.3,
+        100,
+        1000,
+        (0.5, 7.0),
+        passage=dict.fromkeys(ids[:2], 3),
+        related=dict.fromkeys(ids[1:4], 0.5),
     )
 
 
@@ -210,7 +221,11 @@ FORGERIES = [
     {"deviation": float("inf")},
     {"deviation": -1.0},
     {"rows": 2**40},
-    {"terms": 1.5},
+    {"rarity": None},
+    {"rarity": [1]},
+    {"rarity": [-0.5]},
+    {"rarity": [float("inf")]},
+    {"rarity": [0.5] * 65},
     {"key": ["local/0123"]},
     {"stamp": None},
 ]

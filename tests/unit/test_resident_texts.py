@@ -123,6 +123,7 @@ def test_circumstances_come_in_the_order_asked_for() -> None:
     assert around.named.tolist() == [True, False, False]
     assert around.asking.tolist() == [False, False, True]
     assert around.importance.tolist() == [0.5, 0.5, 0.9]
+    assert around.standing.tolist() == [0b11, 0, 0b1000]  # of `Ann`, `Lee`, `say` and `rain`: a label's words, and a stem
     assert texts.look("x").speakers == {"ann", "lee"}
 
 

@@ -99,7 +99,7 @@ class Look:
     """
 
     def __init__(self, view: View, matches: Matches, terms: Sequence[str], asides: dict[int, _Aside], speakers: frozenset[str]) -> None:
-        self._view, self._asides = view, asides
+        self._view, self._matches, self._asides = view, matches, asides
         self._terms = frozenset(terms)
         self._scores = matches.rows()
         self._session_scores = matches.sessions()
@@ -147,6 +147,7 @@ class Look:
         asides = [self._asides.get(memory_id.int) for memory_id in ids]
         return Circumstances(
             lexical=np.where(there, self._scores[rows], 0.0).astype(np.float64) if len(self._scores) else np.zeros(len(ids)),
+            standing=self._matches.standing(rows),
             session=np.where(there, view.session[rows], -1).astype(np.int64) if len(view.session) else np.full(len(ids), -1),
             order=np.where(there, view.order[rows], 0).astype(np.int64) if len(view.order) else np.zeros(len(ids), np.int64),
             session_lexical=self._session_scores.astype(np.float64),
