@@ -95,6 +95,11 @@ def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArr
     return best
 
 
+def of_that_time(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArray[np.bool_]:
+    """(n,) whether each time is, about, one that was named: it fits at least half as well as could be."""
+    return time_preference(when, spans) >= 0.5 * max((span.weight for span in spans), default=math.inf)
+
+
 Interval = tuple[datetime, datetime, float]
 Read = Callable[[re.Match[str], datetime], Iterator[Interval]]
 

@@ -16,7 +16,7 @@ from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
-from memory_mcp.timewords import asks_when, time_preference, time_spans
+from memory_mcp.timewords import asks_when, of_that_time, time_preference, time_spans
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
@@ -65,29 +65,45 @@ def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
 
 
 def judged(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
+    memories: Sequence[Memory],
+    parts: Mapping[UUID, Mapping[str, float]],
+    candidates: Candidates,
+    query: str,
+    model: ModelScale,
+    now: datetime,
 ) -> list[Recalled]:
-    """The memories, in their order, with how likely each is the answer."""
+    """The memories, in their order, with how likely each is the answer.
+
+    Words that name a time are said by a memory of that time, since few texts say when they were written.
+    """
     if not memories:
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
     terms = set(keys_of(words.query_terms(query)).tolist())
     spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
-    said = [f"{memory.content[start:end]} {said_beside(memory)}" for memory, (start, end) in zip(memories, spans, strict=True)]
-    covered = np.array([coverage(terms, key_set(text)) for text in said])
+    said = [key_set(f"{memory.content[start:end]} {said_beside(memory)}") for memory, (start, end) in zip(memories, spans, strict=True)]
+    times = time_spans(query, now)
+    by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
+    then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
+    shares = [coverage(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
     null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
-    scores = relevance(similarity, covered, null, model).tolist()
+    scores = relevance(similarity, np.array(shares), null, model).tolist()
     return [
         Recalled(memory, score, parts[memory.id], start=start) for memory, score, (start, _) in zip(memories, scores, spans, strict=True)
     ]
 
 
 def ranked_anew(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
+    memories: Sequence[Memory],
+    parts: Mapping[UUID, Mapping[str, float]],
+    candidates: Candidates,
+    query: str,
+    model: ModelScale,
+    now: datetime,
 ) -> list[Recalled]:
     """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, model))
+    return distinct(judged(memories, parts, candidates, query, model, now))
 
 
 def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:

@@ -93,7 +93,7 @@ class Recalling(Parts):
             now = self.clock()
             valid = [memory for memory in memories if still_valid(memory, where, now)]
             looked_at = valid[: max(wanted + 1, JUDGED)]
-            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model)
+            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, now)
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)

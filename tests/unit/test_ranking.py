@@ -113,7 +113,7 @@ def test_importance_decides_between_equal_ones() -> None:
 def test_parts_tell_how_the_place_came_about() -> None:
     found = candidates((0.5, 3.0), named=(True,))
     parts = shortlist(found, WEIGHTS, "", NOW, 5)
-    (hit,) = judged([memory(1)], parts, found, "question", MINILM)
+    (hit,) = judged([memory(1)], parts, found, "question", MINILM, NOW)
 
     assert hit.parts["dense"] == pytest.approx(5.0)
     assert hit.parts["attribute"] == WEIGHTS.attribute
@@ -153,9 +153,23 @@ def test_what_a_fresh_record_must_satisfy(change: dict, where: Filter, valid: bo
     assert still_valid(replace(memory(1), **change), where, NOW) is valid
 
 
+def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
+    found = candidates((0.3, 0.0), (0.3, 0.0), (0.3, 0.0))
+    then, later = datetime(2024, 5, 20, tzinfo=UTC), datetime(2025, 5, 20, tzinfo=UTC)
+    memories = [
+        memory(1, "The kiln broke", occurred_at=then),
+        memory(2, "The kiln broke", occurred_at=later),
+        memory(3, "The kiln broke in May 2024", occurred_at=later),
+    ]
+
+    of_then, of_later, told = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "Did the kiln break in May 2024?", MINILM, NOW)
+
+    assert of_then.score == told.score > of_later.score
+
+
 def test_tags_metadata_and_endings_count_as_said() -> None:
     found = candidates((0.3, 0.0), (0.3, 0.0))
     memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
-    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM)
+    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM, NOW)
 
     assert hits[1].score > 0.9 > hits[0].score

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.timewords import OPEN_WEIGHT, RECENT_WEIGHT, YEAR_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
+from memory_mcp.timewords import (
+    OPEN_WEIGHT,
+    RECENT_WEIGHT,
+    YEAR_WEIGHT,
+    TimeSpan,
+    asks_when,
+    of_that_time,
+    states_time,
+    time_preference,
+    time_spans,
+)
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 
@@ -122,6 +132,15 @@ def test_preference_is_full_inside_and_fades_faster_before_than_after():
     assert 0.1 < fit[0] < fit[2] < 0.7
     assert fit[3] < 1e-6
     assert time_preference(np.array([0]), []).tolist() == [0.0]
+
+
+def test_a_memory_is_of_a_time_when_it_lies_in_it_or_close_by():
+    days = [datetime(2023, 4, 24, tzinfo=UTC), datetime(2023, 5, 31, tzinfo=UTC), datetime(2023, 6, 10, tzinfo=UTC), NOW]
+    when = np.array([to_micros(day) for day in days])
+
+    assert of_that_time(when, time_spans("in May 2023", NOW)).tolist() == [True, True, True, False]
+    assert of_that_time(when, time_spans("on May 31, 2023", NOW)).tolist() == [False, True, False, False]
+    assert of_that_time(when, ()).tolist() == [False] * 4
 
 
 def test_extreme_times_are_far_and_no_overflow():
