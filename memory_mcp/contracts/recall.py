@@ -25,7 +25,7 @@ class Circumstances:
         when: (k,) int64, microseconds since 1970 UTC of `Memory.when`.
         asking: (k,) whether the text ends with a question mark.
         dated: (k,) whether the text states a time.
-        named: (k,) whether the question names a tag or a metadata value.
+        named: (k,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (k,) in [0, 1].
     """
 
@@ -37,7 +37,7 @@ class Circumstances:
     when: "NDArray[np.int64]"
     asking: "NDArray[np.bool_]"
     dated: "NDArray[np.bool_]"
-    named: "NDArray[np.bool_]"
+    named: "NDArray[np.float64]"
     importance: "NDArray[np.float64]"
 
 

@@ -38,7 +38,7 @@ class SignalWeights:
         dense: One deviation of similarity in meaning.
         lexical: One unit of BM25 (a nat of evidence), for a question of `USUAL_TERMS` words.
         coverage: All the question's words, here or just before, over none of them; each counts by its rarity.
-        attribute: A tag, metadata value or session that the question names.
+        attribute: A tag or metadata value that the question names; a speaker named after another one counts half.
         session: One unit of BM25 between the question and all that was said in the memory's session, over the mean of sessions.
         neighbour: Of the sum of `dense` and `lexical` of the memories one place before and after in the session.
         second_neighbour: Likewise, two places.
@@ -97,7 +97,7 @@ class Columns:
         time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
         dated: (n,) whether the question asks when, and the memory states a time (`timewords.asks_when`, `states_time`).
         asking: (n,) whether the text ends with a question mark.
-        named: (n,) whether the question names a tag, a metadata value or the session.
+        named: (n,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (n,) in [0, 1].
         age_days: (n,) since the memory's time, at least 0.
         related: (n,) how telling the entities are that the question names and the memory speaks of, in [0, 1].
@@ -112,7 +112,7 @@ class Columns:
     time: Scores
     dated: Flags
     asking: Flags
-    named: Flags
+    named: Scores
     importance: Scores
     age_days: Scores
     related: Scores

@@ -69,7 +69,7 @@ def candidates(number: int) -> Candidates:
         when=np.array([number]),
         asking=np.array([False]),
         dated=np.array([False]),
-        named=np.array([True]),
+        named=np.array([1.0]),
         importance=np.array([0.5]),
     )
     return Candidates((UUID(int=number),), one, around, mean=0.1, deviation=0.2, unrelated=0.0, sampled=1, rows=1, rarity=(0.5, 2.0))

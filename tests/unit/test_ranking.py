@@ -36,7 +36,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "when": [to_micros(NOW)] * n,
         "asking": [False] * n,
         "dated": [False] * n,
-        "named": [False] * n,
+        "named": [0.0] * n,
         "importance": [0.5] * n,
     }
     around.update(columns)
@@ -47,7 +47,6 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "when": np.int64,
         "asking": np.bool_,
         "dated": np.bool_,
-        "named": np.bool_,
     }
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
@@ -88,7 +87,7 @@ def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(scores: list[tuple
 def test_a_named_attribute_is_a_boost_and_no_filter() -> None:
     scores = ((0.3, 0.0), (0.5, 0.0), (0.7, 0.0))
 
-    assert order(candidates(*scores, named=(True, False, False))) == [3, 1, 2]
+    assert order(candidates(*scores, named=(1.0, 0.0, 0.0))) == [3, 1, 2]
     assert order(candidates(*scores)) == [3, 2, 1]
 
 
@@ -111,7 +110,7 @@ def test_importance_decides_between_equal_ones() -> None:
 
 
 def test_parts_tell_how_the_place_came_about() -> None:
-    found = candidates((0.5, 3.0), named=(True,))
+    found = candidates((0.5, 3.0), named=(1.0,))
     parts = shortlist(found, WEIGHTS, "", NOW, 5)
     (hit,) = judged([memory(1)], parts, found, "question", MINILM, NOW)
 
@@ -121,7 +120,7 @@ def test_parts_tell_how_the_place_came_about() -> None:
 
 
 def test_a_signal_that_is_off_has_no_part() -> None:
-    (parts,) = shortlist(candidates((0.5, 3.0), named=(True,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
 
     assert "attribute" not in parts
 

@@ -137,7 +137,7 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
         when=rng.integers(0, 2**60, k),
         asking=rng.random(k) > 0.5,
         dated=rng.random(k) > 0.5,
-        named=rng.random(k) > 0.5,
+        named=rng.random(k),
         importance=rng.random(k),
     )
     ids = tuple(UUID(bytes=rng.bytes(16)) for _ in range(k))

@@ -33,7 +33,7 @@ def columns(n: int, **given: object) -> Columns:
         "time": np.zeros(n),
         "dated": np.zeros(n, dtype=bool),
         "asking": np.zeros(n, dtype=bool),
-        "named": np.zeros(n, dtype=bool),
+        "named": np.zeros(n),
         "importance": np.full(n, 0.5),
         "age_days": np.zeros(n),
         "related": np.zeros(n),
@@ -137,7 +137,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         time=np.array([0.0, 1.0, 0.0]),
         dated=np.array([False, True, False]),
         asking=np.array([True, False, False]),
-        named=np.array([False, False, True]),
+        named=np.array([0.0, 0.5, 1.0]),
         importance=np.array([0.0, 1.0, 0.5]),
         age_days=np.array([0.0, 90.0, 180.0]),
     )
@@ -163,7 +163,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     }
     assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
     assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
-    assert parts["attribute"].tolist() == [0.0, 0.0, 2.5]
+    assert parts["attribute"].tolist() == [0.0, 1.25, 2.5]
     assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
     assert parts["dated"].tolist() == [0.0, 1.0, 0.0]
     assert parts["asking"].tolist() == [-0.75, 0.0, 0.0]

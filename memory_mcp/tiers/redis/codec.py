@@ -33,7 +33,7 @@ _COLUMNS = {
     "when": "<i8",
     "asking": "?",
     "dated": "?",
-    "named": "?",
+    "named": "<f8",
     "importance": "<f8",
 }
 _FLOATS, _COUNTS = ("mean", "deviation", "unrelated"), ("sampled", "rows")
@@ -165,6 +165,6 @@ def _opened(mark: bytes, data: bytes, key: str, stamp: str) -> tuple[Mapping[str
 
 def _sound(columns: Mapping[str, NDArray[Any]], sessions: int) -> bool:
     """Whether no number is one that ranking would stumble over: only similarity may be NaN."""
-    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "session_lexical", "importance"))
+    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "session_lexical", "named", "importance"))
     codes = columns["session"]
     return finite and not np.isinf(columns["similarity"]).any() and bool(((codes >= -1) & (codes < sessions)).all())

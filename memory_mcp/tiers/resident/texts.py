@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from uuid import UUID
 
 import numpy as np
@@ -19,6 +20,8 @@ from memory_mcp.timewords import states_time
 
 SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 """Metadata whose value says who `I` is."""
+LATER_NAME = 0.5
+"""How much it counts that a question names a speaker after another one: most is said by whom it names first."""
 MEMORY_BYTES = 600
 """About what one memory's circumstances take here."""
 _BESIDE = np.array([-2, -1, 1, 2])
@@ -101,6 +104,7 @@ class Look:
     def __init__(self, view: View, matches: Matches, terms: Sequence[str], asides: dict[int, _Aside], speakers: frozenset[str]) -> None:
         self._view, self._matches, self._asides = view, matches, asides
         self._terms = frozenset(terms)
+        self._later = _later_names(terms, speakers)
         self._scores = matches.rows()
         self._session_scores = matches.sessions()
         self.rows = view.live
@@ -154,12 +158,13 @@ class Look:
             when=np.array([0 if aside is None else aside.when for aside in asides], np.int64),
             asking=np.array([aside is not None and aside.asking for aside in asides], np.bool_),
             dated=np.array([aside is not None and aside.dated for aside in asides], np.bool_),
-            named=np.array([aside is not None and self._names(aside) for aside in asides], np.bool_),
+            named=np.array([0.0 if aside is None else self._named(aside) for aside in asides], np.float64),
             importance=np.array([0.5 if aside is None else aside.importance for aside in asides]),
         )
 
-    def _names(self, aside: _Aside) -> bool:
-        return any(self._terms.issuperset(label) for label in aside.labels)
+    def _named(self, aside: _Aside) -> float:
+        named = [LATER_NAME if self._later.issuperset(label) else 1.0 for label in aside.labels if self._terms.issuperset(label)]
+        return max(named, default=0.0)
 
 
 class _Passing:
@@ -180,6 +185,12 @@ class _Passing:
             and (self._until is None or aside.when < self._until)
             and (self._now is None or aside.expires is None or aside.expires > self._now)
         )
+
+
+def _later_names(terms: Sequence[str], speakers: frozenset[str]) -> frozenset[str]:
+    """The words of speakers' names after the first; side by side as in `Ann and Bob`, stop words aside, two are as one."""
+    from_first = dropwhile(lambda term: term not in speakers, terms)
+    return speakers.intersection(dropwhile(lambda term: term in speakers, from_first))
 
 
 def _keys(ids: NDArray[np.uint64]) -> list[int]:
