@@ -279,7 +279,7 @@ def _integrity(connection: apsw.Connection) -> Check:
     if faults:
         return Check("integrity", "wrong", "; ".join(faults), _RESTORE)
     memories = value(connection, "SELECT count(*) FROM memories")
-    return Check("integrity", "ok", f"all {memories:,} records are whole")
+    return Check("integrity", "ok", f"every record is whole ({memories:,})")
 
 
 def _operations(connection: apsw.Connection) -> Check:
@@ -317,7 +317,7 @@ def _level(compared: Sequence[Compared], transport: str) -> Check:
     if lagging:
         return Check("qdrant", "note", f"{lagging:,} memories are still to be carried there", "A running server does that, or reindex.")
     memories = sum(each.memories for each in compared)
-    return Check("qdrant", "ok", f"all {memories:,} memories in {len(compared):,} namespaces are there ({transport})")
+    return Check("qdrant", "ok", f"every memory is there ({memories:,}; namespaces: {len(compared):,}; {transport})")
 
 
 def _mode(path: Path) -> int:

@@ -70,7 +70,7 @@ def _tokens(settings: HttpSettings, tokens: Sequence[Token], now: datetime) -> C
         rest = f" and {len(ending) - 5} more" if len(ending) > 5 else ""
         found = f"of {len(live)} these expire within 14 days: {named}{rest}"
         return Check("http tokens", "note", found, "Make others: memory-mcp token create")
-    return Check("http tokens", "ok", f"{len(live)} are good")
+    return Check("http tokens", "ok", f"good ones: {len(live)}")
 
 
 async def _keys(url: str) -> Check:

@@ -31,6 +31,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         return {}
     around = candidates.around
     near = neighbours(around.session, around.order)
+    related = candidates.related
     columns = Columns(
         similarity=candidates.similarity,
         lexical=around.lexical,
@@ -44,7 +45,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         named=around.named,
         importance=around.importance,
         age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),
-        related=np.array([candidates.related.get(memory_id, 0.0) for memory_id in candidates.ids]),
+        related=np.array([related.get(i, 0.0) for i in candidates.ids]) if related else np.zeros(len(candidates.ids)),
     )
     parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=len(candidates.rarity))
     best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids

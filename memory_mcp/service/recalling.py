@@ -17,6 +17,7 @@ from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, Reques
 from memory_mcp.models import (
     Caller,
     Filter,
+    Memory,
     Recalled,
     Scope,
     Verdict,
@@ -85,18 +86,26 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         candidates = await self._candidates(query, written, where)
-        wanted = offset + limit
-        best = shortlist(candidates, self.tuning.weights, query, self.clock(), max(wanted, JUDGED) + SPARE)
+        needed = max(offset + limit + 1, JUDGED)
+        best = shortlist(candidates, self.tuning.weights, query, self.clock(), needed + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
-            memories = await self.records.get_many(scopes, list(best))
+            looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            now = self.clock()
-            valid = [memory for memory in memories if still_valid(memory, where, now)]
-            looked_at = valid[: max(wanted + 1, JUDGED)]
-            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, now)
+            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, self.clock())
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+
+    async def _still_valid(self, ids: Sequence[UUID], scopes: Sequence[Scope], where: Filter, needed: int) -> list[Memory]:
+        """The first `needed` of these memories, read afresh, that may be an answer; further ones take the place of those that may not."""
+        valid: list[Memory] = []
+        read = 0
+        while len(valid) < needed and read < len(ids):
+            some = ids[read : read + needed - len(valid)]
+            now = self.clock()
+            valid += [memory for memory in await self.records.get_many(scopes, some) if still_valid(memory, where, now)]
+            read += len(some)
+        return valid
 
     async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
         scopes = list(revisions)

@@ -119,5 +119,5 @@ def _standing(memory: Memory) -> tuple[float, int, datetime, UUID]:
     return -memory.importance, -memory.recalled_count, memory.created_at, memory.id
 
 
-KEEPER = Provenance(client="memory-mcp", agent="maintenance", source="maintenance")
-"""On whose behalf this is done, so that it can be told from what clients did."""
+KEEPER = Provenance(client="maintenance", source="maintenance")
+"""On whose behalf this is done: no client's, so that no client's `last` operation is one of these."""

@@ -46,7 +46,7 @@ async def test_it_is_silent_where_nobody_serves_and_tells_all_is_well_of_a_serve
     assert silent == {}
     assert {name: row["state"] for name, row in well.items()} == {"address": "ok", "tokens": "ok", "server": "ok"}
     assert "serves there" in well["server"]["found"]
-    assert "1 are good" in well["tokens"]["found"]
+    assert "good ones: 1" in well["tokens"]["found"]
 
 
 async def test_it_says_who_could_connect_and_what_that_takes(tmp_path: Path) -> None:

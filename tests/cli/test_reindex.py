@@ -87,7 +87,7 @@ async def test_doctor_finds_what_reindex_mends(tmp_path: Path, qdrant: str) -> N
     assert (before.state, before.found) == ("note", "12 memories are still to be carried there")
     assert filled_first.stdout == "12 memories carried to qdrant, which answers from them now.\n"
     assert well.state == mended.state == "ok"
-    assert well.found.startswith("all 12 memories in 1 namespaces are there")
+    assert well.found.startswith("every memory is there (12; namespaces: 1;")
     assert (ill.state, ill.remedy) == ("wrong", "Fill it anew: memory-mcp reindex")
     assert ill.found.startswith("5 memories are missing there, 0 are there that should not be")
     assert again == {"tier": "qdrant", "memories": 12}

@@ -142,7 +142,7 @@ async def test_doctor_finds_what_reindex_mends(tmp_path: Path, real: bool) -> No
 
     assert before[:2] == ("note", "12 memories are still to be carried there")
     assert {state[0] for state in well} == {"ok"}
-    assert all(state[1].startswith("all 12 memories in 1 namespaces are there") for state in well)
+    assert all(state[1].startswith("every memory is there (12; namespaces: 1;") for state in well)
     assert ill[0] == ("wrong", "5 memories are missing there, 0 are there that should not be", REINDEX)
     assert ill[1][:2] == ("note", "12 memories are still to be carried there")
     assert ill[2] == ("wrong", "Its collection cannot be used: its vectors have 8 numbers instead of 384", REINDEX)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.assembly import open_memory
+from memory_mcp.cli.acting import operator
 from memory_mcp.errors import ConflictError
 from memory_mcp.models import Denied, Scope
 from memory_mcp.remember.drafts import RememberRequest
@@ -53,6 +55,19 @@ async def test_what_faded_leaves_the_answers_and_comes_back_by_undoing(tmp_path:
         assert faded in await found(service, "What soup does the canteen serve?")
 
     assert kept.content == "The canteen serves barley soup"
+
+
+async def test_the_last_operation_of_the_command_line_is_none_of_maintenance(tmp_path: Path) -> None:
+    command_line = replace(CALLER, provenance=operator())
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "The build server runs on port 8080")
+        await remember(service, "the build server runs on port 8080.")
+        mine = await service.remember(RememberRequest("The canteen serves barley soup"), command_line)
+        done = await service.maintenance.once(dry_run=False)
+        (undone,) = await service.undo("last", command_line)
+
+    assert [operation.action for operation in done.operations] == ["merge"]
+    assert undone.subjects == (mine.added.id,)
 
 
 async def test_short_term_memories_in_use_stay_and_those_that_say_the_same_become_one(tmp_path: Path) -> None:

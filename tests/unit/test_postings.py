@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from memory_mcp import words
 from memory_mcp.errors import TierError
 from memory_mcp.terms import MOST, TERM, bag, keys_of
 from memory_mcp.tiers.resident import postings, runs
+from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.postings import Documents, Postings
 
 WORDS = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu", "hen")
@@ -48,6 +49,7 @@ def as_documents(rows: Sequence[Text]) -> Documents:
         bags=[bag(row.text, row.labels) for row in rows],
         sessions=[row.session for row in rows],
         when=np.array([row.when for row in rows], np.int64),
+        asides=Asides.unknown(len(rows)),
     )
 
 
@@ -216,9 +218,10 @@ def test_views_are_whole_while_another_thread_writes() -> None:
 def test_what_cannot_be_indexed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     index = Postings(numbered(["ant", "bee"]))
     good = numbered(["cat"])
-    torn = Documents(good.ids, [b"abc"], good.sessions, good.when)
-    uneven = Documents(good.ids, good.bags, [], good.when)
-    for documents in (torn, uneven):
+    torn = replace(good, bags=[b"abc"])
+    uneven = replace(good, sessions=[])
+    nothing_beside = replace(good, asides=Asides.unknown(0))
+    for documents in (torn, uneven, nothing_beside):
         with pytest.raises(TierError):
             index.apply(documents, [UUID(int=1)])
     with monkeypatch.context() as patch:

@@ -253,7 +253,7 @@ async def test_an_older_store_put_in_place_is_read_anew() -> None:
 
 async def test_a_scope_beyond_the_budget_is_refused_and_others_make_room() -> None:
     store = Store()
-    store.add(*(memory(number, "many words " * 5) for number in range(1, 100)))
+    store.add(*(memory(number, " ".join(f"word{number}{i}" for i in range(30))) for number in range(1, 100)))
     small = ResidentTexts(store, budget_bytes=10_000)
     for _ in range(2):
         with pytest.raises(ScopeNotCoveredError):
@@ -261,7 +261,7 @@ async def test_a_scope_beyond_the_budget_is_refused_and_others_make_room() -> No
         store.add(memory(100, "one more"))
     assert store.asked == [0]
 
-    texts = ResidentTexts(store, budget_bytes=150_000)
+    texts = ResidentTexts(store, budget_bytes=80_000)
     for name in ("a", "b", "c"):
         await texts.look(Scope("local", name), "words")
     assert texts.figures()["scopes"] == 1

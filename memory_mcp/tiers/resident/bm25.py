@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.terms import OCCURRENCE
+from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.runs import Packed, counts_of, find, rows_of
 from memory_mcp.tiers.resident.topk import largest
 
@@ -32,6 +33,7 @@ class View:
         session: (n,) int64 codes below m; `NO_SESSION` where there is none.
         order: (n,) int64, place of a row among its session's, from 0, by time and then by id; 0 without a session.
         lengths: (n,) float32, words of each row, in halves.
+        asides: Of the n rows.
         session_rows: (m,) int64, how many rows each session has; 0: it is gone.
         session_lengths: (m,) float64, the sum of their lengths.
         live: How many rows are alive.
@@ -46,6 +48,7 @@ class View:
     session: NDArray[np.int64]
     order: NDArray[np.int64]
     lengths: NDArray[np.float32]
+    asides: Asides
     session_rows: NDArray[np.int64]
     session_lengths: NDArray[np.float64]
     live: int
@@ -130,15 +133,15 @@ class Matches:
         return _scores(weights[self.terms], self.counts.astype(np.float32), self.postings, self.view.saturation)
 
     def standing(self, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
-        """(k,) of each row, bit i is set where the i-th of the keys stands there; none of a row that is -1. Keys are at most 64."""
+        """(k,) of each of these rows: bit i is set where the i-th of the keys stands there. Keys are at most 64."""
         bits = np.zeros(len(self.distinct), np.uint64)
         for i, key in enumerate(self.keys.tolist()):
             bits[self._place[key]] |= np.uint64(1 << i)
-        wanted = np.full(len(self.view.ids) + 1, len(rows), np.intp)
+        wanted = np.full(len(self.view.ids), len(rows), np.intp)
         wanted[rows] = np.arange(len(rows))
         standing = np.zeros(len(rows) + 1, np.uint64)  # the last takes what nobody asked for
         np.bitwise_or.at(standing, wanted[self.postings], bits[self.terms])
-        return np.where(rows >= 0, standing[:-1], np.uint64(0))
+        return standing[:-1]
 
     def sessions(self) -> Scores:
         """(m,) BM25 of every session as one text of all its rows; rows without a session are no text, and one that is gone has 0."""

@@ -21,8 +21,10 @@ from memory_mcp.tiers.resident.turns import Turns
 
 DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
 INLINE_ROWS = 2000
-"""Rows times queries below which work is done on the event loop: 2,000 rows take 0.09 ms, and the way to a
-worker thread and back 0.05 ms on an idle machine, 0.1 ms on a busy one (measured, 384 numbers a row)."""
+"""Rows below which writing is done on the event loop."""
+INLINE_SCORES = 12_000
+"""Rows times queries below which searching is: 12,000 rows take 0.5 ms, and the way to a worker thread
+and back 0.05 ms by itself, but 0.3 ms after the model has run, which leaves nothing in the caches (measured, 384 numbers a row)."""
 
 SAMPLED_ROWS = 1000
 
@@ -116,7 +118,7 @@ class ResidentIndex:
         block = await self._block(scope, epoch, at)
         if self._mirroring is None and self._device.wants(block):
             self._mirroring = asyncio.create_task(self._mirror(block))
-        return await self._run(len(block) * len(vectors), lambda: block.search(vectors, where, limit))
+        return await self._run(len(block) * len(vectors) < INLINE_SCORES, lambda: block.search(vectors, where, limit))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `contracts.VectorIndex`."""
@@ -200,7 +202,7 @@ class ResidentIndex:
         block = held.block
         if block is not None:
             work = len(delta.points) + (0 if block.has_room(len(delta.points)) else len(block))
-            await self._run(work, lambda: block.apply(delta.points, delta.removed))
+            await self._run(work < INLINE_ROWS, lambda: block.apply(delta.points, delta.removed))
             return _holding(block, held.epoch, delta.revision)
         gone = min(len(delta.removed), held.rows)
         rows, nbytes = held.rows - gone, held.nbytes - held.nbytes * gone // max(held.rows, 1)
@@ -213,7 +215,7 @@ class ResidentIndex:
         needed = bytes_needed(rows, delta.points.vectors.shape[1] if rows else 0)
         if needed > self._budget_bytes:
             return Held(epoch, delta.revision, None, rows, needed)
-        return _holding(await self._run(rows, lambda: Block(delta.points)), epoch, delta.revision)
+        return _holding(await self._run(rows < INLINE_ROWS, lambda: Block(delta.points)), epoch, delta.revision)
 
     def _admit(self, scope: Scope, held: Held) -> Held:
         """Hold a scope in place of its former state, evicting others; or let it go if it has outgrown the budget."""
@@ -240,17 +242,17 @@ class ResidentIndex:
             if held is None or held.block is None or held.epoch != epoch:
                 return
             block = held.block
-            await self._run(len(block), lambda: work(block))
+            await self._run(len(block) < INLINE_ROWS, lambda: work(block))
             self._admit(scope, _holding(block, epoch, held.revision))
 
     def _lock(self, scope: Scope) -> anyio.Lock:
         """One change of a scope at a time; the lock is there as long as somebody holds or awaits it."""
         return self._loading.setdefault(scope, anyio.Lock())
 
-    async def _run(self, rows: int, work: Callable[[], Result]) -> Result:
-        """Do it here where that is quicker than the way to a worker thread, else there."""
+    async def _run(self, here: bool, work: Callable[[], Result]) -> Result:
+        """Do it here, or in a worker thread."""
         try:
-            if rows < INLINE_ROWS:
+            if here:
                 return work()
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         except MemoryError as error:

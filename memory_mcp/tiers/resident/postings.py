@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.errors import TierError
+from memory_mcp.tiers.resident.asides import FACTS, Asides
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, View
 from memory_mcp.tiers.resident.columns import grown
 from memory_mcp.tiers.resident.runs import joined, merged, pack, renumbered
@@ -30,12 +31,14 @@ class Documents:
         bags: `terms.bag` of each.
         sessions: The session each belongs to; empty: none.
         when: (n,) int64, microseconds since 1970 UTC; with the id it orders a session.
+        asides: What else is known of each.
     """
 
     ids: Sequence[UUID]
     bags: Sequence[bytes]
     sessions: Sequence[str]
     when: NDArray[np.int64]
+    asides: Asides
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,7 +93,7 @@ class Postings:
             codes = np.fromiter(map(self._code, chosen.sessions), np.int64, len(chosen))
             counts, sums = self._session_figures(leaving, codes, lengths)
             rows.drop(leaving)
-            rows.append(_halves(chosen.ids), chosen.when, codes, lengths)
+            rows.append(_halves(chosen.ids), chosen.when, codes, lengths, chosen.asides)
             rows.rank(np.concatenate((view.session[leaving], codes)), len(self._codes))
             changed = rows.view(joined(view.runs, postings), counts, sums, self._slots)
             for memory_id in removed:
@@ -123,9 +126,9 @@ class Postings:
         rows = np.where(view.alive, np.cumsum(view.alive) - 1, -1)
         there = view.session_rows > 0
         recoded = np.append(np.cumsum(there) - 1, NO_SESSION)  # the last is what `NO_SESSION` points at
-        kept = _Rows(view.numbering + 1)
-        kept.append(view.ids[view.alive], view.when[view.alive], recoded[view.session[view.alive]], view.lengths[view.alive])
-        kept.order[: kept.used] = view.order[view.alive]
+        kept, alive = _Rows(view.numbering + 1), np.flatnonzero(view.alive)
+        kept.append(view.ids[alive], view.when[alive], recoded[view.session[alive]], view.lengths[alive], view.asides.at(alive))
+        kept.order[: kept.used] = view.order[alive]
         slots = {key: int(rows[row]) for key, row in self._slots.items()}
         codes = {name: int(recoded[code]) for name, code in self._codes.items() if there[code]}
         run = renumbered(merged(view.runs), rows)
@@ -146,19 +149,29 @@ class _Rows:
         self.session = np.empty(0, np.int64)
         self.order = np.empty(0, np.int64)
         self.lengths = np.empty(0, np.float32)
+        self.facts = np.empty(0, FACTS)
+        self.labels = np.empty(0, np.object_)
 
     @property
     def nbytes(self) -> int:
-        columns = (self.ids, self.alive, self.when, self.session, self.order, self.lengths)
+        columns = (self.ids, self.alive, self.when, self.session, self.order, self.lengths, self.facts, self.labels)
         return sum(column.nbytes for column in columns)
 
-    def append(self, ids: NDArray[np.uint64], when: NDArray[np.int64], session: NDArray[np.int64], lengths: NDArray[np.float32]) -> None:
+    def append(
+        self,
+        ids: NDArray[np.uint64],
+        when: NDArray[np.int64],
+        session: NDArray[np.int64],
+        lengths: NDArray[np.float32],
+        asides: Asides,
+    ) -> None:
         """Add rows that are alive and not yet ranked."""
         first, end = self.used, self.used + len(ids)
         if end > len(self.alive):
             self._grow(int(end * HEADROOM))
         self.ids[first:end], self.when[first:end], self.session[first:end] = ids, when, session
         self.lengths[first:end], self.alive[first:end], self.order[first:end] = lengths, True, 0
+        self.facts[first:end], self.labels[first:end] = asides.facts, asides.labels
         self.used, self.live = end, self.live + len(ids)
         self.live_length += float(lengths.sum(dtype=np.float64))
 
@@ -197,6 +210,7 @@ class _Rows:
             session=self.session[:n],
             order=self.order[:n],
             lengths=self.lengths[:n],
+            asides=Asides(self.facts[:n], self.labels[:n]),
             session_rows=counts,
             session_lengths=sums,
             live=self.live,
@@ -208,11 +222,14 @@ class _Rows:
     def _grow(self, capacity: int) -> None:
         ids, alive, when = grown(self.ids, capacity), grown(self.alive, capacity), grown(self.when, capacity)
         session, order, lengths = grown(self.session, capacity), grown(self.order, capacity), grown(self.lengths, capacity)
+        facts, labels = grown(self.facts, capacity), grown(self.labels, capacity)
         self.ids, self.alive, self.when, self.session, self.order, self.lengths = ids, alive, when, session, order, lengths
+        self.facts, self.labels = facts, labels
 
 
 def _check(documents: Documents) -> None:
-    if any(len(column) != len(documents) for column in (documents.bags, documents.sessions, documents.when)):
+    columns = (documents.bags, documents.sessions, documents.when, documents.asides.facts, documents.asides.labels)
+    if any(len(column) != len(documents) for column in columns):
         raise TierError("resident", "The columns of these documents differ in length; give each one entry in every column.")
 
 
@@ -222,6 +239,7 @@ def _chosen(documents: Documents, rows: list[int]) -> Documents:
         bags=[documents.bags[row] for row in rows],
         sessions=[documents.sessions[row] for row in rows],
         when=documents.when[rows],
+        asides=documents.asides.at(np.array(rows, np.intp)),
     )
 
 

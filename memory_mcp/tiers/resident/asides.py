@@ -1,0 +1,146 @@
+"""What is known of memories beside the words of their texts, by columns, one entry a row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import dropwhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_mcp import words
+from memory_mcp.clock import to_micros
+from memory_mcp.models import NEVER, Filter, Memory
+from memory_mcp.timewords import states_time
+
+SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
+"""Metadata whose value says who `I` is."""
+LATER_NAME = 0.5
+"""How much it counts that a question names a speaker after another one: most is said by whom it names first."""
+
+FACTS = np.dtype([("kind", "i4"), ("domain", "i4"), ("expires", "i8"), ("importance", "f8"), ("asking", "?"), ("dated", "?")])
+"""Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, and
+whether it states a time."""
+
+_REMEMBERED = 1 << 14
+
+Rows = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Tags and metadata of a memory; memories with equal ones may share it.
+
+    Attributes:
+        terms: The words of each tag and metadata value, stop words out.
+        speakers: The words of the names that say who `I` is.
+    """
+
+    tags: frozenset[str] = frozenset()
+    terms: tuple[tuple[str, ...], ...] = ()
+    speakers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Asides:
+    """Of n memories.
+
+    Attributes:
+        facts: (n,) of `FACTS`.
+        labels: (n,) of `Labels`.
+    """
+
+    facts: NDArray[np.void]
+    labels: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, memories: Sequence[Memory], codes: dict[str, int]) -> "Asides":
+        """Of these memories, in their order; kinds and domains without a code are given one."""
+        facts = [
+            (
+                codes.setdefault(memory.kind, len(codes)),
+                codes.setdefault(memory.domain, len(codes)),
+                NEVER if memory.expires_at is None else to_micros(memory.expires_at),
+                memory.importance,
+                memory.content.rstrip().endswith(("?", "？")),
+                states_time(memory.content),
+            )
+            for memory in memories
+        ]
+        labels = np.empty(len(memories), np.object_)
+        labels[:] = [_labels_of(memory) for memory in memories]
+        return cls(np.array(facts, FACTS), labels)
+
+    @classmethod
+    def unknown(cls, n: int) -> "Asides":
+        """Of memories of which nothing is known but their words."""
+        labels = np.empty(n, np.object_)
+        labels[:] = Labels()
+        return cls(np.zeros(n, FACTS), labels)
+
+    def at(self, rows: Rows) -> "Asides":
+        """Of these rows."""
+        return Asides(self.facts[rows], self.labels[rows])
+
+    def passing(self, rows: Rows, when: NDArray[np.int64], where: Filter, codes: Mapping[str, int]) -> Flags:
+        """(k,) which of these rows, of these times, pass the filter."""
+        facts = self.facts[rows]
+        passing = np.ones(len(rows), np.bool_)
+        if where.kinds:
+            passing &= np.isin(facts["kind"], _codes(where.kinds, codes))
+        if where.domains:
+            passing &= np.isin(facts["domain"], _codes(where.domains, codes))
+        if where.tags:
+            passing &= np.fromiter((where.tags <= labels.tags for labels in self.labels[rows]), np.bool_, len(rows))
+        if where.since is not None:
+            passing &= when >= to_micros(where.since)
+        if where.until is not None:
+            passing &= when < to_micros(where.until)
+        if where.now is not None:
+            passing &= facts["expires"] > to_micros(where.now)
+        return passing
+
+    def named(self, rows: Rows, terms: frozenset[str], later: frozenset[str]) -> NDArray[np.float64]:
+        """(k,) 1 where a tag or metadata value of the row stands whole among a question's words, `LATER_NAME` where only later names do.
+
+        Args:
+            later: See `later_names`.
+        """
+        return np.fromiter((_named(labels, terms, later) for labels in self.labels[rows]), np.float64, len(rows))
+
+
+def _named(labels: Labels, terms: frozenset[str], later: frozenset[str]) -> float:
+    found = [LATER_NAME if later.issuperset(label) else 1.0 for label in labels.terms if terms.issuperset(label)]
+    return max(found, default=0.0)
+
+
+def later_names(terms: Sequence[str], speakers: frozenset[str]) -> frozenset[str]:
+    """Of a question's words, in order, those of speakers' names after the first; two side by side, as in `Ann and Bob`, are as one.
+
+    Args:
+        terms: Without stop words.
+        speakers: The words of all speakers' names.
+    """
+    from_first = dropwhile(lambda term: term not in speakers, terms)
+    return speakers.intersection(dropwhile(lambda term: term in speakers, from_first))
+
+
+def label_texts(memory: Memory) -> list[str]:
+    """Metadata values that are texts."""
+    return [value for value in memory.metadata.values() if isinstance(value, str)]
+
+
+def _codes(names: Iterable[str], codes: Mapping[str, int]) -> list[int]:
+    return [codes[name] for name in names if name in codes]
+
+
+def _labels_of(memory: Memory) -> Labels:
+    speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
+    return _labels(memory.tags, tuple(label_texts(memory)), tuple(speakers))
+
+
+@lru_cache(_REMEMBERED)
+def _labels(tags: tuple[str, ...], texts: tuple[str, ...], names: tuple[str, ...]) -> Labels:
+    terms = {tuple(words.query_terms(label)) for label in (*tags, *texts)} - {()}
+    return Labels(frozenset(tags), tuple(terms), tuple(term for name in names for term in words.query_terms(name)))
