@@ -68,6 +68,7 @@ def candidates(number: int) -> Candidates:
         when=np.array([number]),
         asking=np.array([False]),
         dated=np.array([False]),
+        specific=np.array([True]),
         named=np.array([True]),
         importance=np.array([0.5]),
     )

@@ -34,12 +34,21 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "session_lexical": [],
         "when": [to_micros(NOW)] * n,
         "asking": [False] * n,
+        "specific": [False] * n,
         "dated": [False] * n,
         "named": [False] * n,
         "importance": [0.5] * n,
     }
     around.update(columns)
-    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "dated": np.bool_, "named": np.bool_}
+    kinds = {
+        "session": np.int64,
+        "order": np.int64,
+        "when": np.int64,
+        "asking": np.bool_,
+        "specific": np.bool_,
+        "dated": np.bool_,
+        "named": np.bool_,
+    }
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
     ids = tuple(UUID(int=i) for i in range(1, n + 1))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
 
-_CANDIDATES, _VECTOR = b"mmc2", b"mmv1"
+_CANDIDATES, _VECTOR = b"mmc4", b"mmv1"
 _CHECKSUM_BYTES = 16
 _HEADER_AT = 4 + _CHECKSUM_BYTES
 _COLUMNS = {
@@ -31,6 +31,7 @@ _COLUMNS = {
     "when": "<i8",
     "asking": "?",
     "dated": "?",
+    "specific": "?",
     "named": "?",
     "importance": "<f8",
 }
