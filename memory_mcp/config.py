@@ -117,6 +117,7 @@ class WeightSettings(Section):
     time: float = Field(default=6.5, ge=0, le=10, description="a memory from the day that the question names; a year counts half")
     dated: float = Field(default=2.4, ge=0, le=10, description="a memory that states a time, where the question asks for one")
     asking: float = Field(default=1.0, ge=0, le=10, description="taken from a memory that is itself a question")
+    specific: float = Field(default=0.9, ge=0, le=10, description="what was said in passing (kind chat), if it names or counts something")
     importance: float = Field(default=0.25, ge=0, le=10, description="the importance a memory was given")
     recency: float = Field(default=0.12, ge=0, le=10, description="how new a memory is")
     entity: float = Field(default=0.0, ge=0, le=10, description="a rare entity that the question names, or one that is related to it")

@@ -25,6 +25,7 @@ class Circumstances:
         when: (k,) int64, microseconds since 1970 UTC of `Memory.when`.
         asking: (k,) whether the text ends with a question mark.
         dated: (k,) whether the text states a time.
+        specific: (k,) whether the memory is an utterance that names or counts something.
         named: (k,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (k,) in [0, 1].
     """
@@ -37,6 +38,7 @@ class Circumstances:
     when: "NDArray[np.int64]"
     asking: "NDArray[np.bool_]"
     dated: "NDArray[np.bool_]"
+    specific: "NDArray[np.bool_]"
     named: "NDArray[np.float64]"
     importance: "NDArray[np.float64]"
 

@@ -288,6 +288,7 @@ def _unknown(lexical: Sequence[float]) -> Circumstances:
         when=np.zeros(n, np.int64),
         asking=np.zeros(n, np.bool_),
         dated=np.zeros(n, np.bool_),
+        specific=np.zeros(n, np.bool_),
         named=np.zeros(n, np.float64),
         importance=np.full(n, 0.5),
     )

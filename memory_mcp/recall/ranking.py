@@ -42,6 +42,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         time=time_preference(around.when, time_spans(query, now)),
         dated=around.dated & asks_when(query),
         asking=around.asking,
+        specific=around.specific,
         named=around.named,
         importance=around.importance,
         age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),

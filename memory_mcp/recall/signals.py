@@ -46,6 +46,7 @@ class SignalWeights:
         time: A memory from exactly the day that the question names; of a longer time it is less (`timewords.exactness`).
         dated: A memory that states a time, if the question asks for one.
         asking: Taken from a memory that ends with a question: it tells little.
+        specific: A memory of kind chat that names or counts something: most of what is said in passing tells little.
         importance: The distance between least and most important.
         recency: The distance between new and old, falling by half in `recency_days`.
         entity: A memory that speaks of a rare entity which the question names, or half of it of one that is one relation away.
@@ -62,6 +63,7 @@ class SignalWeights:
     time: float = 6.5
     dated: float = 2.4
     asking: float = 1.0
+    specific: float = 0.9
     importance: float = 0.25
     recency: float = 0.12
     entity: float = 0.0
@@ -97,6 +99,7 @@ class Columns:
         time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
         dated: (n,) whether the question asks when, and the memory states a time (`timewords.asks_when`, `states_time`).
         asking: (n,) whether the text ends with a question mark.
+        specific: (n,) whether the memory is an utterance that names or counts something (`words.names_something`).
         named: (n,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (n,) in [0, 1].
         age_days: (n,) since the memory's time, at least 0.
@@ -112,6 +115,7 @@ class Columns:
     time: Scores
     dated: Flags
     asking: Flags
+    specific: Flags
     named: Scores
     importance: Scores
     age_days: Scores
@@ -239,6 +243,7 @@ def score_parts(
         "time": weights.time * columns.time,
         "dated": weights.dated * columns.dated,
         "asking": -weights.asking * columns.asking,
+        "specific": weights.specific * columns.specific,
         "importance": weights.importance * (columns.importance - 0.5),
         "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
         "entity": weights.entity * columns.related,

@@ -69,6 +69,7 @@ def candidates(number: int) -> Candidates:
         when=np.array([number]),
         asking=np.array([False]),
         dated=np.array([False]),
+        specific=np.array([True]),
         named=np.array([1.0]),
         importance=np.array([0.5]),
     )

@@ -35,6 +35,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "session_lexical": [],
         "when": [to_micros(NOW)] * n,
         "asking": [False] * n,
+        "specific": [False] * n,
         "dated": [False] * n,
         "named": [0.0] * n,
         "importance": [0.5] * n,
@@ -47,6 +48,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
         "when": np.int64,
         "asking": np.bool_,
         "dated": np.bool_,
+        "specific": np.bool_,
     }
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)

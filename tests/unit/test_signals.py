@@ -33,6 +33,7 @@ def columns(n: int, **given: object) -> Columns:
         "time": np.zeros(n),
         "dated": np.zeros(n, dtype=bool),
         "asking": np.zeros(n, dtype=bool),
+        "specific": np.zeros(n, dtype=bool),
         "named": np.zeros(n),
         "importance": np.full(n, 0.5),
         "age_days": np.zeros(n),
@@ -137,12 +138,13 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         time=np.array([0.0, 1.0, 0.0]),
         dated=np.array([False, True, False]),
         asking=np.array([True, False, False]),
+        specific=np.array([False, True, False]),
         named=np.array([0.0, 0.5, 1.0]),
         importance=np.array([0.0, 1.0, 0.5]),
         age_days=np.array([0.0, 90.0, 180.0]),
     )
     weights = SignalWeights(
-        lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, importance=0.2, recency=0.1
+        lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, specific=0.9, importance=0.2, recency=0.1
     )
     parts = score_parts(rich, weights, Moments(0.1, 0.1), terms=4)
 
@@ -158,6 +160,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         "time",
         "dated",
         "asking",
+        "specific",
         "importance",
         "recency",
     }
@@ -167,6 +170,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
     assert parts["dated"].tolist() == [0.0, 1.0, 0.0]
     assert parts["asking"].tolist() == [-0.75, 0.0, 0.0]
+    assert parts["specific"].tolist() == [0.0, 0.9, 0.0]
     assert parts["importance"].tolist() == pytest.approx([-0.1, 0.1, 0.0])
     assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])
     assert total(parts, 3).tolist() == pytest.approx(sum(np.array(part) for part in parts.values()).tolist())

@@ -20,7 +20,7 @@ from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
 from memory_mcp.words import MAX_QUERY_TERMS
 
-_CANDIDATES, _VECTOR = b"mmc3", b"mmv1"
+_CANDIDATES, _VECTOR = b"mmc4", b"mmv1"
 _CHECKSUM_BYTES = 16
 _HEADER_AT = 4 + _CHECKSUM_BYTES
 _COLUMNS = {
@@ -33,6 +33,7 @@ _COLUMNS = {
     "when": "<i8",
     "asking": "?",
     "dated": "?",
+    "specific": "?",
     "named": "<f8",
     "importance": "<f8",
 }

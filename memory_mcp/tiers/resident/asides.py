@@ -18,9 +18,14 @@ SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 LATER_NAME = 0.5
 """How much it counts that a question names a speaker after another one: most is said by whom it names first."""
 
-FACTS = np.dtype([("kind", "i4"), ("domain", "i4"), ("expires", "i8"), ("importance", "f8"), ("asking", "?"), ("dated", "?")])
-"""Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, and
-whether it states a time."""
+FACTS = np.dtype(
+    [("kind", "i4"), ("domain", "i4"), ("expires", "i8"), ("importance", "f8"), ("asking", "?"), ("dated", "?"), ("specific", "?")]
+)
+"""Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, whether
+it states a time, and whether it is an utterance that names something."""
+
+_UTTERANCE = "chat"
+"""The kind of memories that nobody chose for what they tell: of the others each is specific in its way."""
 
 _REMEMBERED = 1 << 14
 
@@ -65,6 +70,7 @@ class Asides:
                 memory.importance,
                 memory.content.rstrip().endswith(("?", "？")),
                 states_time(memory.content),
+                memory.kind == _UTTERANCE and words.names_something(memory.content),
             )
             for memory in memories
         ]

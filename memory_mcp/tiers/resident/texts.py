@@ -142,6 +142,7 @@ class Look:
             when=view.when[rows],
             asking=facts["asking"],
             dated=facts["dated"],
+            specific=facts["specific"],
             named=view.asides.named(rows, self._terms, self._later),
             importance=facts["importance"],
         )
