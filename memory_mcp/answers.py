@@ -1,6 +1,6 @@
 """What is asked of the service and what it answers, before either has met a protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Answer:
         more: Whether there are worse ones after them.
         below: With `none`, how many lie just below the line.
         degraded: In words, what was missing while searching.
+        shown: What whoever passes it on has made of it, for when the same answer is given again.
     """
 
     hits: Sequence[Recalled]
@@ -74,6 +75,7 @@ class Answer:
     more: bool = False
     below: int = 0
     degraded: Sequence[str] = ()
+    shown: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

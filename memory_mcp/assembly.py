@@ -30,7 +30,7 @@ from memory_mcp.recall.scale import Scale
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService, Tuning
-from memory_mcp.tiers.memory import LayeredCache, ProcessCache
+from memory_mcp.service.known import KnownAnswers
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.device import Device
@@ -99,7 +99,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         limiter = anyio.CapacityLimiter(_SEARCH_THREADS)
         resident = ResidentIndex(store, limiter, budget_bytes=settings.resident.max_megabytes << 20, device=device)
         texts = ResidentTexts(store, budget_bytes=settings.resident.max_text_megabytes << 20)
-        cache = ProcessCache(settings.cache.max_entries)
+        known = KnownAnswers(settings.cache.max_entries)
         redis = await _open_redis(settings.redis, stack)
         vectors = await open_vector_tiers(settings, store, lambda: embedder.state.epoch, {"resident": resident}, stack)
         nearest = VectorStack(vectors.tiers, store)
@@ -112,7 +112,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         def drop(scopes: Collection[Scope]) -> None:
             resident.drop(scopes)
             texts.drop(scopes)
-            cache.clear()
+            known.clear()
             embedder.clear()
             if questions is not None:
                 questions.clear()
@@ -143,8 +143,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             return {"role": "words", "health": "ok", **texts.figures()}
 
         def cache_figures() -> Mapping[str, Any]:
-            calls = cache.hits + cache.misses
-            return {"role": "candidates", "health": "ok", "calls": calls, "hit_rate": round(cache.hits / calls, 3) if calls else 0.0}
+            calls = known.hits + known.misses
+            return {"role": "answers", "health": "ok", "calls": calls, "hit_rate": round(known.hits / calls, 3) if calls else 0.0}
 
         tiers = {
             settings.records.backend: record_figures,
@@ -154,7 +154,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             **vectors.figures,
         }
         instruments = Instruments([timed, *vectors.guards], notes=store.notes)
-        instruments.lookups |= {"candidates": lambda: (cache.hits, cache.misses), "embeddings": lambda: _lookups(embedder.state)}
+        instruments.lookups |= {"answers": lambda: (known.hits, known.misses), "embeddings": lambda: _lookups(embedder.state)}
         if "resident" in vectors.tiers:
             instruments.watched.append(nearest.guard("resident"))
         tasks = await stack.enter_async_context(anyio.create_task_group())
@@ -167,7 +167,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         tasks.start_soon(mention_older, store)
         for carrier in vectors.carriers:
             tasks.start_soon(carrier.run)
-        tasks.start_soon(_flush_now_and_then, counting)
+        tasks.start_soon(_flush_now_and_then, counting, known)
         tasks.start_soon(denials.run)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
@@ -199,7 +199,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 away=nearest.away,
                 graph=store if settings.recall.weights.entity else None,
             ),
-            cache=cache if redis is None else LayeredCache(cache, redis.candidates),
+            known=known,
+            shared=None if redis is None else redis.candidates,
             scale=scale,
             indexer=indexer,
             reinforcer=reinforcer,
@@ -293,9 +294,10 @@ async def _look_for_damage(store: SqliteStore, faults: list[str]) -> None:
     log.log(logging.ERROR if found else logging.INFO, "store_checked_after_unclean_end", faults=found)
 
 
-async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> None:
+async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions], known: KnownAnswers) -> None:
     while True:
         await anyio.sleep(_FLUSH_SECONDS)
+        known.drop_old(utc_now())
         for one in counting:
             await one.flush()
 

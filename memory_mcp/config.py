@@ -87,9 +87,9 @@ class ResidentSettings(Section):
 
 
 class CacheSettings(Section):
-    """The cache of recall candidates."""
+    """The cache of answers."""
 
-    max_entries: int = Field(default=1_000, ge=0, le=1_000_000, description="questions whose candidates are kept")
+    max_entries: int = Field(default=1_000, ge=0, le=1_000_000, description="questions whose answers are kept, for some minutes")
 
 
 class RememberSettings(Section):

@@ -110,7 +110,7 @@ class Draft:
         supersedes: Memories that this one replaces.
         created: When it was stored first, elsewhere; None: it is new.
         idempotency_key: Empty, or a name under which repeating the call returns the first receipt.
-        request_digest: 16 bytes over everything the caller gave, to tell a repetition from a clash.
+        request_digest: With an idempotency key 16 bytes over everything the caller gave, to tell a repetition from a clash.
     """
 
     id: UUID

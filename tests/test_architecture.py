@@ -55,6 +55,7 @@ FLOORS = [
         "memory_mcp.passages",
         "memory_mcp.clock",
         "memory_mcp.loopback",
+        "memory_mcp.handover",
         "memory_mcp.front",
         "memory_mcp.tracing",
     },
@@ -62,7 +63,7 @@ FLOORS = [
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms"}
+BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms", "handover"}
 BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries", "states"}
 """What `tiers` and `embedding` may import besides their own package."""
 

@@ -108,13 +108,17 @@ class Candidates:
 
 
 class RecallCache(Protocol):
-    """Candidates by question. A stamp that differs is a miss, so nothing here can be stale (rule R4).
+    """Candidates by question, shared by processes. A stamp that differs is a miss, so nothing here can be stale (rule R4).
 
     A key is `<tenant>/<digest>`.
     """
 
     async def lookup(self, key: str, stamp: str) -> Candidates | None:
-        """What was stored under exactly this key and stamp, if it is still there."""
+        """What was stored under exactly this key and stamp, if it is still there.
+
+        Raises:
+            TierUnavailableError: Nobody can tell at the moment.
+        """
 
     async def store(self, key: str, stamp: str, candidates: Candidates) -> None:
         """Keep it as long as there is room."""

@@ -110,8 +110,8 @@ class RecordStore(Protocol):
     ) -> list[tuple[Memory, float]]:
         """What was true at `moment`, in the form it then had, closest first, with a score in [0, 1]."""
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
-        """Note that these memories of the tenant were an answer; moves no revision."""
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
+        """Note how many times these memories of the tenant were an answer; moves no revision."""
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """How much of what there is, in these namespaces; None: in all of the tenant's."""
@@ -191,10 +191,10 @@ QUESTIONS_KEPT = 1_000
 
 
 class Experience(Protocol):
-    """What became of memories in use, and what was asked: beside the memories, moving no revision and entering no log."""
+    """What became of memories in use, and what was asked: beside the memories, entering no log."""
 
     async def report(self, scopes: Sequence[Scope], memory_id: UUID, *, good: bool, seconds: float | None, now: datetime) -> Tally:
-        """Count one more outcome of a memory; all that were told, then.
+        """Count one more outcome of a memory; all that were told, then. It moves the scope's revision, for answers tell of outcomes.
 
         Args:
             seconds: How long it took, for a good one; None: not told.

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ import structlog
 from memory_mcp.contracts import EmbedderState
 from memory_mcp.embedding.encoder import Encoder
 from memory_mcp.errors import EmbedderNotReadyError, MemoryMcpError, TierError, TierUnavailableError
+from memory_mcp.handover import Awaited, wake
 from memory_mcp.models import Matrix
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,11 @@ class BatchingEmbedder:
         """
         request = self._submit(texts, urgent=urgent)
         if request.missing:
-            await asyncio.wrap_future(request.done)
+            try:
+                await request.done.settled()
+            except asyncio.CancelledError:
+                request.done.future.cancel()  # nobody waits for its texts any longer
+                raise
         return request.vectors, self._epoch
 
     def holds(self, text: str) -> bool:
@@ -218,6 +223,7 @@ class BatchingEmbedder:
                         finished.append(request)
         for request in finished:
             request.resolve()
+        wake(request.done for request in finished)
 
     def _give_up(self, text: "_Text", error: Exception) -> None:
         log.error("embedding_failed", model=self._model, **described(error))
@@ -243,14 +249,14 @@ class _Request:
 
     vectors: Matrix
     missing: int = 0
-    done: Future[None] = field(default_factory=Future)
+    done: Awaited[None] = field(default_factory=Awaited)
 
     def resolve(self, error: Exception | None = None) -> None:
         with suppress(InvalidStateError):  # it was cancelled or has failed already
             if error is None:
-                self.done.set_result(None)
+                self.done.future.set_result(None)
             else:
-                self.done.set_exception(error)
+                self.done.future.set_exception(error)
 
 
 @dataclass(slots=True, eq=False)
@@ -269,7 +275,7 @@ class _Text:
 
     def abandoned(self) -> bool:
         """All who wanted it were cancelled, or have failed by another of their texts."""
-        return all(request.done.done() for request, _ in self.waiting)
+        return all(request.done.future.done() for request, _ in self.waiting)
 
 
 @dataclass(slots=True)
@@ -374,11 +380,12 @@ def _key(text: str) -> bytes:
 
 
 def _fail(texts: Iterable[_Text], message: str, cause: Exception | None = None) -> None:
-    for text in texts:
-        for request, _ in text.waiting:
-            error = EmbedderNotReadyError(message)
-            error.__cause__ = cause
-            request.resolve(error)
+    waiting = [request for text in texts for request, _ in text.waiting]
+    for request in waiting:
+        error = EmbedderNotReadyError(message)
+        error.__cause__ = cause
+        request.resolve(error)
+    wake(request.done for request in waiting)
 
 
 def described(error: Exception) -> dict[str, str]:

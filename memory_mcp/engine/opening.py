@@ -1,5 +1,6 @@
 """The memory, opened behind the handshake: NumPy, SQLite and the rest load in a thread while it is answered."""
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ async def open_behind(settings: Settings) -> "AsyncIterator[MemoryService]":
     send_last_spans = await anyio.to_thread.run_sync(tracing.start, os.environ)
     try:
         async with assembly.open_memory(settings) as service:
+            # modules, model and all else that is there by now is there for good: a look for garbage that goes through
+            # it, too, takes a tenth of a second, in which nobody is answered
+            gc.freeze()
             yield service
     finally:
         with anyio.CancelScope(shield=True):

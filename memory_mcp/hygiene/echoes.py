@@ -40,6 +40,12 @@ def echo_form(text: str) -> str:
     return plain.strip(_QUOTES + " ").rstrip(".…").strip(_QUOTES + " ").lstrip("…")
 
 
+def echo_forms(told: Iterable[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
+    """Of memories and the texts that were shown of them, the forms of those that can be echoed."""
+    forms = [(memory_id, echo_form(text)) for memory_id, text in told if len(text) <= _LONGEST]
+    return [(memory_id, form) for memory_id, form in forms if len(form) >= SHORTEST]
+
+
 class Echoes:
     """Who was told what lately.
 
@@ -53,12 +59,15 @@ class Echoes:
 
     def note(self, listener: Sequence[str], told: Iterable[tuple[UUID, str]]) -> None:
         """These memories were shown to somebody, with these texts."""
+        self.note_forms(listener, echo_forms(told))
+
+    def note_forms(self, listener: Sequence[str], forms: Iterable[tuple[UUID, str]]) -> None:
+        """Likewise, where the forms (`echo_forms`) are known."""
         now = self._clock()
-        for memory_id, text in told:
-            if len(text) <= _LONGEST and len(form := echo_form(text)) >= SHORTEST:
-                digest = _digest(listener, form)
-                self._told[digest] = (memory_id, now)
-                self._told.move_to_end(digest)
+        for memory_id, form in forms:
+            digest = _digest(listener, form)
+            self._told[digest] = (memory_id, now)
+            self._told.move_to_end(digest)
         while len(self._told) > MOST:
             self._told.popitem(last=False)
 

@@ -11,6 +11,9 @@ from functools import cache
 from memory_mcp.hygiene.issued import ISSUED, Shape
 from memory_mcp.hygiene.passwords import TELLING, Telling
 
+_ISSUED_MARKS = [(mark, place) for place, shape in enumerate(ISSUED) for mark in shape.marks]
+_TELLING_MARKS = [(mark, place) for place, telling in enumerate(TELLING) for mark in telling.marks]
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -23,9 +26,13 @@ class Secret:
 
 def found(text: str) -> list[Secret]:
     """The secrets of a text in their order, none within another."""
+    if not text:
+        return []
+    shapes = {place for mark, place in _ISSUED_MARKS if mark in text}
     lowered = text.lower()
-    several = [secret for shape in ISSUED if any(mark in text for mark in shape.marks) for secret in _of_shape(shape, text)]
-    several += [secret for telling in TELLING if any(mark in lowered for mark in telling.marks) for secret in _told(telling, text)]
+    tellings = {place for mark, place in _TELLING_MARKS if mark in lowered}
+    several = [secret for place in sorted(shapes) for secret in _of_shape(ISSUED[place], text)]
+    several += [secret for place in sorted(tellings) for secret in _told(TELLING[place], text)]
     return list(_apart(several))
 
 

@@ -23,11 +23,11 @@ class Questions:
     def __init__(self, experience: Experience, clock: Clock) -> None:
         self._experience, self._clock = experience, clock
         self._waiting: dict[tuple[Scope, str], Asked] = {}
+        self._fit: dict[str, str] = {}
 
     def note(self, scope: Scope, question: str, *, answered: bool) -> None:
         """This was asked of a scope."""
-        start = question[: 10 * MAX_CHARACTERS]  # enough that no secret in what is kept is cut beyond recognition
-        text = " ".join(redacted(start, found(start)).split())[:MAX_CHARACTERS]
+        text = self._fit_to_keep(question[: 10 * MAX_CHARACTERS])  # enough that no secret in what is kept is cut beyond recognition
         before = self._waiting.get((scope, text))
         if before is None and len(self._waiting) >= MAX_WAITING:
             return
@@ -35,13 +35,24 @@ class Questions:
         before = before or Asked(text, 0, 0, now)
         self._waiting[scope, text] = replace(before, times=before.times + 1, unanswered=before.unanswered + (not answered), last=now)
 
+    def _fit_to_keep(self, start: str) -> str:
+        """What is kept of a question; of one that is asked again and again that is not worked out each time."""
+        text = self._fit.get(start)
+        if text is None:
+            text = " ".join(redacted(start, found(start)).split())[:MAX_CHARACTERS]
+            if len(self._fit) < MAX_WAITING:
+                self._fit[start] = text
+        return text
+
     def clear(self) -> None:
         """Let go of what has not been written yet."""
         self._waiting.clear()
+        self._fit.clear()
 
     async def flush(self) -> None:
         """Write what has been noted; a store that is away keeps nothing from going on."""
         waiting, self._waiting = self._waiting, {}
+        self._fit.clear()
         by_scope: dict[Scope, list[Asked]] = {}
         for (scope, _), asked in waiting.items():
             by_scope.setdefault(scope, []).append(asked)

@@ -78,7 +78,7 @@ def draft(request: RememberRequest, scope: Scope, caller: Caller, now: datetime)
         supersedes=tuple(door.memory_ids(request.supersedes)) if request.supersedes else (),
         provenance=caller.provenance,
         idempotency_key=door.name(request.idempotency_key, "idempotency_key"),
-        request_digest=_digest(request, scope),
+        request_digest=_digest(request, scope) if request.idempotency_key else b"",
     )
 
 

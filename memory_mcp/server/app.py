@@ -87,6 +87,8 @@ def make_server(
         subscriptions=False,
         middleware=middleware,
     )
+    # none of the tools has arguments that headers repeat, so that there is nothing to look for in their schemas with each call
+    server._lowlevel_server.get_tool_input_schema = lambda _: None
     server.middleware[:1] = [Requests([tool.name for tool in tools], traffic or Traffic())]  # instead of the SDK's own tracing
     add_resources(server)
     add_prompt(server)

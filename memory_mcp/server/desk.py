@@ -78,8 +78,9 @@ class Opening:
         Raises:
             MemoryMcpError: It cannot be opened, or not yet.
         """
-        with anyio.move_on_after(_LONGEST_WAIT_SECONDS):
-            await self._settled.wait()
+        if self._service is None:
+            with anyio.move_on_after(_LONGEST_WAIT_SECONDS):
+                await self._settled.wait()
         if self._service is not None:
             return self._service
         raise self._failure or TierUnavailableError("records", "The memory store is still opening. Try again in a moment.")

@@ -20,7 +20,7 @@ from memory_mcp.errors import RequestError
 from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.server import render, render_sessions
+from memory_mcp.server import again, render, render_sessions
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Reach, Tags, Texts
@@ -100,8 +100,9 @@ async def recall(
     mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
     request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark), min_score)
     answer = await service.recall(request, caller)
-    shown = render.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
-    return told(service, caller, shown)
+    shown = again.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
+    service.told_again(caller, shown.forms)
+    return shown.result
 
 
 def _offset(cursor: str, mark: str) -> int:

@@ -37,6 +37,7 @@ from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.hygiene import Policy
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
+from memory_mcp.service.known import KnownAnswers
 from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
 from memory_mcp.upkeep.denials import Denials
@@ -75,6 +76,8 @@ class Parts:
     """What every use case is carried out with.
 
     Attributes:
+        known: Answers of this process that still hold.
+        shared: Candidates that other processes found; None: there is nothing that is shared.
         questions: Takes note of what is asked; None: nobody does.
         figures: Per tier, a function that tells its figures for `stats`.
         instruments: For `/metrics`.
@@ -87,7 +90,8 @@ class Parts:
     graph: Graph
     gate: Gate
     sources: Sources
-    cache: RecallCache
+    known: KnownAnswers
+    shared: RecallCache | None
     scale: Scale
     indexer: Indexer
     reinforcer: Reinforcer
@@ -139,10 +143,9 @@ class Parts:
         scope = self._scopes(caller, namespace)[0]
         return list(dict.fromkeys([scope, Scope(scope.tenant, caller.access.private_part(scope.namespace))]))
 
-    def _asked_in(self, caller: Caller, namespace: str) -> Scope:
-        """To which scope a question belongs: to the private part where memories are private, too."""
-        own = self._own(caller, "" if namespace.strip() == EVERY_NAMESPACE else namespace)
-        return own[-1] if caller.visibility == "private" else own[0]
+    def _asked_in(self, caller: Caller, meant: Scope) -> Scope:
+        """To which scope a question belongs: to the private part of what was meant where memories are private, too."""
+        return Scope(meant.tenant, caller.access.private_part(meant.namespace)) if caller.visibility == "private" else meant
 
     def _changeable(self, caller: Caller, namespace: str, role: Role = Role.WRITER) -> Scope:
         """The scope that is meant, to be changed by somebody of that role.

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -13,7 +15,7 @@ import anyio.to_thread
 from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.contracts import Candidates
-from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError
+from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -28,6 +30,7 @@ from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
+from memory_mcp.service.known import Question
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
 
 INLINE_CHARACTERS = 100_000
@@ -62,7 +65,7 @@ class Recalling(Parts):
                 answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
                 if self.questions is not None and not request.offset:
-                    self.questions.note(self._asked_in(caller, request.namespace), query, answered=answer.verdict != "none")
+                    self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
             return answer
 
     def _where(self, request: RecallRequest) -> Filter:
@@ -85,16 +88,25 @@ class Recalling(Parts):
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
+        question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
+        stamp = (revisions, self.sources.embedder.state.epoch, self.scale.model)
+        now = self.clock()
+        if (known := self.known.lookup(question, stamp, now)) is not None:
+            return known
         candidates = await self._candidates(query, written, where)
         needed = max(offset + limit + 1, JUDGED)
-        best = shortlist(candidates, self.tuning.weights, query, self.clock(), needed + SPARE)
+        best = shortlist(candidates, self.tuning.weights, query, now, needed + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
             rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, self.clock())
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
-        return _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+        answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+        if candidates.whole:
+            expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
+            self.known.store(question, stamp, answer, now, expiring)
+        return answer
 
     async def _still_valid(self, ids: Sequence[UUID], scopes: Sequence[Scope], where: Filter, needed: int) -> list[Memory]:
         """The first `needed` of these memories, read afresh, that may be an answer; further ones take the place of those that may not."""
@@ -108,19 +120,23 @@ class Recalling(Parts):
         return valid
 
     async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
-        scopes = list(revisions)
-        epoch = self.sources.embedder.state.epoch
-        key = _cache_key(query, scopes, where, self.tuning.candidates, names=self.sources.graph is not None)
-        stamp = f"{list(revisions.values())} {epoch} {__version__}"
-        candidates = await self.cache.lookup(key, stamp)
-        if candidates is None:
-            with self.stages.measure("gather"):
-                candidates = await gather(
-                    self.sources, query, revisions, where, limit=self.tuning.candidates, budgets=self.tuning.budgets, stages=self.stages
-                )
-            if candidates.whole:
-                await self.cache.store(key, stamp, candidates)
+        """What another process has found and shared, or else what is found here."""
+        if self.shared is None:
+            return await self._gather(query, revisions, where)
+        key = _cache_key(query, list(revisions), where, self.tuning.candidates, names=self.sources.graph is not None)
+        stamp = f"{list(revisions.values())} {self.sources.embedder.state.epoch} {__version__}"
+        with suppress(TierError):  # a cache that fails has nothing
+            if (candidates := await self.shared.lookup(key, stamp)) is not None:
+                return candidates
+        candidates = await self._gather(query, revisions, where)
+        if candidates.whole:
+            await self.shared.store(key, stamp, candidates)
         return candidates
+
+    async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
+        tuning = self.tuning
+        with self.stages.measure("gather"):
+            return await gather(self.sources, query, revisions, where, limit=tuning.candidates, budgets=tuning.budgets, stages=self.stages)
 
     async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
         memories = await self.records.newest(scopes, where, limit=limit + 1, offset=offset)

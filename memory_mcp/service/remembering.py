@@ -70,6 +70,10 @@ class Remembering(Parts):
         """These memories were shown to the caller, with these texts."""
         self.echoes.note(_listener(caller), told)
 
+    def told_again(self, caller: Caller, forms: Iterable[tuple[UUID, str]]) -> None:
+        """Likewise, where the forms of the texts (`echoes.echo_forms`) are known."""
+        self.echoes.note_forms(_listener(caller), forms)
+
     async def _echo(self, request: RememberRequest, caller: Caller, reach: Sequence[Scope]) -> Receipt | None:
         """The receipt for a text that only says back what memory has just told the caller; being said back strengthens nothing."""
         heard = [] if deliberate(request) else self.echoes.heard(_listener(caller), request.content)

@@ -1,8 +1,8 @@
 """What the caches save, layer by layer, when some questions are asked more often than others; and what a hit costs.
 
 Two engines work on one store, as two of a team's machines do: each question goes to one of them by chance. Questions
-follow Zipf's law (the r-th most frequent is asked 1/r as often as the first). A write makes every cached candidate of its
-namespace stale; an embedding is never stale.
+follow Zipf's law (the r-th most frequent is asked 1/r as often as the first). A write makes every answer and every cached
+candidate of its namespace stale; an embedding is never stale.
 """
 
 import random
@@ -74,10 +74,10 @@ async def _two_engines(*, shared: bool) -> AsyncIterator[Sequence[MemoryService]
                 yield one, other
 
 
-PROCESS, REDIS = "candidates in the process", "candidates in Redis"
+PROCESS, REDIS = "answer in the process", "candidates in Redis"
 OWN, SHARED, MODEL = "embedding in the process", "embedding in Redis", "model"
 LAYERS = (PROCESS, REDIS, OWN, SHARED, MODEL)
-"""In the order in which a question comes to them; one that no cache knows the candidates of is searched for."""
+"""In the order in which a question comes to them; one that no cache knows the answer or the candidates of is searched for."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ class _Work:
         counts = self._counts()
         reads = counts.total()
         return {f"{layer}, share of reads": counts[layer] / reads for layer in LAYERS} | {
-            "candidates known, share of reads": (counts[PROCESS] + counts[REDIS]) / reads,
+            "answer or candidates known, share of reads": (counts[PROCESS] + counts[REDIS]) / reads,
             "a question's embedding was known, share": 1 - counts[MODEL] / reads,
         }
 

@@ -135,14 +135,16 @@ async def _spent(lines: Mapping[str, Sequence[Line]], works: Mapping[str, _Work]
     await lines["one worker"][0].open()
     stats = json.loads(_data(await lines["one worker"][0].call("stats", {"section": "latency"})))
     stages = stats["result"]["structuredContent"]["latency"]
-    for _ in range(calls):
+    beside = Load()
+    for _ in range(calls):  # in turns as well, else the trivial tool would be the one that comes cold from other work
+        await works[TRIVIAL].put_on(1, 1, beside)
         await works[KNOWN].put_on(1, 1, loads[KNOWN])
     ms = {name: load.quantile(0.5) for name, load in loads.items()}
     table: Table = {f"{name}, over HTTP": {"p50": value} for name, value in ms.items()}
     table |= {f"- {stage}, in the engine": {"p50": stages[stage]["p50_ms"]} for stage in STAGES if stage in stages}
     floor = stages["embed"]["p50_ms"] + stages["vector_search"]["p50_ms"] + ms[TRIVIAL]
     table[f"{NEW} / (embed + vector search + trivial)"] = {"p50": ms[NEW] / floor, TARGET: 1.25}
-    table[f"{KNOWN} / trivial"] = {"p50": ms[KNOWN] / ms[TRIVIAL], TARGET: 1.3}
+    table[f"{KNOWN} / trivial"] = {"p50": ms[KNOWN] / beside.quantile(0.5), TARGET: 1.3}
     return table
 
 

@@ -31,8 +31,9 @@ from memory_mcp import terms, words
 from memory_mcp.models import Filter, Scope
 from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.postings import Documents, Postings
-from memory_mcp.tiers.sqlite import journal, reads
-from memory_mcp.tiers.sqlite.database import migrations
+from memory_mcp.tiers.sqlite import reads
+from memory_mcp.tiers.sqlite.database import define_functions, migrations
+from memory_mcp.tiers.sqlite.spelling import scope_word
 from tests.benchmarks.figures import TARGET, Table, Tables, as_text, say
 from tests.benchmarks.filling import questions_like, texts_like
 from tests.benchmarks.sets import EvalSet, paths, read_sets
@@ -205,6 +206,7 @@ class Store:
 def _database(path: Path, texts: Sequence[str]) -> Iterator[Store]:
     db = apsw.Connection(str(path))
     db.execute("PRAGMA journal_mode = WAL; PRAGMA cache_size = -65536")
+    define_functions(db)
     db.execute("".join(migrations()))
     db.execute("CREATE TABLE bags (memory INTEGER PRIMARY KEY, terms BLOB NOT NULL)")
     db.execute("INSERT INTO scopes VALUES (1, ?, ?, 1); INSERT INTO actors VALUES (1, '', '', '', '')", (SCOPE.tenant, SCOPE.namespace))
@@ -214,7 +216,7 @@ def _database(path: Path, texts: Sequence[str]) -> Iterator[Store]:
     before = _pages(db)
     started = perf_counter()
     with db:
-        word = journal.scope_word(1)
+        word = scope_word(1)
         db.executemany(
             "INSERT INTO words (rowid, scope, body, labels) VALUES (?, ?, ?, '')",
             ((n + 1, word, words.index_text(text)) for n, text in enumerate(texts)),

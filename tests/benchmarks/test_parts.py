@@ -33,7 +33,7 @@ async def test_what_the_caches_know_is_told_layer_by_layer() -> None:
     assert shares["candidates in Redis, share of reads"][without] == shares["embedding in Redis, share of reads"][without] == 0
     assert shares["candidates in Redis, share of reads"][with_redis] > 0
     assert shares["embedding in Redis, share of reads"][written] > 0
-    assert rates["candidates in the process"][written] < rates["candidates in the process"][with_redis]
+    assert rates["answer in the process"][written] < rates["answer in the process"][with_redis]
     assert times.keys() == set(bench_cache.LAYERS)
 
 

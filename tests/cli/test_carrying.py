@@ -62,7 +62,7 @@ async def a_life(store: Store) -> None:
     gone = await add(store, "cat Tom", embedded=False)
     await store.forget([HOME], [gone], ACTOR, NOW + DAY)
     await add(store, "not embedded yet", embedded=False, metadata={"relations": ["Ann | wrote | letters | 2026-01-01"], "entity": "Ann"})
-    await store.count_uses("local", [dog, dog], NOW)
+    await store.count_uses("local", {dog: 2}, NOW)
     for n in range(450):
         await add(store, f"filler {n}")
 

@@ -168,7 +168,7 @@ async def test_doctor_finds_a_log_that_was_changed_from_outside(tmp_path: Path) 
 
     data = await filled(tmp_path / "data")
     connection = apsw.Connection(str(data / "memories.db"))
-    connection.execute("UPDATE operations SET action = 'forget' WHERE number = 1")
+    connection.execute("UPDATE operations SET at = at + 1 WHERE number = 1")
     connection.close()
     found = {
         check["name"]: check for check in told(command("doctor", "--json", "--data-dir", str(data), home=tmp_path), status=1)["checks"]

@@ -12,18 +12,20 @@ from memory_mcp.models import Asked, Filter, Tally
 LATER = NOW + timedelta(hours=1)
 
 
-async def test_outcomes_add_up_and_move_no_revision(open_store: OpenStore) -> None:
+async def test_outcomes_add_up_and_make_answers_that_tell_of_them_stale(open_store: OpenStore) -> None:
     async with open_store() as store:
         first, other = await add(store, "restart the worker"), await add(store, "clear the cache")
         before = await revision(store, HOME)
         await store.report([HOME], first, good=True, seconds=30.0, now=NOW)
         await store.report([HOME], first, good=True, seconds=None, now=LATER)
+        between = await revision(store, HOME)
         told = await store.report([HOME], first, good=False, seconds=99.0, now=NOW)
 
         assert told == Tally(2, 1, 30.0, 1, LATER)
         assert await store.tallies([HOME, ELSEWHERE], [first, other, new_id()]) == {first: told}
         assert await store.tallies([HOME], []) == {}
-        assert await revision(store, HOME) == before
+        assert before < between < await revision(store, HOME)
+        assert not (await store.changed(HOME, before)).memories  # what is searched has not changed
         for memories in (await store.get_many([HOME], [first, other]), (await store.newest([HOME], Filter(), limit=9))[::-1]):
             assert {one.id: (one.worked, one.failed) for one in memories} == {first: (2, 1), other: (0, 0)}
         past = await store.as_of([HOME], Filter(), LATER, None, "restart", limit=9)

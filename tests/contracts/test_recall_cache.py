@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 
 from memory_mcp.contracts import Candidates, Circumstances, RecallCache
-from memory_mcp.tiers.memory import LayeredCache, ProcessCache
 from memory_mcp.tiers.redis.tier import RedisTier
 from tests.redis_servers import needs_redis, redis_server, settings_of
 
 OpenCache = Callable[[], AbstractAsyncContextManager[RecallCache]]
-
-
-@asynccontextmanager
-async def open_process_cache() -> AsyncIterator[RecallCache]:
-    yield ProcessCache(max_entries=3)
 
 
 class Settled:
@@ -44,15 +38,7 @@ async def open_redis_cache() -> AsyncIterator[RecallCache]:
             tasks.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def open_layered_cache() -> AsyncIterator[RecallCache]:
-    async with open_redis_cache() as shared:
-        yield LayeredCache(ProcessCache(max_entries=3), shared)
-
-
-@pytest.fixture(
-    params=[open_process_cache, pytest.param(open_redis_cache, marks=needs_redis), pytest.param(open_layered_cache, marks=needs_redis)]
-)
+@pytest.fixture(params=[pytest.param(open_redis_cache, marks=needs_redis)])
 def open_cache(request: pytest.FixtureRequest) -> OpenCache:
     opener: OpenCache = request.param
     return opener
@@ -105,14 +91,3 @@ async def test_room_is_made_for_what_is_asked_now(open_cache: OpenCache) -> None
 
     assert found is not None
     assert found.ids == (UUID(int=9),)
-
-
-async def test_the_process_cache_drops_what_was_asked_longest_ago() -> None:
-    cache = ProcessCache(max_entries=2)
-    for number in (1, 2):
-        await cache.store(str(number), "r", candidates(number))
-    await cache.lookup("1", "r")
-    await cache.store("3", "r", candidates(3))
-
-    assert [await cache.lookup(key, "r") is not None for key in ("1", "2", "3")] == [True, False, True]
-    assert (cache.hits, cache.misses) == (3, 1)

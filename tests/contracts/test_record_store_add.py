@@ -437,10 +437,10 @@ async def test_uses_are_counted_and_move_no_revision(open_store: OpenStore) -> N
     async with open_store() as store:
         one, two = await add(store, "one"), await add(store, "two")
         before, log = await revision(store), await store.operations("local", limit=9)
-        await store.count_uses("local", [one, two, new_id()], NOW)
-        await store.count_uses("local", [one], NOW + DAY)
-        await store.count_uses("stranger", [one], NOW + DAY)
-        await store.count_uses("local", [], NOW + DAY)
+        await store.count_uses("local", {one: 1, two: 1, new_id(): 1}, NOW)
+        await store.count_uses("local", {one: 1}, NOW + DAY)
+        await store.count_uses("stranger", {one: 1}, NOW + DAY)
+        await store.count_uses("local", {}, NOW + DAY)
         first, second = await store.get_many([HOME], [one, two])
 
         assert (first.recalled_count, first.last_recalled_at) == (2, NOW + DAY)

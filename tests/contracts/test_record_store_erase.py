@@ -42,7 +42,7 @@ async def test_nothing_of_it_can_be_found_any_more(open_store: OpenStore) -> Non
         before = await picture(store, HOME, ("tapir",))
         said = await store.texts("local", [one])
         moved = await revision(store)
-        await store.count_uses("local", [one], NOW)
+        await store.count_uses("local", {one: 1}, NOW)
         assert set(await store.remains("local", [one])) == {"memories", "versions", "vectors", "uses", "words"}
         (done,) = await store.erase("local", [one], ACTOR, LATER)
 
@@ -211,7 +211,7 @@ async def test_using_what_is_gone_counts_nothing(open_store: OpenStore) -> None:
     async with open_store() as store:
         one = await add(store, "zebra")
         await erased(store, one)
-        await store.count_uses("local", [one], LATER)
+        await store.count_uses("local", {one: 1}, LATER)
 
         assert await store.get_many([HOME], [one]) == []
         assert await store.remains("local", [one]) == []

@@ -119,7 +119,7 @@ async def test_every_call_is_counted_once_under_its_name_and_its_end(server: Ser
     assert grown("memory_mcp_tier_call_duration_seconds_count", tier="resident", method="search", outcome="ok")[("0",)] >= 4
     assert grown("memory_mcp_http_responses_total", route="other") == {("404", "0"): 1}
     assert sum(grown("memory_mcp_http_responses_total", route="/api/v1/memories/{id}").values()) == 1
-    assert sum(grown("memory_mcp_cache_lookups_total", cache="candidates").values()) == 1
+    assert sum(grown("memory_mcp_cache_lookups_total", cache="answers").values()) == 1
     for name, value in (("open", 1), ("worker_up", 1), ("requests_at_work", 0), ("http_calls_waiting", 0), ("embedding_queue_texts", 0)):
         assert one(page, f"memory_mcp_{name}") == value, name
     assert one(page, "memory_mcp_model_phase", phase="ready") == 1

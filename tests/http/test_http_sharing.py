@@ -306,22 +306,24 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(tmp_path: Path) -> 
     with serving(tmp_path, more) as server:
         async with client_of(server, ann) as client:
             await tell(client, "remember", content="Ann's own.", namespace="quiet")
-            async with anyio.create_task_group() as tasks:
-                for token in flood:
-                    tasks.start_soon(storm, server, token)
-                with anyio.fail_after(PATIENCE):
-                    await stormy.wait()
-                before, began = answered[0], time.monotonic()
-                for _ in range(8):
-                    at = time.monotonic()
-                    await tell(client, "recall", query="What is ann's?", namespace="quiet")
-                    durations.append(time.monotonic() - at)
-                theirs = (time.monotonic() - began) * len(flood) / max(1, answered[0] - before)
-                tasks.cancel_scope.cancel()
+        async with client_of(server, flood[0]) as client:  # so that their calls are work: what costs nothing needs no turns
+            await tell(client, "remember", content="Nothing but noise.", namespace="noise")
+        async with client_of(server, ann) as client, anyio.create_task_group() as tasks:
+            for token in flood:
+                tasks.start_soon(storm, server, token)
+            with anyio.fail_after(PATIENCE):
+                await stormy.wait()
+            before, began = answered[0], time.monotonic()
+            for _ in range(8):
+                at = time.monotonic()
+                await tell(client, "recall", query="What is ann's?", namespace="quiet")
+                durations.append(time.monotonic() - at)
+            theirs = (time.monotonic() - began) * len(flood) / max(1, answered[0] - before)
+            tasks.cancel_scope.cancel()
         alive = server.is_alive()
 
     assert alive
-    assert sorted(durations)[4] < 0.75 * theirs, (durations, theirs)
+    assert sorted(durations)[4] < 0.5 * theirs, (durations, theirs)
 
 
 def test_limits_hold_for_calls_by_hand_as_well(team: Team) -> None:

@@ -1,5 +1,6 @@
 """What a client is told while the memory behind its server cannot be opened."""
 
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import apsw
 import pytest
 from mcp import Client, MCPError
 
+from memory_mcp.engine.opening import open_behind
 from memory_mcp.server import desk
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
@@ -103,3 +105,15 @@ async def test_a_key_that_a_program_does_not_give_is_not_asked_for_again_and_aga
     assert "key_command ended with status 1" in text_of(result)
     assert asked.read_text().count("asked") == 1
     assert not (tmp_path / "data").exists()
+
+
+async def test_what_is_there_once_the_memory_is_open_is_not_gone_through_for_garbage_again(tmp_path: Path) -> None:
+    gc.unfreeze()
+    try:
+        async with open_behind(settings_for(tmp_path)):
+            frozen, looked_at = gc.get_freeze_count(), len(gc.get_objects())
+    finally:
+        gc.unfreeze()
+
+    assert frozen > 10_000
+    assert looked_at < frozen / 10

@@ -19,7 +19,6 @@ from memory_mcp.config import Settings
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
-from memory_mcp.tiers.memory import LayeredCache
 from memory_mcp.tiers.redis.candidates import SharedCandidates
 from memory_mcp.tiers.redis.codec import decode_candidates, encode_candidates
 from memory_mcp.tiers.redis.settings import RedisSettings
@@ -70,10 +69,9 @@ async def written(service: MemoryService) -> None:
 
 
 def shared(service: MemoryService) -> SharedCandidates:
-    """The cache in Redis, without the process's own before it."""
-    assert isinstance(service.cache, LayeredCache)
-    assert isinstance(service.cache._shared, SharedCandidates)
-    return service.cache._shared
+    """The cache in Redis."""
+    assert isinstance(service.shared, SharedCandidates)
+    return service.shared
 
 
 async def until_well(service: MemoryService) -> None:
@@ -430,7 +428,7 @@ async def test_foreign_candidates_in_redis_show_nobody_foreign_memories(tmp_path
             assert candidates is not None
             assert candidates.ids == (secret,)
             redis.set(mine.name, encode_candidates(mine.key, mine.stamp, candidates))
-            service.cache = shared(service)  # what this process remembers would hide it
+            service.known.clear()  # what this process remembers would hide it
             found = [hit.memory.id for hit in (await ask(service, "What about the safe?")).hits]
 
     assert secret not in found

@@ -13,6 +13,7 @@ from memory_mcp.audit.chain import entry_hash
 from memory_mcp.audit.entries import Origin
 from memory_mcp.models import Provenance
 from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.tiers.sqlite.subjects import by_id
 
 Outside = Callable[[str], int]
 """Carries out SQL beside every rule; how many rows it changed."""
@@ -68,13 +69,23 @@ TAMPERING = {
     "a gap filled": ("DELETE FROM pruned", 1),
     "a gap moved": ("UPDATE pruned SET last = last + 1", 4),
 }
+ANOTHER_ACT = (
+    "INSERT INTO acts SELECT 9, c.scope, c.action, c.actor, {} FROM acts c JOIN operations o ON o.act = c.number WHERE o.number = 5; "
+    "UPDATE operations SET act = 9{} WHERE number = 5"
+)
+IN_SQLITE = {
+    "as from before": ANOTHER_ACT.format("NULL", ", details = NULL"),
+    "from where": ANOTHER_ACT.format("(SELECT d.origin FROM acts d JOIN operations p ON p.act = d.number WHERE p.number = 4)", ""),
+}
+"""Where an origin stands beside the entries."""
 
 
 @pytest.mark.parametrize("backend", [sqlite, postgres])
-@pytest.mark.parametrize(("change", "first"), TAMPERING.values(), ids=list(TAMPERING))
+@pytest.mark.parametrize(("how", "first"), [(how, first) for how, (_, first) in TAMPERING.items()], ids=list(TAMPERING))
 async def test_what_is_changed_from_outside_is_found(
-    backend: Callable[[Path], tuple[OpenStore, Outside]], tmp_path: Path, change: str, first: int
+    backend: Callable[[Path], tuple[OpenStore, Outside]], tmp_path: Path, how: str, first: int
 ) -> None:
+    change = IN_SQLITE.get(how, TAMPERING[how][0]) if backend is sqlite else TAMPERING[how][0]
     open_store, outside = backend(tmp_path)
     async with open_store() as store:
         for _ in range(3):
@@ -134,12 +145,13 @@ async def test_entries_from_before_are_followed_as_they_were(tmp_path: Path) -> 
     connection = apsw.Connection(str(tmp_path / "store" / FILE_NAME))
     rows = connection.execute(
         """SELECT o.number, scope, at, action, subjects, client, user, agent, source, undoes FROM operations o
-           JOIN actors a ON a.number = o.actor ORDER BY o.number"""
+           JOIN acts c ON c.number = o.act JOIN actors a ON a.number = c.actor ORDER BY o.number"""
     ).fetchall()
     previous = b""
     for row in rows:
-        previous = entry_hash(row, previous)
-        connection.execute("UPDATE operations SET origin = NULL, details = NULL, hash = ? WHERE number = ?", (previous, row[0]))
+        previous = entry_hash([*row[:4], by_id(connection, row[4]), *row[5:]], previous)
+        connection.execute("UPDATE operations SET details = NULL, hash = ? WHERE number = ?", (previous, row[0]))
+    connection.execute("UPDATE acts SET origin = NULL")
     connection.execute("UPDATE log_head SET number = 0, hash = x''")
     connection.close()
     async with open_store() as store:
@@ -151,5 +163,5 @@ async def test_entries_from_before_are_followed_as_they_were(tmp_path: Path) -> 
         assert (whole.newest, former.newest, former.broken) == (2, 2, None)
         assert (after.newest, after.broken) == (4, None)
         assert [entry.number for entry in await store.operations("local", limit=9)] == [4, 3, 2, 1]
-    assert outside('UPDATE operations SET origin = \'["","",""]\', details = \'\' WHERE number = 1') == 1
+    assert outside("UPDATE operations SET details = '' WHERE number = 1") == 1
     assert await broken(open_store) == 1

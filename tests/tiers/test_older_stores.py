@@ -1,6 +1,7 @@
 """A store from before there was a knowledge graph is read behind everything else, once, and by pieces."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ from postgres_server import OWNER, Databases, server
 from record_stores import ACTOR, ELSEWHERE, HOME, INDEX, NOW, OpenStore, Store, add, postgres_stores, sqlite_stores
 
 from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.tiers.sqlite.subjects import by_id
 from memory_mcp.upkeep.mentions import mention_older
 
 BEFORE_SQLITE, BEFORE_POSTGRES = 5, 4
@@ -19,8 +21,13 @@ BEFORE_SQLITE, BEFORE_POSTGRES = 5, 4
 def older_sqlite(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
     def make_older() -> None:
         connection = apsw.Connection(str(folder / "store" / FILE_NAME))
-        connection.execute("DROP TABLE mentions; DROP TABLE relations; DROP TABLE pruned; DROP TABLE log_head")
-        connection.execute("ALTER TABLE operations DROP COLUMN origin; ALTER TABLE operations DROP COLUMN details")
+        connection.create_scalar_function("by_id", partial(by_id, connection))
+        connection.execute(
+            """CREATE TABLE entries AS SELECT o.number, c.scope, o.at, c.action, by_id(o.subjects) AS subjects, c.actor, o.undoes, o.hash
+                   FROM operations o JOIN acts c ON c.number = o.act;
+               DROP TABLE operations; DROP TABLE acts; DROP TABLE mentions; DROP TABLE entities; DROP TABLE relations;
+               DROP TABLE pruned; DROP TABLE log_head; ALTER TABLE entries RENAME TO operations"""
+        )
         connection.pragma("user_version", BEFORE_SQLITE)
         connection.close()
 

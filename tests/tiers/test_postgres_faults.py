@@ -333,7 +333,7 @@ async def test_a_read_only_database_is_read_and_says_that_it_cannot_be_written(d
             store.add(draft("two"), None, within=()),
             store.forget([HOME], [one], ACTOR, NOW),
             store.claim("embed", limit=1, lease_seconds=1),
-            store.count_uses("local", [one], NOW),
+            store.count_uses("local", {one: 1}, NOW),
         ):
             with pytest.raises(StoreReadOnlyError, match="read-only"):
                 await call

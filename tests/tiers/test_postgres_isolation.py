@@ -41,7 +41,7 @@ async def full(store: Store) -> None:
             f"secret of {scope.tenant}", scope, idempotency_key="k", request_digest=b"d" * 16, metadata={"relations": "me | am | me"}
         )
         stored = await store.add(given, embedding("x"), within=[scope])
-        await store.count_uses(scope.tenant, [stored.id], NOW)
+        await store.count_uses(scope.tenant, {stored.id: 1}, NOW)
         await store.report([scope], stored.id, good=True, seconds=1.0, now=NOW)
         await store.count_questions(scope, [Asked(f"which secret has {scope.tenant}?", 1, 0, NOW)])
         await store.revise([scope], stored.id, rewritten(f"other secret of {scope.tenant}"), ACTOR, NOW)
@@ -155,7 +155,7 @@ async def test_another_tenants_id_is_an_unknown_id(databases: Databases) -> None
         again = await store.add(draft("theirs", ELSEWHERE, id=taken), embedding("theirs"), within=[ELSEWHERE])
         with pytest.raises(ConflictError):
             await store.add(draft("mine too", id=taken), None, within=[HOME])
-        await store.count_uses("stranger", [taken], NOW)
+        await store.count_uses("stranger", {taken: 1}, NOW)
         (mine,) = await store.get_many([HOME], [taken])
         (theirs,) = await store.get_many([ELSEWHERE], [taken])
         ((nearest,),) = await store.search(HOME, vector("theirs")[None], ANYTHING, limit=9, epoch=EPOCH)

@@ -235,7 +235,7 @@ async def test_what_may_not_be_written_is_read(tmp_path: Path, monkeypatch: pyte
             store.add(draft("new"), None, within=()),
             store.forget([HOME], [], ACTOR, NOW),
             store.claim("embed", limit=1, lease_seconds=1),
-            store.count_uses("local", [], NOW),
+            store.count_uses("local", {}, NOW),
         ):
             with pytest.raises(StoreReadOnlyError):
                 await call
@@ -251,15 +251,23 @@ async def test_a_read_only_store_is_looked_at_as_closely(tmp_path: Path, monkeyp
 
 
 TAMPERING = {
-    "action": ("UPDATE operations SET action = 'forget' WHERE number = 3", 3),
+    "action": (
+        "INSERT INTO acts SELECT 9, scope, 'import', actor, origin FROM acts LIMIT 1; UPDATE operations SET act = 9 WHERE number = 3",
+        3,
+    ),
+    "an action": ("UPDATE acts SET action = 'merge' WHERE action = 'update'", 5),
     "time": ("UPDATE operations SET at = at + 1 WHERE number = 1", 1),
     "who": (
-        "INSERT INTO actors SELECT 9, 'somebody-else', user, agent, source FROM actors; UPDATE operations SET actor = 9 WHERE number = 2",
+        "INSERT INTO actors SELECT 9, 'somebody-else', user, agent, source FROM actors; "
+        "INSERT INTO acts SELECT 9, scope, action, 9, origin FROM acts LIMIT 1; UPDATE operations SET act = 9 WHERE number = 2",
         2,
     ),
     "a name": ("UPDATE actors SET client = 'somebody-else'", 1),
     "which memory": ("UPDATE operations SET subjects = zeroblob(32) WHERE number = 4", 4),
-    "scope": ("UPDATE operations SET scope = 2 WHERE number = 2", 2),
+    "another memory": ("UPDATE operations SET subjects = (SELECT subjects FROM operations WHERE number = 1) WHERE number = 4", 4),
+    "no such memory": ("UPDATE operations SET subjects = CAST(x'7fffffff' || substr(subjects, 5) AS BLOB) WHERE number = 4", 4),
+    "an id": ("UPDATE memories SET id = randomblob(16) WHERE number = 2", 2),
+    "scope": ("UPDATE operations SET act = (SELECT act FROM operations WHERE number = 4) WHERE number = 2", 2),
     "hash": ("UPDATE operations SET hash = randomblob(32) WHERE number = 5", 5),
     "first removed": ("DELETE FROM operations WHERE number = 1", 1),
     "one removed": ("DELETE FROM operations WHERE number = 3", 3),

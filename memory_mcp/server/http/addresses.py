@@ -1,6 +1,7 @@
 """Where a request comes from, as limits count it."""
 
 import ipaddress
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -20,6 +21,7 @@ def host_of(scope: Scope) -> str:
     return str(client[0]) if client and client[0] else LOCAL
 
 
+@lru_cache(4_096)
 def network(host: str) -> str:
     """An IPv4 address as it is, an IPv6 address by its first 64 bits, anything else as it is."""
     try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from memory_mcp.errors import LimitError
 
@@ -45,6 +46,7 @@ class Turns:
         """
         await self._wait(tenant, token)
         try:
+            await checkpoint()  # a call may wait for nothing else: those that come meanwhile would find all slots free
             yield
         finally:
             self._leave(tenant, token)

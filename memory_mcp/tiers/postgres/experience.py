@@ -8,6 +8,8 @@ from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.contracts import QUESTIONS_KEPT
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import Asked, Tally
+from memory_mcp.tiers.postgres.journal import STRIDE
+from memory_mcp.tiers.postgres.log import lock_tenant
 from memory_mcp.tiers.postgres.rows import IN_SCOPES
 from memory_mcp.tiers.postgres.session import Transaction
 
@@ -15,6 +17,7 @@ from memory_mcp.tiers.postgres.session import Transaction
 async def report(tx: Transaction, namespaces: Sequence[str], memory_id: UUID, good: bool, seconds: float | None, now: datetime) -> Tally:
     """`Experience.report`."""
     timed = good and seconds is not None
+    await lock_tenant(tx)
     row = await tx.row(
         f"""INSERT INTO outcomes AS o (tenant, memory, good, bad, seconds, timed, last)
             SELECT m.tenant, m.id, %(good)s, %(bad)s, %(seconds)s, %(timed)s, %(now)s FROM memories m
@@ -34,6 +37,8 @@ async def report(tx: Transaction, namespaces: Sequence[str], memory_id: UUID, go
     )
     if row is None:
         raise MemoryNotFoundError([memory_id])
+    moved = f"UPDATE scopes SET revision = revision + {STRIDE} WHERE number = (SELECT scope FROM memories WHERE id = %(id)s)"
+    await tx.run(moved, {"id": memory_id})
     good, bad, taken, timings, last = row
     return Tally(good, bad, taken, timings, from_micros(last))
 

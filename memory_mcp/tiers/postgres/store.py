@@ -1,7 +1,7 @@
 """The record store in PostgreSQL: the same contract as the embedded one, for several machines and many tenants."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -195,9 +195,9 @@ class PostgresStore(GraphPart, LogPart, ShelvesPart):
         answers = await self._each(scopes, partial(reads.as_of, where=where, at=moment, vector=vector, text=words, limit=limit))
         return reads.closest_first([pair for pairs in answers for pair in pairs])[:limit]
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
         """See `RecordStore`."""
-        await self._write(tenant, partial(writes.count_uses, ids=ids, now=now))
+        await self._write(tenant, partial(writes.count_uses, times=times, now=now))
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""

@@ -363,12 +363,12 @@ async def has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
     return await tx.row(query, {"ids": list(ids)}) is not None
 
 
-async def count_uses(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+async def count_uses(tx: Transaction, times: Mapping[UUID, int], now: datetime) -> None:
     """`RecordStore.count_uses`."""
     await tx.run(
         f"""INSERT INTO uses (tenant, memory, recalled, last)
-           SELECT m.tenant, m.id, count(*), %(now)s FROM unnest(%(ids)s::uuid[]) i (id) JOIN memories m ON m.id = i.id AND NOT {ERASED}
-           GROUP BY m.tenant, m.id ORDER BY m.id
+           SELECT m.tenant, m.id, i.times, %(now)s FROM unnest(%(ids)s::uuid[], %(times)s::bigint[]) i (id, times)
+           JOIN memories m ON m.id = i.id AND NOT {ERASED} ORDER BY m.id
            ON CONFLICT (tenant, memory) DO UPDATE SET recalled = uses.recalled + excluded.recalled, last = excluded.last""",
-        {"ids": list(ids), "now": to_micros(now)},
+        {"ids": list(times), "times": list(times.values()), "now": to_micros(now)},
     )

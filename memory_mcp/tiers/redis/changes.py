@@ -1,6 +1,6 @@
 """The stream of changes: whoever else wants to know of them reads it; nothing here depends on it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -95,9 +95,9 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.as_of(scopes, where, moment, vector, words, limit=limit)
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
         """See `RecordStore`; moves no revision, so there is nothing to tell."""
-        await self._inner.count_uses(tenant, ids, now)
+        await self._inner.count_uses(tenant, times, now)
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""

@@ -17,6 +17,7 @@ from memory_mcp.tiers.sqlite import audit, journal
 from memory_mcp.tiers.sqlite.query import all_rows, value
 from memory_mcp.tiers.sqlite.rows import VALID_FROM, to_json
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.tiers.sqlite.subjects import by_id
 
 _PLAIN = [name for name in COLUMNS if name not in ("updated", "valid_from", "actor")]
 
@@ -107,12 +108,13 @@ def _versions(db: apsw.Connection, number: int, created: int) -> tuple[CarriedVe
 
 
 def _operations(db: apsw.Connection, tenant: str) -> list[CarriedOperation]:
-    query = """SELECT o.number, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes,
-                      o.origin, o.details
-               FROM operations o JOIN scopes s ON s.number = o.scope JOIN actors a ON a.number = o.actor
-               WHERE s.tenant = ? ORDER BY o.number"""
+    query = f"""SELECT o.number, s.namespace, o.at, c.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes,
+                      c.origin, o.details
+               FROM {journal.OPERATION_TABLES} WHERE s.tenant = ? ORDER BY o.number"""
     return [
-        CarriedOperation(row[0], row[1], row[2], row[3], row[4], (row[5], row[6], row[7], row[8]), row[9], _origin(row[10]), row[11] or "")
+        CarriedOperation(
+            row[0], row[1], row[2], row[3], by_id(db, row[4]), (row[5], row[6], row[7], row[8]), row[9], _origin(row[10]), row[11] or ""
+        )
         for row in all_rows(db, query, (tenant,))
     ]
 

@@ -2,14 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import apsw
 
+from memory_mcp import words
 from memory_mcp.errors import (
     SchemaTooNewError,
     StoreBusyError,
@@ -18,6 +21,7 @@ from memory_mcp.errors import (
     StoreReadOnlyError,
     TierError,
 )
+from memory_mcp.tiers.sqlite import spelling, subjects
 from memory_mcp.tiers.sqlite.cipher import TIER, Key, unlock
 from memory_mcp.tiers.sqlite.lock import StoreLock
 from memory_mcp.tiers.sqlite.placement import network_file_system, read_mounts
@@ -163,7 +167,10 @@ def migrate(connection: apsw.Connection) -> None:
     version = version_of(connection)
     if connection.pragma("journal_mode") != "wal":  # a new file's, and that of a copy
         connection.pragma("journal_mode", "wal")
-    for number, script in enumerate(migrations()[version:], start=version + 1):
+    scripts = migrations()[version:]
+    if scripts:
+        define_functions(connection)
+    for number, script in enumerate(scripts, start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(script)
@@ -173,6 +180,18 @@ def migrate(connection: apsw.Connection) -> None:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def define_functions(connection: apsw.Connection) -> None:
+    """Give a connection what the scripts call to write again what the program has read from texts."""
+    functions: dict[str, Callable[..., Any]] = {
+        "by_number": partial(subjects.by_number, connection),
+        "indexed_body": words.index_text,
+        "indexed_labels": spelling.labels_of_row,
+        "indexed_scope": spelling.scope_word,
+    }
+    for name, function in functions.items():
+        connection.create_scalar_function(name, function, flags=apsw.SQLITE_DIRECTONLY)
 
 
 def open_reader(folder: Path, key: Key | None) -> apsw.Connection:

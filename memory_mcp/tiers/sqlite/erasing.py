@@ -26,6 +26,7 @@ from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.query import all_rows, first
 from memory_mcp.tiers.sqlite.rows import ERASED, ids_json
 from memory_mcp.tiers.sqlite.settings import EncryptionSettings
+from memory_mcp.tiers.sqlite.subjects import DIGEST_BYTES
 
 KEPT = (f"{FILE_NAME}.before-restore-*", "backups/*.db")
 """Former stores that a restore left beside the present one."""
@@ -112,7 +113,7 @@ def erase(
             derived.touch(db, number)
         if action == "erase":  # what was asked there may say what they said
             db.execute("DELETE FROM questions WHERE scope = ?", (scope,))
-        subjects = b"".join(memory_id + bytes(journal.DIGEST_BYTES) for _, memory_id in memories)
+        subjects = b"".join(memory_id + bytes(DIGEST_BYTES) for _, memory_id in memories)
         journal.append(db, operation, scope, action, subjects, actor, now)
         entry = journal.read_operation(db, operation)
         assert entry is not None
@@ -184,11 +185,12 @@ def standing(db: apsw.Connection, strings: Sequence[str]) -> list[str]:
         "memories": ("content", "key", "tags", "metadata", "session_id"),
         "versions": ("content", "form"),
         "actors": ("client", "user", "agent"),
-        "operations": ("origin", "details"),
+        "acts": ("origin",),
+        "operations": ("details",),
         "scopes": ("tenant", "namespace"),
         "sqlite_schema": ("sql",),
         "questions": ("text",),
-        "mentions": ("key", "name"),
+        "entities": ("key", "name"),
         "relations": ("subject", "predicate", "object", "statement"),
     }
     found = []

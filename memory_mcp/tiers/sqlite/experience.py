@@ -10,7 +10,8 @@ from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.contracts import QUESTIONS_KEPT
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import Asked, Scope, Tally
-from memory_mcp.tiers.sqlite.query import all_rows
+from memory_mcp.tiers.sqlite import journal
+from memory_mcp.tiers.sqlite.query import all_rows, only
 from memory_mcp.tiers.sqlite.rows import ids_json, scope_numbers
 
 
@@ -35,6 +36,7 @@ def report(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID, good: 
     )
     if not db.changes():
         raise MemoryNotFoundError([memory_id])
+    journal.next_revision(db, only(db, "SELECT scope FROM memories WHERE id = ?", (memory_id.bytes,))[0])
     return tallies(db, scopes, [memory_id])[memory_id]
 
 

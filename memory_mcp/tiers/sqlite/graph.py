@@ -12,18 +12,20 @@ from memory_mcp.clock import to_micros
 from memory_mcp.entities import ALSO_CALLED, IS_A, Entity, entities_of, entity_key, read_relation, relations_of
 from memory_mcp.graph import COMMON, FAN_OUT, MOST_BESIDE, MOST_REACHED, Mentions, Named, Relation
 from memory_mcp.models import Filter, Scope
-from memory_mcp.tiers.sqlite.query import all_rows
+from memory_mcp.tiers.sqlite.query import all_rows, first
 from memory_mcp.tiers.sqlite.rows import LIVE, conditions, scope_numbers, to_json
 
 _NOW = "(m.expires IS NULL OR m.expires > :now)"
+_NAME = "iif(e.name = '', e.key, e.name)"
+_SPOKEN_OF = "entities e CROSS JOIN mentions x ON x.entity = e.number CROSS JOIN memories m ON m.number = x.memory"
 
 
 def put(db: apsw.Connection, memory: int, scope: int, content: str, metadata: Mapping[str, Any]) -> None:
     """Write what a live memory speaks of, in place of what was written of it before."""
     clear(db, memory)
     db.executemany(
-        "INSERT INTO mentions (memory, key, scope, name, type) VALUES (?, ?, ?, ?, ?)",
-        [(memory, entity.key, scope, entity.name, entity.type) for entity in entities_of(content, metadata)],
+        "INSERT INTO mentions (entity, memory) VALUES (?, ?)",
+        [(_entity_number(db, scope, entity), memory) for entity in entities_of(content, metadata)],
     )
     db.executemany(
         "INSERT INTO relations (memory, scope, subject, predicate, object, statement) VALUES (?, ?, ?, ?, ?, ?)",
@@ -32,9 +34,18 @@ def put(db: apsw.Connection, memory: int, scope: int, content: str, metadata: Ma
 
 
 def clear(db: apsw.Connection, memory: int) -> None:
-    """A memory that is not live speaks of nothing."""
-    db.execute("DELETE FROM mentions WHERE memory = ?", (memory,))
+    """A memory that is not live speaks of nothing, and what nobody speaks of is gone."""
+    spoken_of = all_rows(db, "DELETE FROM mentions WHERE memory = ? RETURNING entity", (memory,))
+    db.executemany("DELETE FROM entities WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM mentions WHERE entity = ?1)", spoken_of)
     db.execute("DELETE FROM relations WHERE memory = ?", (memory,))
+
+
+def _entity_number(db: apsw.Connection, scope: int, entity: Entity) -> int:
+    values = (scope, entity.key, "" if entity.name == entity.key else entity.name, entity.type)
+    found = first(db, "SELECT number FROM entities WHERE scope = ? AND key = ? AND name = ? AND type = ?", values)
+    if found is None:
+        db.execute("INSERT INTO entities (scope, key, name, type) VALUES (?, ?, ?, ?)", values)
+    return db.last_insert_rowid() if found is None else int(found[0])
 
 
 def mention_older(db: apsw.Connection, limit: int) -> int:
@@ -82,8 +93,8 @@ def relations(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str] 
 
 def mentions(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str], now: datetime, limit: int) -> dict[str, Mentions]:
     """`Graph.mentions`."""
-    query = f"""SELECT x.name, x.type, m.id FROM mentions x JOIN memories m ON m.number = x.memory
-                WHERE x.scope IN ({_numbers(db, scopes)}) AND x.key = :key AND {_NOW} ORDER BY m.id DESC LIMIT :limit"""
+    query = f"""SELECT {_NAME}, e.type, m.id FROM {_SPOKEN_OF}
+                WHERE e.scope IN ({_numbers(db, scopes)}) AND e.key = :key AND {_NOW} ORDER BY m.id DESC LIMIT :limit"""
     found = {}
     for key in dict.fromkeys(keys):
         rows = all_rows(db, query, {"key": key, "now": to_micros(now), "limit": limit})
@@ -95,9 +106,9 @@ def mentions(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str], 
 
 def names(db: apsw.Connection, scopes: Sequence[Scope], part: str, now: datetime, limit: int) -> list[Entity]:
     """`Graph.names`."""
-    query = f"""SELECT max(x.name), max(x.type) FROM mentions x JOIN memories m ON m.number = x.memory
-                WHERE x.scope IN ({_numbers(db, scopes)}) AND instr(x.key, :part) AND {_NOW}
-                GROUP BY x.key ORDER BY count(*) DESC, x.key LIMIT :limit"""
+    query = f"""SELECT max({_NAME}), max(e.type) FROM {_SPOKEN_OF}
+                WHERE e.scope IN ({_numbers(db, scopes)}) AND instr(e.key, :part) AND {_NOW}
+                GROUP BY e.key ORDER BY count(*) DESC, e.key LIMIT :limit"""
     rows = all_rows(db, query, {"part": entity_key(part), "now": to_micros(now), "limit": limit})
     return [Entity(name, kind) for name, kind in rows]
 
@@ -119,8 +130,7 @@ def named(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str], whe
     rows = all_rows(db, f"{both} LIMIT {MOST_BESIDE}", {"keys": to_json(list(asked)), "is_a": IS_A})
     beside = _counted(db, within, [key for (key,) in rows if key not in asked])
     more, values = conditions(where)
-    query = f"""SELECT m.id, x.key FROM mentions x JOIN memories m ON m.number = x.memory
-                WHERE x.scope IN ({within}) AND x.key IN (SELECT value FROM json_each(:keys)){more}"""
+    query = f"SELECT m.id, e.key FROM {_SPOKEN_OF} WHERE e.scope IN ({within}) AND e.key IN (SELECT value FROM json_each(:keys)){more}"
     found: dict[bytes, tuple[int, int]] = {}
     for hops, counted in enumerate((asked, beside)):
         for memory, key in all_rows(db, query, {**values, "keys": to_json(list(counted))}) if counted else ():
@@ -132,7 +142,7 @@ def named(db: apsw.Connection, scopes: Sequence[Scope], keys: Sequence[str], whe
 
 def _counted(db: apsw.Connection, within: str, keys: Sequence[str]) -> dict[str, int]:
     """How many memories speak of each of these entities, without those of none and those that are common."""
-    query = f"""SELECT value, (SELECT count(*) FROM (SELECT 1 FROM mentions x WHERE x.scope IN ({within}) AND x.key = value
-                                                     LIMIT {COMMON + 1})) AS frequency
+    query = f"""SELECT value, (SELECT count(*) FROM (SELECT 1 FROM entities e CROSS JOIN mentions x ON x.entity = e.number
+                                                     WHERE e.scope IN ({within}) AND e.key = value LIMIT {COMMON + 1})) AS frequency
                 FROM json_each(:keys) WHERE frequency BETWEEN 1 AND {COMMON}"""
     return dict(all_rows(db, query, {"keys": to_json(list(keys))})) if keys else {}

@@ -3,11 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 import apsw
 
@@ -16,9 +15,10 @@ from memory_mcp.audit.chain import entry_hash
 from memory_mcp.audit.entries import Origin
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.models import Operation, Provenance, Scope
-from memory_mcp.tiers.sqlite import graph
+from memory_mcp.tiers.sqlite import graph, spelling, subjects
 from memory_mcp.tiers.sqlite.query import first, only, value
 from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json
+from memory_mcp.tiers.sqlite.subjects import DIGEST_BYTES
 
 _PLAIN = (
     "kind domain tags metadata key session_id importance confidence short_term updated occurred valid_from valid_to expires forgotten "
@@ -26,22 +26,38 @@ _PLAIN = (
 ).split()
 LATER_REVISION = "revision + 1 + (random() & 0x7fffff)"
 """See `RecordStore.revisions`. A double still holds it exactly after two thousand million writes."""
-DIGEST_BYTES = 12
 _BLOBS = ("superseded_by", "fingerprint")
 _FORM = ", ".join([*(f"'{name}', m.{name}" for name in _PLAIN), *(f"'{name}', hex(m.{name})" for name in _BLOBS)])
 
 
 def scope_number(db: apsw.Connection, scope: Scope) -> int:
     """The scope's number, made at its first write."""
-    db.execute("INSERT OR IGNORE INTO scopes (tenant, namespace) VALUES (?, ?)", (scope.tenant, scope.namespace))
-    return int(value(db, "SELECT number FROM scopes WHERE tenant = ? AND namespace = ?", (scope.tenant, scope.namespace)))
+    return _number(db, "scopes", {"tenant": scope.tenant, "namespace": scope.namespace})
 
 
 def actor_number(db: apsw.Connection, actor: Provenance) -> int:
     """The number of who writes, made at the first time."""
-    values = (actor.client, actor.user, actor.agent, actor.source)
-    db.execute("INSERT OR IGNORE INTO actors (client, user, agent, source) VALUES (?, ?, ?, ?)", values)
-    return int(value(db, "SELECT number FROM actors WHERE client = ? AND user = ? AND agent = ? AND source = ?", values))
+    return _number(db, "actors", {"client": actor.client, "user": actor.user, "agent": actor.agent, "source": actor.source})
+
+
+def act_number(db: apsw.Connection, scope: int, action: str, actor: Provenance) -> int:
+    """The number of what somebody does in a scope, and from where, made at the first time."""
+    origin = to_json(_origin_of(actor))
+    return _number(db, "acts", {"scope": scope, "action": action, "actor": actor_number(db, actor), "origin": origin})
+
+
+def _origin_of(actor: Provenance) -> Sequence[str]:
+    return actor.origin.address, actor.origin.role, actor.origin.token
+
+
+def _number(db: apsw.Connection, table: str, values: Mapping[str, Any]) -> int:
+    """The number of the row with these values, made where there is none; nearly always there is one."""
+    same = " AND ".join(f"{name} = :{name}" for name in values)
+    found = value(db, f"SELECT number FROM {table} WHERE {same}", dict(values))
+    if found is None:
+        db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})", dict(values))
+        return db.last_insert_rowid()
+    return int(found)
 
 
 def next_revision(db: apsw.Connection, scope: int) -> int:
@@ -85,10 +101,9 @@ class Derived:
         scope, content, tags, key, metadata, live = row
         if live:
             told = json.loads(metadata)
-            labels = [*tags_from(tags), key, *(value for value in told.values() if isinstance(value, str))]
             db.execute(
-                "INSERT OR REPLACE INTO words (rowid, scope, body, labels) VALUES (?, ?, ?, ?)",
-                (memory, scope_word(scope), words.index_text(content), words.index_text(" ".join(labels))),
+                "INSERT OR REPLACE INTO words (rowid, body, labels, scope) VALUES (?, ?, ?, ?)",
+                (memory, words.index_text(content), spelling.labels_text(tags_from(tags), key, told), spelling.scope_word(scope)),
             )
             graph.put(db, memory, scope, content, told)
             if is_embedded(db, memory):
@@ -111,11 +126,6 @@ def is_embedded(db: apsw.Connection, memory: int) -> bool:
 def owe(db: apsw.Connection, tier: str, memory: int) -> None:
     """Note that a memory is to be carried to a tier; a note already there is replaced, so that nobody settles the older one."""
     db.execute("INSERT OR REPLACE INTO outbox (tier, memory, due) VALUES (?, ?, 0)", (tier, memory))
-
-
-def scope_word(scope: int) -> str:
-    """The word that holds a scope's entries of the text index together."""
-    return f"scope{scope}"
 
 
 def next_operation(db: apsw.Connection) -> int:
@@ -141,11 +151,11 @@ def log_operation(
     undoes: int | None = None,
 ) -> None:
     """Append the entry; its hash runs over its fields and over the hash before it."""
-    subjects = bytearray()
+    concerned = bytearray()
     for memory in memories:
         memory_id, content, salt = only(db, "SELECT id, content, salt FROM memories WHERE number = ?", (memory,))
-        subjects += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=DIGEST_BYTES).digest()
-    append(db, number, scope, action, bytes(subjects), actor, now, undoes)
+        concerned += memory_id + hashlib.blake2b(content.encode(), key=salt, digest_size=DIGEST_BYTES).digest()
+    append(db, number, scope, action, bytes(concerned), actor, now, undoes)
 
 
 def append(
@@ -153,7 +163,7 @@ def append(
     number: int,
     scope: int,
     action: str,
-    subjects: bytes,
+    concerned: bytes,
     actor: Provenance,
     now: datetime,
     undoes: int | None = None,
@@ -161,19 +171,19 @@ def append(
     details: Mapping[str, Any] = MappingProxyType({}),
     previous: bytes | None = None,
 ) -> bytes:
-    """Append an entry whose subjects are known; its hash.
+    """Append an entry; its hash.
 
     Args:
+        concerned: Its subjects: per memory its id, then the digest of its content.
         previous: The hash that it follows; None: that of the newest.
     """
-    entry = [number, scope, to_micros(now), action, subjects, actor.client, actor.user, actor.agent, actor.source, undoes]
+    entry = [number, scope, to_micros(now), action, concerned, actor.client, actor.user, actor.agent, actor.source, undoes]
     tenant, namespace = only(db, "SELECT tenant, namespace FROM scopes WHERE number = ?", (scope,))
-    origin, told = to_json(list(astuple(actor.origin))), to_json(details) if details else ""
+    origin, told = to_json(_origin_of(actor)), to_json(details) if details else ""
     digest = entry_hash(hashed(entry, tenant, namespace, origin, told), _head(db)[1] if previous is None else previous)
     db.execute(
-        """INSERT INTO operations (number, scope, at, action, subjects, actor, undoes, origin, details, hash)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (*entry[:5], actor_number(db, actor), undoes, origin, told, digest),
+        "INSERT INTO operations (number, at, act, subjects, undoes, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (number, to_micros(now), act_number(db, scope, action, actor), subjects.by_number(db, concerned), undoes, told, digest),
     )
     db.execute("INSERT OR REPLACE INTO log_head (one, number, hash) VALUES (1, ?, ?)", (number, digest))
     return digest
@@ -185,21 +195,22 @@ def hashed(entry: Sequence[Any], tenant: str, namespace: str, origin: str | None
 
 
 OPERATION_COLUMNS = (
-    "o.number, s.tenant, s.namespace, o.at, o.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes, "
-    "(SELECT number FROM operations WHERE undoes = o.number), o.origin, o.details"
+    "o.number, s.tenant, s.namespace, o.at, c.action, o.subjects, a.client, a.user, a.agent, a.source, o.undoes, "
+    "(SELECT number FROM operations WHERE undoes = o.number), c.origin, o.details"
 )
-OPERATION_TABLES = "operations o JOIN scopes s ON s.number = o.scope JOIN actors a ON a.number = o.actor"
+OPERATION_TABLES = (  # in this order, which is that of their numbers
+    "operations o CROSS JOIN acts c ON c.number = o.act CROSS JOIN scopes s ON s.number = c.scope CROSS JOIN actors a ON a.number = c.actor"
+)
 
 
-def operation_from(row: Sequence[Any]) -> Operation:
+def operation_from(db: apsw.Connection, row: Sequence[Any]) -> Operation:
     """An operation from a row of `OPERATION_COLUMNS`."""
-    subjects = tuple(UUID(bytes=row[5][i : i + 16]) for i in range(0, len(row[5]), 16 + DIGEST_BYTES))
     return Operation(
         number=row[0],
         scope=Scope(row[1], row[2]),
         at=from_micros(row[3]),
         action=row[4],
-        subjects=subjects,
+        subjects=tuple(subjects.ids_in(subjects.by_id(db, row[5]))),
         actor=Provenance(row[6], row[7], row[8], row[9], Origin(*json.loads(row[12])) if row[12] else Origin()),
         undoes=row[10],
         undone_by=row[11],
@@ -210,4 +221,4 @@ def operation_from(row: Sequence[Any]) -> Operation:
 def read_operation(db: apsw.Connection, number: int) -> Operation | None:
     """One entry of the log."""
     row = first(db, f"SELECT {OPERATION_COLUMNS} FROM {OPERATION_TABLES} WHERE o.number = ?", (number,))
-    return operation_from(row) if row else None
+    return operation_from(db, row) if row else None

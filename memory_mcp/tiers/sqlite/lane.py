@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import apsw
 import structlog
 
 from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
+from memory_mcp.handover import Awaited, wake
 from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, sqlite_errors
 from memory_mcp.tiers.sqlite.lock import StoreLock
@@ -24,7 +25,7 @@ Write = Callable[[apsw.Connection], T]
 @dataclass(frozen=True, slots=True)
 class _Job:
     write: Write[Any]
-    future: "Future[Any]"
+    awaited: Awaited[Any]
     alone: bool
 
 
@@ -64,20 +65,18 @@ class WriterLane:
         """
         if self._closed:
             raise TierError(TIER, "The memory store is closed.")
-        future: Future[T] = Future()
-        self._jobs.put(_Job(write, future, alone))
-        waiter = asyncio.ensure_future(asyncio.wrap_future(future))
+        awaited: Awaited[T] = Awaited()
+        self._jobs.put(_Job(write, awaited, alone))
         try:
             with anyio.move_on_after(self._wait_seconds):
-                return await asyncio.shield(waiter)
-            if future.cancel():
+                return await awaited.settled()
+            if awaited.future.cancel():
                 raise StoreBusyError(TIER, self._wait_seconds)
-            return await asyncio.shield(waiter)
+            return await awaited.settled()
         except asyncio.CancelledError:
-            if not future.cancel():
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([waiter])
-                waiter.exception()  # looked at, so that it is not reported as lost
+            if not awaited.future.cancel():
+                with anyio.CancelScope(shield=True), suppress(Exception):  # whoever is cancelled hears of neither end
+                    await awaited.settled()
             raise
 
     async def close(self) -> None:
@@ -116,7 +115,7 @@ class WriterLane:
         batch: list[_Job] = []
         job: _Job | None = first
         while job is not None and not job.alone:
-            if job.future.set_running_or_notify_cancel():
+            if job.awaited.future.set_running_or_notify_cancel():
                 batch.append(job)
             if len(batch) >= _MAX_BATCH:
                 return batch
@@ -128,39 +127,39 @@ class WriterLane:
         return batch
 
     def _carry_out_alone(self, job: _Job) -> None:
-        if not job.future.set_running_or_notify_cancel():
+        if not job.awaited.future.set_running_or_notify_cancel():
             return
         try:
             with sqlite_errors():
                 result = job.write(self._connection)
         except BaseException as error:  # noqa: BLE001 - belongs to the caller alone
-            job.future.set_exception(error)
+            job.awaited.future.set_exception(error)
         else:
-            job.future.set_result(result)
+            job.awaited.future.set_result(result)
+        wake([job.awaited])
 
     def _commit(self, batch: list[_Job]) -> None:
         if not batch:
             return
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        outcomes: list[tuple[Any, BaseException | None]] = []
         try:
             with sqlite_errors():
                 self._connection.execute("BEGIN IMMEDIATE")
                 for job in batch:
-                    outcomes.append((job.future, *self._attempt(job.write)))
+                    outcomes.append(self._attempt(job.write))
                 self._connection.execute("COMMIT")
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, MemoryMcpError):
                 log.exception("transaction_failed", jobs=len(batch))
-            for job in batch:
-                job.future.set_exception(error)
-            return
-        for future, result, failure in outcomes:
+            outcomes = [(None, error)] * len(batch)
+        for job, (result, failure) in zip(batch, outcomes, strict=True):
             if failure is None:
-                future.set_result(result)
+                job.awaited.future.set_result(result)
             else:
-                future.set_exception(failure)
+                job.awaited.future.set_exception(failure)
+        wake(job.awaited for job in batch)
 
     def _attempt(self, write: Write[Any]) -> tuple[Any, BaseException | None]:
         """Run one job in its savepoint; errors that end the whole transaction pass on."""

@@ -77,12 +77,13 @@ def settle_embeddings(db: apsw.Connection, derived: journal.Derived, notes: Sequ
     of an epoch that is embedded with no more.
     """
     revisions: dict[int, int] = {}
+    active = {embedding.epoch: is_active(db, embedding.epoch) for embedding in embeddings if embedding is not None}
     for note, embedding in zip(notes, embeddings, strict=True):
         row = first(db, "SELECT m.number, m.scope FROM outbox o JOIN memories m ON m.number = o.memory WHERE o.number = ?", (note.number,))
         if row is None:
             continue
         memory, scope = row
-        if embedding is not None and not is_active(db, embedding.epoch):
+        if embedding is not None and not active[embedding.epoch]:
             continue
         db.execute("DELETE FROM outbox WHERE number = ?", (note.number,))
         if embedding is None:

@@ -17,7 +17,6 @@ from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Points, Scope, StoreCounts, Version
-from memory_mcp.tiers.sqlite import journal
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
     ERASED,
@@ -34,6 +33,7 @@ from memory_mcp.tiers.sqlite.rows import (
     scope_numbers,
     tags_from,
 )
+from memory_mcp.tiers.sqlite.spelling import scope_word
 
 _LABEL_WEIGHT = 0.5
 """Of a word in tags, key or metadata, against one in the text itself."""
@@ -122,10 +122,10 @@ def search_text(db: apsw.Connection, scopes: Sequence[Scope], text: str, where: 
     numbers = scope_numbers(db, scopes)
     if not terms or not numbers:
         return []
-    any_scope = " OR ".join(f'"{journal.scope_word(number)}"' for number in numbers)
+    any_scope = " OR ".join(f'"{scope_word(number)}"' for number in numbers)
     any_term = " OR ".join(f'"{term}"' for term in terms)
     more, values = conditions(where)
-    query = f"""SELECT m.id, -bm25(words, 0, 1, {_LABEL_WEIGHT}) AS score FROM words JOIN memories m ON m.number = words.rowid
+    query = f"""SELECT m.id, -bm25(words, 1, {_LABEL_WEIGHT}, 0) AS score FROM words JOIN memories m ON m.number = words.rowid
                 WHERE words MATCH :match AND m.scope IN ({", ".join(map(str, numbers))}) AND {LIVE}{more}
                 ORDER BY score DESC, m.id LIMIT :limit"""
     match = f"{{scope}} : ({any_scope}) AND {{body labels}} : ({any_term})"
@@ -316,7 +316,9 @@ def counts(db: apsw.Connection, tenant: str, namespaces: Collection[str] | None 
         forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL AND NOT {ERASED}", *place),
         superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", *place),
         unembedded=waiting.get("embed", 0),
-        operations=one(f"SELECT count(*) FROM operations o JOIN scopes s ON s.number = o.scope WHERE {within}", *place),
+        operations=one(
+            f"SELECT count(*) FROM operations o JOIN acts c ON c.number = o.act JOIN scopes s ON s.number = c.scope WHERE {within}", *place
+        ),
         outbox=waiting,
         bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
     )

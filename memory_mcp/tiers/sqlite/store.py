@@ -1,7 +1,7 @@
 """The embedded record store: one SQLite file, one writer lane, a few readers off the event loop."""
 
 import queue
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -50,6 +50,7 @@ from memory_mcp.tiers.sqlite.log_part import LogPart
 from memory_mcp.tiers.sqlite.presence import present
 from memory_mcp.tiers.sqlite.settings import NOT_ENCRYPTED, EncryptionSettings
 from memory_mcp.tiers.sqlite.tending import tending
+from memory_mcp.tiers.sqlite.watch import Watch
 
 T = TypeVar("T")
 
@@ -68,12 +69,12 @@ class SqliteStore(LogPart):
         unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
     """
 
-    def __init__(self, folder: Path, key: Key | None, lane: WriterLane | None, derived: Derived) -> None:
+    def __init__(self, folder: Path, key: Key | None, lane: WriterLane | None, watch: Watch | None, derived: Derived) -> None:
         self.folder, self.encrypted = folder, key is not None
         self.unclean = False
         self.reads = self.writes = 0
         self._closed = False
-        self._key, self._lane, self._derived = key, lane, derived
+        self._key, self._lane, self._watch, self._derived = key, lane, watch, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._limiter = anyio.CapacityLimiter(_READERS)
         self._opened: list[apsw.Connection] = []
@@ -99,12 +100,12 @@ class SqliteStore(LogPart):
         unclean: list[bool] = []
         with ExitStack() as held:
 
-            def opened() -> tuple[Key | None, WriterLane | None]:
+            def opened() -> tuple[Key | None, WriterLane | None, Watch | None]:
                 path, key = folder / database.FILE_NAME, find_key(encryption, folder)
                 with sqlite_errors():
                     if database.is_read_only(folder):
                         database.open_reader(folder, key).close()
-                        return key and key.derived(path), None
+                        return key and key.derived(path), None, None
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
@@ -112,8 +113,9 @@ class SqliteStore(LogPart):
                     try:
                         key = key and key.derived(path)
                         connection = database.open_writer(folder, key, lock, lock_wait_seconds)
-                        # a new file has its salt by now
-                        return key and key.derived(path), WriterLane(connection, lock, lock_wait_seconds)
+                        key = key and key.derived(path)  # a new file has its salt by now
+                        watch = Watch(database.connect(path, key))
+                        return key, WriterLane(connection, lock, lock_wait_seconds), watch
                     except BaseException:
                         lock.close()
                         raise
@@ -132,6 +134,8 @@ class SqliteStore(LogPart):
             await self._limiter.acquire_on_behalf_of(object())
         for connection in self._opened:
             connection.close()
+        if self._watch is not None:
+            self._watch.close()
         if self._lane is not None:
             await self._lane.close()
 
@@ -167,7 +171,8 @@ class SqliteStore(LogPart):
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """See `RecordStore`."""
-        return await self._read(partial(reads.revisions, scopes=scopes))
+        read = partial(self._read, partial(reads.revisions, scopes=scopes))
+        return await (read() if self._watch is None else self._watch.revisions(scopes, read))
 
     async def scopes(self, tenant: str) -> list[Scope]:
         """See `RecordStore`."""
@@ -221,9 +226,9 @@ class SqliteStore(LogPart):
         """See `RecordStore`."""
         return await self._read(partial(reads.as_of, scopes=scopes, where=where, moment=moment, vector=vector, text=words, limit=limit))
 
-    async def count_uses(self, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+    async def count_uses(self, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
         """See `RecordStore`."""
-        await self._write(partial(writes.count_uses, tenant=tenant, ids=ids, now=now))
+        await self._write(partial(writes.count_uses, tenant=tenant, times=times, now=now))
 
     async def counts(self, tenant: str, namespaces: Collection[str] | None = None) -> StoreCounts:
         """See `RecordStore`."""

@@ -40,10 +40,10 @@ def _whole(db: apsw.Connection, target: Operation) -> list[Operation]:
     if target.action != "import":
         return [target]
     query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND s.namespace = ? AND a.agent = ? AND o.action = 'import'
+                WHERE s.tenant = ? AND s.namespace = ? AND a.agent = ? AND c.action = 'import'
                   AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC"""
     asked = (target.scope.tenant, target.scope.namespace, target.actor.agent)
-    batches = [journal.operation_from(row) for row in all_rows(db, query, asked)]
+    batches = [journal.operation_from(db, row) for row in all_rows(db, query, asked)]
     return [batch for batch in batches if _left(db, batch)] or [target]
 
 
@@ -96,13 +96,13 @@ def _left(db: apsw.Connection, target: Operation) -> list[Any]:
 def _newest(db: apsw.Connection, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
     """The newest operations of the client and user that can be undone: those of which anything is left."""
     query = f"""SELECT {journal.OPERATION_COLUMNS} FROM {journal.OPERATION_TABLES}
-                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND a.user = ? AND o.action IN {UNDOABLE} AND o.number < ?
+                WHERE s.tenant = ? AND s.namespace = ? AND a.client = ? AND a.user = ? AND c.action IN {UNDOABLE} AND o.number < ?
                   AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.undoes = o.number) ORDER BY o.number DESC LIMIT ?"""
     found: dict[str | int, Operation] = {}
     before = 2**62
     while len(found) < count:  # page by page: a question left half answered would keep the WAL from being emptied
         asked = (scope.tenant, scope.namespace, actor.client, actor.user, before, count + 50)
-        page = [journal.operation_from(row) for row in all_rows(db, query, asked)]
+        page = [journal.operation_from(db, row) for row in all_rows(db, query, asked)]
         if not page:
             break
         for target in page:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -160,8 +160,10 @@ def put_vector(db: apsw.Connection, memory: int, embedding: Embedding) -> None:
         TierError: They are not of the epoch's dimension.
     """
     epoch, dimension = epoch_number(db, embedding.epoch), embedding.vectors.shape[1]
-    db.execute("UPDATE epochs SET dimension = ? WHERE number = ? AND dimension IS NULL", (dimension, epoch))
-    if value(db, "SELECT dimension FROM epochs WHERE number = ?", (epoch,)) != dimension:
+    known = value(db, "SELECT dimension FROM epochs WHERE number = ?", (epoch,))
+    if known is None:
+        db.execute("UPDATE epochs SET dimension = ? WHERE number = ?", (dimension, epoch))
+    elif known != dimension:
         raise TierError(TIER, f"A vector of {dimension} numbers does not belong to {embedding.epoch}.")
     db.execute(
         "INSERT OR REPLACE INTO vectors (memory, epoch, vector) VALUES (?, ?, ?)",
@@ -171,11 +173,11 @@ def put_vector(db: apsw.Connection, memory: int, embedding: Embedding) -> None:
 
 def epoch_number(db: apsw.Connection, epoch: str) -> int:
     """The number of an epoch; the first one ever is the active one until another is adopted."""
-    db.execute(
-        "INSERT OR IGNORE INTO epochs (name, active) VALUES (?, (SELECT count(*) = 0 FROM epochs))",
-        (epoch,),
-    )
-    return int(value(db, "SELECT number FROM epochs WHERE name = ?", (epoch,)))
+    known = value(db, "SELECT number FROM epochs WHERE name = ?", (epoch,))
+    if known is None:
+        db.execute("INSERT INTO epochs (name, active) VALUES (?, (SELECT count(*) = 0 FROM epochs))", (epoch,))
+        return db.last_insert_rowid()
+    return int(known)
 
 
 def is_active(db: apsw.Connection, epoch: str) -> bool:
@@ -310,12 +312,11 @@ def logged(
     return logged
 
 
-def count_uses(db: apsw.Connection, tenant: str, ids: Sequence[UUID], now: datetime) -> None:
+def count_uses(db: apsw.Connection, tenant: str, times: Mapping[UUID, int], now: datetime) -> None:
     """`RecordStore.count_uses`."""
-    for memory_id in ids:
-        db.execute(
-            f"""INSERT INTO uses (memory, recalled, last)
-               SELECT m.number, 1, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
-               ON CONFLICT (memory) DO UPDATE SET recalled = recalled + 1, last = excluded.last""",
-            (to_micros(now), memory_id.bytes, tenant),
-        )
+    db.executemany(
+        f"""INSERT INTO uses (memory, recalled, last)
+            SELECT m.number, ?, ? FROM memories m JOIN scopes s ON s.number = m.scope WHERE m.id = ? AND s.tenant = ? AND NOT {ERASED}
+            ON CONFLICT (memory) DO UPDATE SET recalled = recalled + excluded.recalled, last = excluded.last""",
+        [(count, to_micros(now), memory_id.bytes, tenant) for memory_id, count in times.items()],
+    )
