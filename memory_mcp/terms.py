@@ -14,6 +14,7 @@ import Stemmer
 from numpy.typing import NDArray
 
 from memory_mcp import words
+from memory_mcp.irregular import BASE_FORMS
 
 TERM = np.dtype([("key", "<u4"), ("count", "u1")])
 """One distinct term of a bag, 5 bytes. Counts are in halves: 2 for a word of the text, 1 for one of its labels."""
@@ -47,7 +48,7 @@ def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
 
 
 def stems(found: Sequence[str]) -> list[str]:
-    """The stem of each word, in order."""
+    """The stem of each word, in order; irregular forms are left as they are, since stems are stored."""
     return [_english.stemWord(word) for word in found]
 
 
@@ -73,7 +74,7 @@ _piece_keys = lru_cache(_CACHED_PIECES)(_split)
 
 @lru_cache(_CACHED_PIECES)
 def _key(word: str) -> int:
-    """32 bits of the word's stem, the same in every process.
+    """32 bits of the stem of the word, or of the word that it is an irregular form of; the same in every process.
 
     Two words of a vocabulary of v share one by chance with v**2 / 2**33: of 100,000 about one pair.
 
@@ -81,4 +82,4 @@ def _key(word: str) -> int:
         Stems by Porter's second algorithm for English (https://snowballstem.org/algorithms/english/stemmer.html);
         other languages keep their words, or lose an ending alike in text and question.
     """
-    return crc32(_english.stemWord(word).encode())
+    return crc32(_english.stemWord(BASE_FORMS.get(word, word)).encode())

@@ -4,6 +4,7 @@ A memory's time is when it happened or was told, which is seldom the very moment
 fourth. So an interval is a preference that fades around it, and excludes nothing.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from memory_mcp.clock import to_micros
 
-OPEN_WEIGHT = 0.5
-"""Of `before` and `since`: half of all time says less than a day does."""
-RECENT_WEIGHT, RECENT_DAYS = 0.5, 30
+YEAR_WEIGHT = 0.5
+"""Of a year, beside a day's 1: the fewer memories a time lets in, the more it says that one lies in it. Between, by the logarithm."""
+OPEN_WEIGHT = 0.25
+"""Of `before` and `since`: half of all time says less than a year does."""
+RECENT_WEIGHT, RECENT_DAYS = 0.4, 30
 """Of `recently`."""
 YEARS_BACK, YEAR_FADE = 6, 0.75
 """A month without its year is most often the last one of its name; each year before counts so much less."""
@@ -25,7 +28,7 @@ SHORTEST_FADE = timedelta(days=4)
 BEFORE_SHARE = 0.4
 """Share of the fading time on the side before the interval: what happened is told later, not earlier."""
 
-DAY = timedelta(days=1)
+DAY, YEAR = timedelta(days=1), timedelta(days=365)
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
@@ -41,6 +44,12 @@ class TimeSpan:
     end: datetime
     weight: float
     words: tuple[int, int]
+
+
+def exactness(length: timedelta) -> float:
+    """How much it counts that a time of this length is named, in [`YEAR_WEIGHT`, 1]: 1 for days, 0.78 for a month."""
+    share = math.log(min(max(length, SHORTEST_FADE), YEAR) / SHORTEST_FADE) / math.log(YEAR / SHORTEST_FADE)
+    return 1 - (1 - YEAR_WEIGHT) * share
 
 
 def time_spans(query: str, now: datetime) -> tuple[TimeSpan, ...]:
@@ -84,6 +93,11 @@ def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArr
         late = np.maximum(when - np.float64(end), 0.0) / fade
         best = np.maximum(best, span.weight * np.exp(-(early + late)))
     return best
+
+
+def of_that_time(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArray[np.bool_]:
+    """(n,) whether each time is, about, one that was named: it fits at least half as well as could be."""
+    return time_preference(when, spans) >= 0.5 * max((span.weight for span in spans), default=math.inf)
 
 
 Interval = tuple[datetime, datetime, float]
@@ -164,7 +178,7 @@ def _midnight(day: date, zone: tzinfo | None) -> datetime:
 
 
 def _days(start: date, end: date, now: datetime, weight: float = 1.0) -> Interval:
-    return _midnight(start, now.tzinfo), _midnight(end, now.tzinfo), weight
+    return _midnight(start, now.tzinfo), _midnight(end, now.tzinfo), weight * exactness(end - start)
 
 
 def _months(year: int, month: int, count: int, now: datetime, weight: float = 1.0) -> Interval:
@@ -305,7 +319,7 @@ def _day_off(offset: int) -> Read:
 
 
 def _recent(match: re.Match[str], now: datetime) -> Iterator[Interval]:
-    yield _days(now.date() - RECENT_DAYS * DAY, now.date() + DAY, now, RECENT_WEIGHT)
+    yield *_days(now.date() - RECENT_DAYS * DAY, now.date() + DAY, now)[:2], RECENT_WEIGHT
 
 
 def _year(match: re.Match[str], now: datetime) -> Iterator[Interval]:
@@ -371,7 +385,7 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
             start = next(
                 (one.start for one in (span, *alternatives) if one.start <= until.start), until.start
             )  # the year stands with the second
-            yield TimeSpan(start, until.end, 1.0, (span.words[0], until.words[1]))
+            yield TimeSpan(start, until.end, exactness(until.end - start), (span.words[0], until.words[1]))
         elif _BEFORE.search(lead + named):
             yield replace(span, start=_EARLIEST, weight=OPEN_WEIGHT)
             rest = others
@@ -385,5 +399,5 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
 def _own_words(text: str, span: TimeSpan) -> str:
     """The preposition that a rule has read together with its time; the `vor` of `vor drei Tagen` means ago."""
     first, *rest = text[span.words[0] : span.words[1]].split()
-    counted = bool(rest) and (rest[0].isdigit() or rest[0] in _NUMBERS)
+    counted = len(rest) > 1 and (rest[0].isdigit() or rest[0] in _NUMBERS)  # the 2019 of `since 2019` is no count
     return "" if not rest or counted else first + " "

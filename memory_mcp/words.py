@@ -17,6 +17,7 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_NAMES = re.compile(r"(?<=[a-zà-ÿ] )[A-ZÀ-Þ][a-zà-ÿ0-9]+(?![a-zà-ÿ0-9]*[!,?])|\d")
 _ACCENT = re.compile("[\u0300-\u036f]")
 _STOP_WORDS = frozenset(
     """a about all also am an and any are as at be been being but by can could did do does doing for from had has have having he
@@ -73,6 +74,14 @@ def split_words(text: str, *, for_index: bool) -> list[str]:
             elif folded:  # accents alone leave nothing
                 found.append(folded)
     return found
+
+
+def names_something(text: str) -> bool:
+    """Whether a text names or counts something: a capital within a sentence, or a digit.
+
+    A name before `,`, `!` or `?` does not count: `Thanks Gina!` only says who is spoken to. In German every text does.
+    """
+    return _NAMES.search(text) is not None
 
 
 def index_text(text: str) -> str:

@@ -50,6 +50,7 @@ FLOORS = [
     },
     {
         "memory_mcp.access",
+        "memory_mcp.irregular",
         "memory_mcp.words",
         "memory_mcp.passages",
         "memory_mcp.clock",

@@ -18,24 +18,28 @@ class Circumstances:
 
     Attributes:
         lexical: (k,) BM25 >= 0 of the question's words.
+        standing: (k,) uint64, bit i is set where the i-th of the question's words stands in the memory or its labels.
         session: (k,) code of the session, -1 where there is none.
         order: (k,) place within the session.
         session_lexical: (m,) BM25 of each session's whole text, by code.
         when: (k,) int64, microseconds since 1970 UTC of `Memory.when`.
         asking: (k,) whether the text ends with a question mark.
         dated: (k,) whether the text states a time.
-        named: (k,) whether the question names a tag or a metadata value.
+        specific: (k,) whether the memory is an utterance that names or counts something.
+        named: (k,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (k,) in [0, 1].
     """
 
     lexical: "NDArray[np.float64]"
+    standing: "NDArray[np.uint64]"
     session: "NDArray[np.int64]"
     order: "NDArray[np.int64]"
     session_lexical: "NDArray[np.float64]"
     when: "NDArray[np.int64]"
     asking: "NDArray[np.bool_]"
     dated: "NDArray[np.bool_]"
-    named: "NDArray[np.bool_]"
+    specific: "NDArray[np.bool_]"
+    named: "NDArray[np.float64]"
     importance: "NDArray[np.float64]"
 
 
@@ -83,7 +87,7 @@ class Candidates:
         mean, deviation: Of the question's similarity to the memories of its scopes.
         unrelated: What unrelated questions score there on average, over `sampled` memories; of no use where that is 0.
         rows: How many memories were searched.
-        terms: Words of the question.
+        rarity: What each of the question's words tells, in nats, 0 and more (`signals.rarity`).
         whole: Whether every search was carried out as it should be; anything else is never cached.
         degraded: In words, what an answer misses by it.
     """
@@ -96,7 +100,7 @@ class Candidates:
     unrelated: float
     sampled: int
     rows: int
-    terms: int
+    rarity: tuple[float, ...]
     passage: Mapping[UUID, int] = field(default_factory=dict)
     related: Mapping[UUID, float] = field(default_factory=dict)
     whole: bool = True

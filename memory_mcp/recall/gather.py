@@ -21,7 +21,7 @@ from memory_mcp.entities import asked_keys
 from memory_mcp.errors import EmbedderNotReadyError, TierError, TierUnavailableError
 from memory_mcp.graph import Graph, Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
-from memory_mcp.recall.signals import moments
+from memory_mcp.recall.signals import moments, rarity
 from memory_mcp.recall.topics import topic_query, topic_terms
 from memory_mcp.timing import Stages
 
@@ -202,12 +202,16 @@ async def _search_words(text: TextIndex, query: str, one: _Found, where: Filter,
 def _topic(query: str, found: Sequence[_Found]) -> str:
     """What of the question to embed."""
     looks = [one.look for one in found if one.look is not None]
+    common = topic_terms(words.query_terms(query), _frequency(looks), sum(look.rows for look in looks))
+    speakers = frozenset().union(*(look.speakers for look in looks))
+    return topic_query(query, common, speakers, words.content_terms)
+
+
+def _frequency(looks: Sequence[Look]) -> Counter[str]:
     frequency: Counter[str] = Counter()
     for look in looks:
         frequency.update(look.frequency)
-    common = topic_terms(words.query_terms(query), frequency, sum(look.rows for look in looks))
-    speakers = frozenset().union(*(look.speakers for look in looks))
-    return topic_query(query, common, speakers, words.content_terms)
+    return frequency
 
 
 async def _search_meaning(nearest: NearestSearch, vectors: Matrix, epoch: str, one: _Found, where: Filter, limit: int) -> None:
@@ -247,7 +251,7 @@ def _candidates(found: Sequence[_Found], terms: Sequence[str], degraded: tuple[s
         unrelated=float(sample[:, 1].mean()) if len(sample) else 0.0,
         sampled=len(sample) if probed else 0,
         rows=rows,
-        terms=len(terms),
+        rarity=rarity(_frequency([one.look for one in found if one.look is not None]), terms, rows),
         passage={memory_id: passage for one in found for memory_id, passage in one.passage.items()},
         related={named.memory: telling(named.frequency, rows) * _A_RELATION_AWAY**named.hops for one in found for named in one.by_names},
         whole=not degraded and all(one.look is not None for one in found),
@@ -277,13 +281,15 @@ def _unknown(lexical: Sequence[float]) -> Circumstances:
     n = len(lexical)
     return Circumstances(
         lexical=np.array(lexical, np.float64),
+        standing=np.zeros(n, np.uint64),
         session=np.full(n, -1, np.int64),
         order=np.zeros(n, np.int64),
         session_lexical=np.empty(0, np.float64),
         when=np.zeros(n, np.int64),
         asking=np.zeros(n, np.bool_),
         dated=np.zeros(n, np.bool_),
-        named=np.zeros(n, np.bool_),
+        specific=np.zeros(n, np.bool_),
+        named=np.zeros(n, np.float64),
         importance=np.full(n, 0.5),
     )
 

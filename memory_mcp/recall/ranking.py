@@ -14,9 +14,9 @@ from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.passages import passages
 from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
 from memory_mcp.recall.diversity import collapse
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, neighbours, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
-from memory_mcp.timewords import asks_when, time_preference, time_spans
+from memory_mcp.timewords import asks_when, of_that_time, time_preference, time_spans
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
@@ -30,22 +30,25 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
     if not candidates.ids:
         return {}
     around = candidates.around
+    near = neighbours(around.session, around.order)
     related = candidates.related
     columns = Columns(
         similarity=candidates.similarity,
         lexical=around.lexical,
+        covered=covered(around.standing, candidates.rarity, near),
         session=around.session,
-        near=neighbours(around.session, around.order),
+        near=near,
         session_lexical=around.session_lexical,
         time=time_preference(around.when, time_spans(query, now)),
         dated=around.dated & asks_when(query),
         asking=around.asking,
+        specific=around.specific,
         named=around.named,
         importance=around.importance,
         age_days=np.maximum(0.0, (to_micros(now) - around.when) / _MICROS_A_DAY),
         related=np.array([related.get(i, 0.0) for i in candidates.ids]) if related else np.zeros(len(candidates.ids)),
     )
-    parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=candidates.terms)
+    parts = score_parts(columns, weights, Moments(candidates.mean, candidates.deviation), terms=len(candidates.rarity))
     best = np.argsort(-total(parts, len(candidates.ids)), kind="stable")[:limit]  # stable: candidates come in the order of their ids
     return {candidates.ids[row]: {name: float(values[row]) for name, values in parts.items()} for row in best.tolist()}
 
@@ -64,29 +67,45 @@ def still_valid(memory: Memory, where: Filter, now: datetime) -> bool:
 
 
 def judged(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
+    memories: Sequence[Memory],
+    parts: Mapping[UUID, Mapping[str, float]],
+    candidates: Candidates,
+    query: str,
+    model: ModelScale,
+    now: datetime,
 ) -> list[Recalled]:
-    """The memories, in their order, with how likely each is the answer."""
+    """The memories, in their order, with how likely each is the answer.
+
+    Words that name a time are said by a memory of that time, since few texts say when they were written.
+    """
     if not memories:
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
     terms = set(keys_of(words.query_terms(query)).tolist())
     spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
-    said = [f"{memory.content[start:end]} {said_beside(memory)}" for memory, (start, end) in zip(memories, spans, strict=True)]
-    covered = np.array([coverage(terms, key_set(text)) for text in said])
+    said = [key_set(f"{memory.content[start:end]} {said_beside(memory)}") for memory, (start, end) in zip(memories, spans, strict=True)]
+    times = time_spans(query, now)
+    by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
+    then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
+    shares = [coverage(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
     null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
-    scores = relevance(similarity, covered, null, model).tolist()
+    scores = relevance(similarity, np.array(shares), null, model).tolist()
     return [
         Recalled(memory, score, parts[memory.id], start=start) for memory, score, (start, _) in zip(memories, scores, spans, strict=True)
     ]
 
 
 def ranked_anew(
-    memories: Sequence[Memory], parts: Mapping[UUID, Mapping[str, float]], candidates: Candidates, query: str, model: ModelScale
+    memories: Sequence[Memory],
+    parts: Mapping[UUID, Mapping[str, float]],
+    candidates: Candidates,
+    query: str,
+    model: ModelScale,
+    now: datetime,
 ) -> list[Recalled]:
     """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, model))
+    return distinct(judged(memories, parts, candidates, query, model, now))
 
 
 def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:

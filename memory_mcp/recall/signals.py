@@ -7,7 +7,8 @@ needs of the store (`Moments`) are then estimated from a sample.
 Measured weights and what each is worth: see `tests/benchmarks/README.md`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 Scores = NDArray[np.floating]
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Bits = NDArray[np.uint64]
 Rows = NDArray[np.intp]
 
 PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
@@ -23,6 +25,9 @@ PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
 
 USUAL_TERMS = 4
 """Words of a question, stop words out, for which `SignalWeights.lexical` is meant; the noise of a sum of n grows with its root."""
+
+SAID_BEFORE = (1.0, 0.7)
+"""How much a word counts as said here that was said one place before in the session, and two places. What comes after says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +37,33 @@ class SignalWeights:
     Attributes:
         dense: One deviation of similarity in meaning.
         lexical: One unit of BM25 (a nat of evidence), for a question of `USUAL_TERMS` words.
-        attribute: A tag, metadata value or session that the question names.
+        coverage: All the question's words, here or just before, over none of them; each counts by its rarity.
+        attribute: A tag or metadata value that the question names; a speaker named after another one counts half.
         session: One unit of BM25 between the question and all that was said in the memory's session, over the mean of sessions.
         neighbour: Of the sum of `dense` and `lexical` of the memories one place before and after in the session.
         second_neighbour: Likewise, two places.
         reply: Of that sum of the memory just before, if it is a question, besides; the answer is here.
-        time: A memory from exactly the time that the question names.
+        time: A memory from exactly the day that the question names; of a longer time it is less (`timewords.exactness`).
         dated: A memory that states a time, if the question asks for one.
         asking: Taken from a memory that ends with a question: it tells little.
+        specific: A memory of kind chat that names or counts something: most of what is said in passing tells little.
         importance: The distance between least and most important.
         recency: The distance between new and old, falling by half in `recency_days`.
         entity: A memory that speaks of a rare entity which the question names, or half of it of one that is one relation away.
     """
 
     dense: float = 1.0
-    lexical: float = 0.21
-    attribute: float = 3.1
-    session: float = 0.4
-    neighbour: float = 0.19
-    second_neighbour: float = 0.12
-    reply: float = 0.37
-    time: float = 3.2
-    dated: float = 1.6
-    asking: float = 0.95
+    lexical: float = 0.05
+    coverage: float = 3.0
+    attribute: float = 3.2
+    session: float = 0.5
+    neighbour: float = 0.09
+    second_neighbour: float = 0.09
+    reply: float = 0.25
+    time: float = 6.5
+    dated: float = 2.4
+    asking: float = 1.0
+    specific: float = 0.9
     importance: float = 0.25
     recency: float = 0.12
     entity: float = 0.0
@@ -83,13 +92,15 @@ class Columns:
     Attributes:
         similarity: (n,) cosine to the question's topic; NaN where the memory has no vector yet.
         lexical: (n,) BM25, 0 where no word matches.
+        covered: (n,) share of the question's words that stands in the memory or just before it, in [0, 1] (`covered`).
         session: (n,) code of the session, -1 where there is none.
         near: Who stands beside whom in a session (`neighbours`).
         session_lexical: (m,) BM25 of each session's whole text, by code.
         time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
         dated: (n,) whether the question asks when, and the memory states a time (`timewords.asks_when`, `states_time`).
         asking: (n,) whether the text ends with a question mark.
-        named: (n,) whether the question names a tag, a metadata value or the session.
+        specific: (n,) whether the memory is an utterance that names or counts something (`words.names_something`).
+        named: (n,) how clearly the question names a tag or a metadata value, in [0, 1].
         importance: (n,) in [0, 1].
         age_days: (n,) since the memory's time, at least 0.
         related: (n,) how telling the entities are that the question names and the memory speaks of, in [0, 1].
@@ -97,13 +108,15 @@ class Columns:
 
     similarity: Scores
     lexical: Scores
+    covered: Scores
     session: Codes
     near: Neighbours
     session_lexical: Scores
     time: Scores
     dated: Flags
     asking: Flags
-    named: Flags
+    specific: Flags
+    named: Scores
     importance: Scores
     age_days: Scores
     related: Scores
@@ -172,6 +185,35 @@ def reply_scores(scores: Scores, near: Neighbours, asking: Flags) -> Scores:
     return carried
 
 
+def rarity(frequency: Mapping[str, int], terms: Sequence[str], rows: int) -> tuple[float, ...]:
+    """What each of a question's words tells, in nats, in a store of so many memories.
+
+    Args:
+        frequency: In how many of them each stands; none where it is missing.
+    """
+    return tuple(math.log1p((rows - frequency.get(term, 0) + 0.5) / (frequency.get(term, 0) + 0.5)) for term in terms)
+
+
+def covered(standing: Bits, rarities: Sequence[float], near: Neighbours) -> Scores:
+    """(n,) share of what the question's words tell that stands in each memory, or was said just before it in its session.
+
+    A turn of a conversation, or a line of notes, leaves out what the lines before it have said. BM25 adds up what matches;
+    this tells whether all of it is spoken of in one place.
+
+    Args:
+        standing: (n,) bit i is set where the i-th word stands in the memory.
+        rarities: What each word tells (`rarity`).
+    """
+    telling = np.array(rarities)
+    if not telling.sum() > 0:
+        return np.zeros(len(standing))
+    own = ((standing[:, None] >> np.arange(len(telling), dtype=np.uint64)) & np.uint64(1)).astype(np.float64)
+    said = own.copy()
+    for (before, after), share in zip((near.first, near.second), SAID_BEFORE, strict=True):
+        said[after] = np.maximum(said[after], share * own[before])
+    return np.asarray(said @ (telling / telling.sum()))
+
+
 def session_scores(session: Codes, session_lexical: Scores) -> Scores:
     """(n,) how much more the memory's session speaks of the question than sessions do on average; 0 without a session."""
     over = np.append(session_lexical - session_lexical.mean() if len(session_lexical) else session_lexical, 0.0)
@@ -193,6 +235,7 @@ def score_parts(
     parts = {
         "dense": dense,
         "lexical": lexical,
+        "coverage": weights.coverage * columns.covered,
         "attribute": weights.attribute * columns.named,
         "session": weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms),
         "neighbour": neighbour_scores(said, columns.near, weights.neighbour, weights.second_neighbour),
@@ -200,6 +243,7 @@ def score_parts(
         "time": weights.time * columns.time,
         "dated": weights.dated * columns.dated,
         "asking": -weights.asking * columns.asking,
+        "specific": weights.specific * columns.specific,
         "importance": weights.importance * (columns.importance - 0.5),
         "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
         "entity": weights.entity * columns.related,

@@ -99,7 +99,7 @@ class Recalling(Parts):
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model)
+            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, self.clock())
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)

@@ -48,16 +48,18 @@ def candidates(number: int) -> Candidates:
     one = np.array([float(number)])
     around = Circumstances(
         lexical=one,
+        standing=np.array([3], np.uint64),
         session=np.array([-1]),
         order=np.array([0]),
         session_lexical=np.empty(0),
         when=np.array([number]),
         asking=np.array([False]),
         dated=np.array([False]),
-        named=np.array([True]),
+        specific=np.array([True]),
+        named=np.array([1.0]),
         importance=np.array([0.5]),
     )
-    return Candidates((UUID(int=number),), one, around, mean=0.1, deviation=0.2, unrelated=0.0, sampled=1, rows=1, terms=2)
+    return Candidates((UUID(int=number),), one, around, mean=0.1, deviation=0.2, unrelated=0.0, sampled=1, rows=1, rarity=(0.5, 2.0))
 
 
 async def test_what_was_stored_comes_back_under_its_key_and_stamp_alone(open_cache: OpenCache) -> None:

@@ -29,21 +29,31 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
     n = len(scores)
     around: dict[str, Any] = {
         "lexical": [lexical for _, lexical in scores],
+        "standing": [int(lexical > 0) for _, lexical in scores],
         "session": [-1] * n,
         "order": [0] * n,
         "session_lexical": [],
         "when": [to_micros(NOW)] * n,
         "asking": [False] * n,
+        "specific": [False] * n,
         "dated": [False] * n,
-        "named": [False] * n,
+        "named": [0.0] * n,
         "importance": [0.5] * n,
     }
     around.update(columns)
-    kinds = {"session": np.int64, "order": np.int64, "when": np.int64, "asking": np.bool_, "dated": np.bool_, "named": np.bool_}
+    kinds = {
+        "standing": np.uint64,
+        "session": np.int64,
+        "order": np.int64,
+        "when": np.int64,
+        "asking": np.bool_,
+        "dated": np.bool_,
+        "specific": np.bool_,
+    }
     arrays = {name: np.array(values, kinds.get(name, np.float64)) for name, values in around.items()}
     similarity = np.array([np.nan if score is None else score for score, _ in scores], np.float64)
     ids = tuple(UUID(int=i) for i in range(1, n + 1))
-    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=0.04, sampled=n, rows=n, terms=1)
+    return Candidates(ids, similarity, Circumstances(**arrays), mean=0.0, deviation=0.1, unrelated=0.04, sampled=n, rows=n, rarity=(1.0,))
 
 
 def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:
@@ -79,7 +89,7 @@ def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(scores: list[tuple
 def test_a_named_attribute_is_a_boost_and_no_filter() -> None:
     scores = ((0.3, 0.0), (0.5, 0.0), (0.7, 0.0))
 
-    assert order(candidates(*scores, named=(True, False, False))) == [3, 1, 2]
+    assert order(candidates(*scores, named=(1.0, 0.0, 0.0))) == [3, 1, 2]
     assert order(candidates(*scores)) == [3, 2, 1]
 
 
@@ -102,9 +112,9 @@ def test_importance_decides_between_equal_ones() -> None:
 
 
 def test_parts_tell_how_the_place_came_about() -> None:
-    found = candidates((0.5, 3.0), named=(True,))
+    found = candidates((0.5, 3.0), named=(1.0,))
     parts = shortlist(found, WEIGHTS, "", NOW, 5)
-    (hit,) = judged([memory(1)], parts, found, "question", MINILM)
+    (hit,) = judged([memory(1)], parts, found, "question", MINILM, NOW)
 
     assert hit.parts["dense"] == pytest.approx(5.0)
     assert hit.parts["attribute"] == WEIGHTS.attribute
@@ -112,7 +122,7 @@ def test_parts_tell_how_the_place_came_about() -> None:
 
 
 def test_a_signal_that_is_off_has_no_part() -> None:
-    (parts,) = shortlist(candidates((0.5, 3.0), named=(True,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
 
     assert "attribute" not in parts
 
@@ -144,9 +154,23 @@ def test_what_a_fresh_record_must_satisfy(change: dict, where: Filter, valid: bo
     assert still_valid(replace(memory(1), **change), where, NOW) is valid
 
 
+def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
+    found = candidates((0.3, 0.0), (0.3, 0.0), (0.3, 0.0))
+    then, later = datetime(2024, 5, 20, tzinfo=UTC), datetime(2025, 5, 20, tzinfo=UTC)
+    memories = [
+        memory(1, "The kiln broke", occurred_at=then),
+        memory(2, "The kiln broke", occurred_at=later),
+        memory(3, "The kiln broke in May 2024", occurred_at=later),
+    ]
+
+    of_then, of_later, told = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "Did the kiln break in May 2024?", MINILM, NOW)
+
+    assert of_then.score == told.score > of_later.score
+
+
 def test_tags_metadata_and_endings_count_as_said() -> None:
     found = candidates((0.3, 0.0), (0.3, 0.0))
     memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
-    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM)
+    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM, NOW)
 
     assert hits[1].score > 0.9 > hits[0].score

@@ -130,18 +130,30 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
     similarity[: k // 3] = np.nan
     around = Circumstances(
         lexical=rng.random(k),
+        standing=rng.integers(0, 2**64, k, np.uint64),
         session=rng.integers(-1, m, k) if m else np.full(k, -1),
         order=rng.integers(0, 9, k),
         session_lexical=rng.random(m),
         when=rng.integers(0, 2**60, k),
         asking=rng.random(k) > 0.5,
         dated=rng.random(k) > 0.5,
-        named=rng.random(k) > 0.5,
+        specific=rng.random(k) > 0.5,
+        named=rng.random(k),
         importance=rng.random(k),
     )
     ids = tuple(UUID(bytes=rng.bytes(16)) for _ in range(k))
     return Candidates(
-        ids, similarity, around, 0.1, 0.2, -0.3, 100, 1000, 5, passage=dict.fromkeys(ids[:2], 3), related=dict.fromkeys(ids[1:4], 0.5)
+        ids,
+        similarity,
+        around,
+        0.1,
+        0.2,
+        -0.3,
+        100,
+        1000,
+        (0.5, 7.0),
+        passage=dict.fromkeys(ids[:2], 3),
+        related=dict.fromkeys(ids[1:4], 0.5),
     )
 
 
@@ -183,7 +195,7 @@ def test_any_changed_byte_and_any_cut_is_a_miss() -> None:
 
 @given(st.binary(max_size=300))
 def test_foreign_bytes_are_a_miss(data: bytes) -> None:
-    for mark in (b"", b"mmc2", b"mmv1"):
+    for mark in (b"", b"mmc4", b"mmv1"):
         assert decode_candidates(mark + data, KEY, STAMP) is None
         assert decode_vector(mark + data, KEY, 2) is None
 
@@ -210,7 +222,11 @@ FORGERIES = [
     {"deviation": float("inf")},
     {"deviation": -1.0},
     {"rows": 2**40},
-    {"terms": 1.5},
+    {"rarity": None},
+    {"rarity": [1]},
+    {"rarity": [-0.5]},
+    {"rarity": [float("inf")]},
+    {"rarity": [0.5] * 65},
     {"key": ["local/0123"]},
     {"stamp": None},
 ]
@@ -226,7 +242,7 @@ def test_a_forged_header_is_a_miss(header: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", [b"[]", b"1", b'"x"', b"{}", b"[" * 100_000, b"\xff", b""])
 def test_a_header_that_is_something_else_is_a_miss(text: bytes) -> None:
-    for mark in (b"mmc2", b"mmv1"):
+    for mark in (b"mmc4", b"mmv1"):
         body = len(text).to_bytes(4, "little") + text
         data = mark + hashlib.blake2b(body, digest_size=16).digest() + body
         assert decode_candidates(data, KEY, STAMP) is None

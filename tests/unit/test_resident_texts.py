@@ -120,10 +120,47 @@ def test_circumstances_come_in_the_order_asked_for() -> None:
 
     assert around.session.tolist() == [0, -1, 0]
     assert around.order.tolist() == [1, 0, 0]
-    assert around.named.tolist() == [True, False, False]
+    assert around.named.tolist() == [1.0, 0.0, 0.0]
     assert around.asking.tolist() == [False, False, True]
     assert around.importance.tolist() == [0.5, 0.5, 0.9]
+    assert around.standing.tolist() == [0b11, 0, 0b1000]  # of `Ann`, `Lee`, `say` and `rain`: a label's words, and a stem
     assert texts.look("x").speakers == {"ann", "lee"}
+
+
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("What did Ann Lee give to Bob?", [1.0, 0.5, 0.0]),
+        ("What did Bob tell Ann Lee?", [0.5, 1.0, 0.0]),
+        ("What do Ann Lee and Bob have in common?", [1.0, 1.0, 0.0]),
+        ("What did Ann Lee tell Bob of the pottery?", [1.0, 0.5, 1.0]),
+        ("Who is it?", [0.0, 0.0, 0.0]),
+    ],
+)
+def test_who_is_named_first_is_who_is_meant(question: str, named: list[float]) -> None:
+    texts = Texts(
+        [
+            memory(1, "Yes", metadata={"speaker": "Ann Lee"}),
+            memory(2, "No", metadata={"speaker": "Bob"}),
+            memory(3, "Well", metadata={"speaker": "Bob"}, tags=("pottery",)),
+        ]
+    )
+    around = texts.look(question).circumstances([UUID(int=number) for number in (1, 2, 3)])
+
+    assert around.named.tolist() == [*named[:2], max(named[1:])]
+
+
+def test_what_was_said_in_passing_is_told_from_what_names_something_and_notes_are_not_judged() -> None:
+    said = {1: "Sounds good, let us do that", 2: "We saw the Matterhorn", 3: "It cost 40"}
+    texts = Texts([*(memory(number, text, kind="chat") for number, text in said.items()), memory(4, "Ports: 8080", kind="fact")])
+
+    assert texts.look("x").circumstances([UUID(int=number) for number in (1, 2, 3, 4, 9)]).specific.tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_looking_goes_on_while_another_thread_writes() -> None:

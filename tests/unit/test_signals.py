@@ -7,10 +7,12 @@ from memory_mcp.recall.signals import (
     Columns,
     Moments,
     SignalWeights,
+    covered,
     lexical_evidence,
     moments,
     neighbour_scores,
     neighbours,
+    rarity,
     reply_scores,
     score_parts,
     session_scores,
@@ -25,12 +27,14 @@ def columns(n: int, **given: object) -> Columns:
     plain: dict[str, object] = {
         "similarity": np.zeros(n),
         "lexical": np.zeros(n),
+        "covered": np.zeros(n),
         "session": np.full(n, -1),
         "session_lexical": np.zeros(0),
         "time": np.zeros(n),
         "dated": np.zeros(n, dtype=bool),
         "asking": np.zeros(n, dtype=bool),
-        "named": np.zeros(n, dtype=bool),
+        "specific": np.zeros(n, dtype=bool),
+        "named": np.zeros(n),
         "importance": np.full(n, 0.5),
         "age_days": np.zeros(n),
         "related": np.zeros(n),
@@ -81,6 +85,43 @@ def test_a_reply_inherits_from_the_question_before_it():
     assert carried.tolist() == [0.0, 3.0, 0.0]
 
 
+def bits(*standing: str) -> np.ndarray:
+    """Of `pot glaze kiln`, which words stand in each memory."""
+    return np.array([sum(1 << "pgk".index(letter) for letter in each) for each in standing], np.uint64)
+
+
+def test_words_said_just_before_count_as_said_here_and_what_comes_after_does_not():
+    session, order = np.array([0, 0, 0, 0, 1]), np.array([0, 1, 2, 3, 0])
+
+    share = covered(bits("p", "g", "", "", "k"), (1.0, 1.0, 2.0), neighbours(session, order))
+
+    assert share.tolist() == pytest.approx([0.25, 0.5, (1.0 + 0.7) / 4, 0.7 / 4, 0.5])
+
+
+def test_a_word_said_twice_counts_once_and_a_memory_without_a_session_speaks_for_itself():
+    near = neighbours(np.array([0, 0, -1, -1]), np.array([0, 1, 0, 1]))
+
+    assert covered(bits("pg", "pg", "pgk", "k"), (1.0, 1.0, 1.0), near).tolist() == pytest.approx([2 / 3, 2 / 3, 1.0, 1 / 3])
+
+
+@pytest.mark.parametrize("rarities", [(), (0.0, 0.0)])
+def test_a_question_whose_words_tell_nothing_is_covered_by_nothing(rarities: tuple[float, ...]):
+    assert covered(bits("p", "g"), rarities, neighbours(np.array([0, 0]), np.array([0, 1]))).tolist() == [0.0, 0.0]
+
+
+def test_sixty_four_words_have_a_bit_each():
+    everything = np.array([2**64 - 1, 2**63], np.uint64)
+
+    assert covered(everything, (1.0,) * 64, neighbours(np.array([-1, -1]), np.array([0, 1]))).tolist() == pytest.approx([1.0, 1 / 64])
+
+
+def test_rare_words_tell_more_and_what_stands_nowhere_tells_most():
+    common, rare, absent = rarity({"the pot": 90, "kiln": 2}, ["the pot", "kiln", "glaze"], 100)
+
+    assert 0 < common < rare < absent
+    assert rarity({}, ["pot"], 0)[0] > 0
+
+
 def test_sessions_count_by_what_they_have_over_the_average():
     assert session_scores(np.array([0, 1, -1]), np.array([4.0, 2.0])).tolist() == [1.0, -1.0, 0.0]
     assert session_scores(np.array([-1, -1]), np.zeros(0)).tolist() == [0.0, 0.0]
@@ -91,17 +132,19 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         3,
         similarity=np.array([0.5, 0.1, np.nan]),
         lexical=np.array([0.0, 6.0, 1.0]),
+        covered=np.array([0.0, 1.0, 0.5]),
         session=np.array([0, 0, -1]),
         session_lexical=np.array([2.0]),
         time=np.array([0.0, 1.0, 0.0]),
         dated=np.array([False, True, False]),
         asking=np.array([True, False, False]),
-        named=np.array([False, False, True]),
+        specific=np.array([False, True, False]),
+        named=np.array([0.0, 0.5, 1.0]),
         importance=np.array([0.0, 1.0, 0.5]),
         age_days=np.array([0.0, 90.0, 180.0]),
     )
     weights = SignalWeights(
-        lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, importance=0.2, recency=0.1
+        lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, specific=0.9, importance=0.2, recency=0.1
     )
     parts = score_parts(rich, weights, Moments(0.1, 0.1), terms=4)
 
@@ -109,6 +152,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     assert set(parts) == {
         "dense",
         "lexical",
+        "coverage",
         "attribute",
         "session",
         "neighbour",
@@ -116,15 +160,17 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         "time",
         "dated",
         "asking",
+        "specific",
         "importance",
         "recency",
     }
     assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
     assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
-    assert parts["attribute"].tolist() == [0.0, 0.0, 2.5]
+    assert parts["attribute"].tolist() == [0.0, 1.25, 2.5]
     assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
     assert parts["dated"].tolist() == [0.0, 1.0, 0.0]
     assert parts["asking"].tolist() == [-0.75, 0.0, 0.0]
+    assert parts["specific"].tolist() == [0.0, 0.9, 0.0]
     assert parts["importance"].tolist() == pytest.approx([-0.1, 0.1, 0.0])
     assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])
     assert total(parts, 3).tolist() == pytest.approx(sum(np.array(part) for part in parts.values()).tolist())

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.timewords import OPEN_WEIGHT, RECENT_WEIGHT, TimeSpan, asks_when, states_time, time_preference, time_spans
+from memory_mcp.timewords import (
+    OPEN_WEIGHT,
+    RECENT_WEIGHT,
+    YEAR_WEIGHT,
+    TimeSpan,
+    asks_when,
+    of_that_time,
+    states_time,
+    time_preference,
+    time_spans,
+)
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 
@@ -71,6 +81,7 @@ def test_before_and_since_open_a_span():
     assert before.start.year == 1
     assert (since.start, since.weight) == (datetime(2026, 11, 16, tzinfo=UTC), OPEN_WEIGHT)
     assert since.end.year == 9999
+    assert [span.end.year for query in ("before 2023", "since 2023") for span in time_spans(query, NOW)] == [2024, 9999]
 
 
 def test_a_month_without_a_year_may_be_an_earlier_one_but_less_likely():
@@ -82,6 +93,18 @@ def test_a_month_without_a_year_may_be_an_earlier_one_but_less_likely():
 
 def test_recently_counts_less_than_a_date():
     assert [span.weight for span in time_spans("what did I do recently", NOW)] == [RECENT_WEIGHT]
+
+
+def test_the_more_exact_a_time_the_more_it_counts():
+    queries = ("on May 3, 2023", "last week", "in May 2023", "in summer 2023", "in 2023", "before 2023")
+
+    weights = [span.weight for query in queries for span in time_spans(query, NOW)]
+
+    assert weights == sorted(weights, reverse=True)
+    assert [weights[0], weights[-2], weights[-1]] == [1.0, YEAR_WEIGHT, OPEN_WEIGHT]
+    assert 0.7 < weights[2] < 0.8
+    (joined,) = time_spans("between August 11 and August 15 2023", NOW)
+    assert weights[1] < joined.weight < 1.0
 
 
 def test_days_are_those_of_the_clock():
@@ -109,6 +132,15 @@ def test_preference_is_full_inside_and_fades_faster_before_than_after():
     assert 0.1 < fit[0] < fit[2] < 0.7
     assert fit[3] < 1e-6
     assert time_preference(np.array([0]), []).tolist() == [0.0]
+
+
+def test_a_memory_is_of_a_time_when_it_lies_in_it_or_close_by():
+    days = [datetime(2023, 4, 24, tzinfo=UTC), datetime(2023, 5, 31, tzinfo=UTC), datetime(2023, 6, 10, tzinfo=UTC), NOW]
+    when = np.array([to_micros(day) for day in days])
+
+    assert of_that_time(when, time_spans("in May 2023", NOW)).tolist() == [True, True, True, False]
+    assert of_that_time(when, time_spans("on May 31, 2023", NOW)).tolist() == [False, True, False, False]
+    assert of_that_time(when, ()).tolist() == [False] * 4
 
 
 def test_extreme_times_are_far_and_no_overflow():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.words import MAX_QUERY_TERMS, index_text, query_terms, same_text, split_words
+from memory_mcp.words import MAX_QUERY_TERMS, index_text, names_something, query_terms, same_text, split_words
 
 ANY_TEXT = st.text(st.characters()) | st.text(st.characters(categories=["Cs", "Cc", "Cf", "Mn", "Mc", "Lo", "Lm", "So", "Zs"]))
 """`st.characters()` gives every code point, lone surrogates included."""
@@ -142,3 +142,26 @@ def test_texts_that_are_not_the_same(one: str, other: str) -> None:
 @given(ANY_TEXT)
 def test_the_same_text_of_the_same_text_is_itself(text: str) -> None:
     assert same_text(same_text(text)) == same_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", False),
+        ("That sounds great, I really mean it.", False),
+        ("Thanks Gina! Hey John, long time no see. Are you in Tom?", False),
+        ("I'm off. We'll see, I'd say.", False),
+        ("We climbed the Matterhorn last week", True),
+        ("my favourite is Élodie", True),
+        ("there were 3 of us", True),
+        ("from Paris, Lyon", False),
+        ("to Paris, then on to Lyon", True),
+    ],
+)
+def test_a_text_names_something_by_a_capital_within_a_sentence_or_a_digit(text: str, names: bool) -> None:
+    assert names_something(text) is names
+
+
+@given(ANY_TEXT)
+def test_any_text_can_be_asked_whether_it_names_something(text: str) -> None:
+    assert names_something(f"{text} 7")

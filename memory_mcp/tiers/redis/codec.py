@@ -18,23 +18,26 @@ from numpy.typing import NDArray
 
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
+from memory_mcp.words import MAX_QUERY_TERMS
 
-_CANDIDATES, _VECTOR = b"mmc2", b"mmv1"
+_CANDIDATES, _VECTOR = b"mmc4", b"mmv1"
 _CHECKSUM_BYTES = 16
 _HEADER_AT = 4 + _CHECKSUM_BYTES
 _COLUMNS = {
     "similarity": "<f8",
     "lexical": "<f8",
+    "standing": "<u8",
     "session": "<i8",
     "order": "<i8",
     "session_lexical": "<f8",
     "when": "<i8",
     "asking": "?",
     "dated": "?",
-    "named": "?",
+    "specific": "?",
+    "named": "<f8",
     "importance": "<f8",
 }
-_FLOATS, _COUNTS = ("mean", "deviation", "unrelated"), ("sampled", "rows", "terms")
+_FLOATS, _COUNTS = ("mean", "deviation", "unrelated"), ("sampled", "rows")
 _MOST = 2**31
 _UNIT_TOLERANCE = 1e-3
 
@@ -49,6 +52,7 @@ def encode_candidates(key: str, stamp: str, candidates: Candidates) -> bytes:
         "sessions": len(candidates.around.session_lexical),
         "passages": len(candidates.passage),
         "related": len(candidates.related),
+        "rarity": list(candidates.rarity),
         **{name: float(getattr(candidates, name)) for name in _FLOATS},
         **{name: int(getattr(candidates, name)) for name in _COUNTS},
     }
@@ -70,7 +74,10 @@ def decode_candidates(data: bytes, key: str, stamp: str) -> Candidates | None:
     try:
         numbers = {name: header[name] for name in ("candidates", "sessions", "passages", "related", *_COUNTS)}
         scalars = {name: header[name] for name in _FLOATS}
-    except KeyError:
+        rarity = tuple(header["rarity"])
+    except (KeyError, TypeError):
+        return None
+    if len(rarity) > MAX_QUERY_TERMS or not all(type(value) is float and 0 <= value < math.inf for value in rarity):
         return None
     if not all(type(value) is int and 0 <= value < _MOST for value in numbers.values()):
         return None
@@ -95,6 +102,7 @@ def decode_candidates(data: bytes, key: str, stamp: str) -> Candidates | None:
         around=Circumstances(**columns),
         passage=passage,
         related=related,
+        rarity=rarity,
         **scalars,
         **{name: numbers[name] for name in _COUNTS},
     )
@@ -158,6 +166,6 @@ def _opened(mark: bytes, data: bytes, key: str, stamp: str) -> tuple[Mapping[str
 
 def _sound(columns: Mapping[str, NDArray[Any]], sessions: int) -> bool:
     """Whether no number is one that ranking would stumble over: only similarity may be NaN."""
-    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "session_lexical", "importance"))
+    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "session_lexical", "named", "importance"))
     codes = columns["session"]
     return finite and not np.isinf(columns["similarity"]).any() and bool(((codes >= -1) & (codes < sessions)).all())

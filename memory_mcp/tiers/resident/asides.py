@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import dropwhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,17 @@ from memory_mcp.timewords import states_time
 
 SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 """Metadata whose value says who `I` is."""
+LATER_NAME = 0.5
+"""How much it counts that a question names a speaker after another one: most is said by whom it names first."""
 
-FACTS = np.dtype([("kind", "i4"), ("domain", "i4"), ("expires", "i8"), ("importance", "f8"), ("asking", "?"), ("dated", "?")])
-"""Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, and
-whether it states a time."""
+FACTS = np.dtype(
+    [("kind", "i4"), ("domain", "i4"), ("expires", "i8"), ("importance", "f8"), ("asking", "?"), ("dated", "?"), ("specific", "?")]
+)
+"""Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, whether
+it states a time, and whether it is an utterance that names something."""
+
+_UTTERANCE = "chat"
+"""The kind of memories that nobody chose for what they tell: of the others each is specific in its way."""
 
 _REMEMBERED = 1 << 14
 
@@ -62,6 +70,7 @@ class Asides:
                 memory.importance,
                 memory.content.rstrip().endswith(("?", "？")),
                 states_time(memory.content),
+                memory.kind == _UTTERANCE and words.names_something(memory.content),
             )
             for memory in memories
         ]
@@ -98,10 +107,29 @@ class Asides:
             passing &= facts["expires"] > to_micros(where.now)
         return passing
 
-    def named(self, rows: Rows, terms: frozenset[str]) -> Flags:
-        """(k,) of which of these rows a tag or metadata value stands whole among the words of a question."""
-        labels = self.labels[rows]
-        return np.fromiter((any(terms.issuperset(label) for label in each.terms) for each in labels), np.bool_, len(rows))
+    def named(self, rows: Rows, terms: frozenset[str], later: frozenset[str]) -> NDArray[np.float64]:
+        """(k,) 1 where a tag or metadata value of the row stands whole among a question's words, `LATER_NAME` where only later names do.
+
+        Args:
+            later: See `later_names`.
+        """
+        return np.fromiter((_named(labels, terms, later) for labels in self.labels[rows]), np.float64, len(rows))
+
+
+def _named(labels: Labels, terms: frozenset[str], later: frozenset[str]) -> float:
+    found = [LATER_NAME if later.issuperset(label) else 1.0 for label in labels.terms if terms.issuperset(label)]
+    return max(found, default=0.0)
+
+
+def later_names(terms: Sequence[str], speakers: frozenset[str]) -> frozenset[str]:
+    """Of a question's words, in order, those of speakers' names after the first; two side by side, as in `Ann and Bob`, are as one.
+
+    Args:
+        terms: Without stop words.
+        speakers: The words of all speakers' names.
+    """
+    from_first = dropwhile(lambda term: term not in speakers, terms)
+    return speakers.intersection(dropwhile(lambda term: term in speakers, from_first))
 
 
 def label_texts(memory: Memory) -> list[str]:

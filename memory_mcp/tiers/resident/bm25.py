@@ -119,8 +119,7 @@ class Matches:
     @property
     def frequencies(self) -> NDArray[np.int64]:
         """(q,) in how many of the `view.live` rows each of the question's words stands, as its stem."""
-        place = {key: i for i, key in enumerate(self.distinct.tolist())}
-        return self._frequencies[[place[key] for key in self.keys.tolist()]]
+        return self._frequencies[[self._place[key] for key in self.keys.tolist()]]
 
     def rows(self) -> Scores:
         """(n,) BM25 of every row, 0 where no word matches.
@@ -132,6 +131,17 @@ class Matches:
         """
         weights = _weights(self._frequencies, self.view.live)
         return _scores(weights[self.terms], self.counts.astype(np.float32), self.postings, self.view.saturation)
+
+    def standing(self, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+        """(k,) of each of these rows: bit i is set where the i-th of the keys stands there. Keys are at most 64."""
+        bits = np.zeros(len(self.distinct), np.uint64)
+        for i, key in enumerate(self.keys.tolist()):
+            bits[self._place[key]] |= np.uint64(1 << i)
+        wanted = np.full(len(self.view.ids), len(rows), np.intp)
+        wanted[rows] = np.arange(len(rows))
+        standing = np.zeros(len(rows) + 1, np.uint64)  # the last takes what nobody asked for
+        np.bitwise_or.at(standing, wanted[self.postings], bits[self.terms])
+        return standing[:-1]
 
     def sessions(self) -> Scores:
         """(m,) BM25 of every session as one text of all its rows; rows without a session are no text, and one that is gone has 0."""
@@ -151,6 +161,10 @@ class Matches:
         first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
         sums = np.add.reduceat((pairs & np.uint64(0xFF)).astype(np.float32), first)
         return keys[first] >> 24, keys[first] & 0xFFFFFF, sums
+
+    @cached_property
+    def _place(self) -> Mapping[int, int]:
+        return {key: i for i, key in enumerate(self.distinct.tolist())}
 
     @cached_property
     def _frequencies(self) -> NDArray[np.int64]:

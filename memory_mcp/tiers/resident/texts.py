@@ -14,7 +14,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import bag, keys_of
-from memory_mcp.tiers.resident.asides import Asides, label_texts
+from memory_mcp.tiers.resident.asides import Asides, label_texts, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, View
 from memory_mcp.tiers.resident.postings import Documents, Postings
 
@@ -84,8 +84,9 @@ class Look:
     """
 
     def __init__(self, view: View, matches: Matches, terms: Sequence[str], codes: Mapping[str, int], speakers: frozenset[str]) -> None:
-        self._view, self._codes = view, codes
+        self._view, self._matches, self._codes = view, matches, codes
         self._terms = frozenset(terms)
+        self._later = later_names(terms, speakers)
         self._scores = matches.rows()
         self._session_scores = matches.sessions()
         self.rows = view.live
@@ -134,13 +135,15 @@ class Look:
         facts = view.asides.facts[rows]
         return Circumstances(
             lexical=self._scores[rows].astype(np.float64),
+            standing=self._matches.standing(rows),
             session=view.session[rows],
             order=view.order[rows],
             session_lexical=self._session_scores.astype(np.float64),
             when=view.when[rows],
             asking=facts["asking"],
             dated=facts["dated"],
-            named=view.asides.named(rows, self._terms),
+            specific=facts["specific"],
+            named=view.asides.named(rows, self._terms, self._later),
             importance=facts["importance"],
         )
 
