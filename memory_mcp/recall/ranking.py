@@ -16,7 +16,7 @@ from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
-from memory_mcp.timewords import asks_when, of_that_time, time_preference, time_spans
+from memory_mcp.timewords import TimeSpan, asks_when, of_that_time, time_preference
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
@@ -25,8 +25,14 @@ JUDGED = 10
 _MICROS_A_DAY = 86_400_000_000
 
 
-def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: datetime, limit: int) -> dict[UUID, dict[str, float]]:
-    """The `limit` best candidates, best first, equal ones by id, each with the parts of its score."""
+def shortlist(
+    candidates: Candidates, weights: SignalWeights, query: str, times: Sequence[TimeSpan], now: datetime, limit: int
+) -> dict[UUID, dict[str, float]]:
+    """The `limit` best candidates, best first, equal ones by id, each with the parts of its score.
+
+    Args:
+        times: That the query names (`timewords.time_spans`).
+    """
     if not candidates.ids:
         return {}
     around = candidates.around
@@ -39,7 +45,7 @@ def shortlist(candidates: Candidates, weights: SignalWeights, query: str, now: d
         session=around.session,
         near=near,
         session_lexical=around.session_lexical,
-        time=time_preference(around.when, time_spans(query, now)),
+        time=time_preference(around.when, times),
         dated=around.dated & asks_when(query),
         asking=around.asking,
         specific=around.specific,
@@ -71,8 +77,8 @@ def judged(
     parts: Mapping[UUID, Mapping[str, float]],
     candidates: Candidates,
     query: str,
+    times: Sequence[TimeSpan],
     model: ModelScale,
-    now: datetime,
 ) -> list[Recalled]:
     """The memories, in their order, with how likely each is the answer.
 
@@ -85,7 +91,6 @@ def judged(
     terms = set(keys_of(words.query_terms(query)).tolist())
     spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
     said = [key_set(f"{memory.content[start:end]} {said_beside(memory)}") for memory, (start, end) in zip(memories, spans, strict=True)]
-    times = time_spans(query, now)
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
     shares = [coverage(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
@@ -101,11 +106,11 @@ def ranked_anew(
     parts: Mapping[UUID, Mapping[str, float]],
     candidates: Candidates,
     query: str,
+    times: Sequence[TimeSpan],
     model: ModelScale,
-    now: datetime,
 ) -> list[Recalled]:
     """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, model, now))
+    return distinct(judged(memories, parts, candidates, query, times, model))
 
 
 def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
+from memory_mcp.timewords import time_spans
 
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
@@ -95,11 +96,12 @@ class Recalling(Parts):
             return known
         candidates = await self._candidates(query, written, where)
         needed = max(offset + limit + 1, JUDGED)
-        best = shortlist(candidates, self.tuning.weights, query, now, needed + SPARE)
+        times = time_spans(query, now)
+        best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, self.scale.model, self.clock())
+            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)

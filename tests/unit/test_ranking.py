@@ -16,6 +16,7 @@ from memory_mcp.models import Filter, Memory, Scope
 from memory_mcp.recall.calibration import MINILM
 from memory_mcp.recall.ranking import judged, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
+from memory_mcp.timewords import time_spans
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WEIGHTS = SignalWeights()
@@ -57,7 +58,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
 
 
 def order(found: Candidates, query: str = "", limit: int = 100) -> list[int]:
-    return [memory_id.int for memory_id in shortlist(found, WEIGHTS, query, NOW, limit)]
+    return [memory_id.int for memory_id in shortlist(found, WEIGHTS, query, time_spans(query, NOW), NOW, limit)]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_importance_decides_between_equal_ones() -> None:
 
 def test_parts_tell_how_the_place_came_about() -> None:
     found = candidates((0.5, 3.0), named=(1.0,))
-    parts = shortlist(found, WEIGHTS, "", NOW, 5)
-    (hit,) = judged([memory(1)], parts, found, "question", MINILM, NOW)
+    parts = shortlist(found, WEIGHTS, "", (), NOW, 5)
+    (hit,) = judged([memory(1)], parts, found, "question", (), MINILM)
 
     assert hit.parts["dense"] == pytest.approx(5.0)
     assert hit.parts["attribute"] == WEIGHTS.attribute
@@ -122,7 +123,7 @@ def test_parts_tell_how_the_place_came_about() -> None:
 
 
 def test_a_signal_that_is_off_has_no_part() -> None:
-    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), replace(WEIGHTS, attribute=0.0), "", NOW, 5).values()
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), replace(WEIGHTS, attribute=0.0), "", (), NOW, 5).values()
 
     assert "attribute" not in parts
 
@@ -163,7 +164,9 @@ def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
         memory(3, "The kiln broke in May 2024", occurred_at=later),
     ]
 
-    of_then, of_later, told = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "Did the kiln break in May 2024?", MINILM, NOW)
+    question = "Did the kiln break in May 2024?"
+    parts = shortlist(found, WEIGHTS, "", (), NOW, 5)
+    of_then, of_later, told = judged(memories, parts, found, question, time_spans(question, NOW), MINILM)
 
     assert of_then.score == told.score > of_later.score
 
@@ -171,6 +174,6 @@ def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
 def test_tags_metadata_and_endings_count_as_said() -> None:
     found = candidates((0.3, 0.0), (0.3, 0.0))
     memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
-    hits = judged(memories, shortlist(found, WEIGHTS, "", NOW, 5), found, "postgres port listening", MINILM, NOW)
+    hits = judged(memories, shortlist(found, WEIGHTS, "", (), NOW, 5), found, "postgres port listening", (), MINILM)
 
     assert hits[1].score > 0.9 > hits[0].score

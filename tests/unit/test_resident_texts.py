@@ -152,15 +152,12 @@ def test_who_is_named_first_is_who_is_meant(question: str, named: list[float]) -
 
 def test_what_was_said_in_passing_is_told_from_what_names_something_and_notes_are_not_judged() -> None:
     said = {1: "Sounds good, let us do that", 2: "We saw the Matterhorn", 3: "It cost 40"}
-    texts = Texts([*(memory(number, text, kind="chat") for number, text in said.items()), memory(4, "Ports: 8080", kind="fact")])
+    notes = [memory(4, "Ports: 8080", kind="fact"), memory(5, "Ports: 8080", metadata={"author": "Ann"})]
+    turn = memory(6, "We saw the Eiger", session_id="s", metadata={"speaker": "Ann"})
+    texts = Texts([*(memory(number, text, kind="chat") for number, text in said.items()), *notes, turn])
+    around = texts.look("x").circumstances([UUID(int=number) for number in (1, 2, 3, 4, 5, 6, 9)])
 
-    assert texts.look("x").circumstances([UUID(int=number) for number in (1, 2, 3, 4, 9)]).specific.tolist() == [
-        False,
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert around.specific.tolist() == [False, True, True, False, False, True, False]
 
 
 def test_looking_goes_on_while_another_thread_writes() -> None:

@@ -1,8 +1,7 @@
 """What is known of memories beside the words of their texts, by columns, one entry a row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import dropwhile
 
 import numpy as np
@@ -25,9 +24,11 @@ FACTS = np.dtype(
 it states a time, and whether it is an utterance that names something."""
 
 _UTTERANCE = "chat"
-"""The kind of memories that nobody chose for what they tell: of the others each is specific in its way."""
+"""The kind of memories that nobody chose for what they tell: of the others each is specific in its way. What a speaker said in a
+session is one, too, whatever it was called."""
 
-_REMEMBERED = 1 << 14
+_SHARED = 1 << 14
+"""Labels of a scope that are known by what they were made of."""
 
 Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]
@@ -60,8 +61,8 @@ class Asides:
     labels: NDArray[np.object_]
 
     @classmethod
-    def of(cls, memories: Sequence[Memory], codes: dict[str, int]) -> "Asides":
-        """Of these memories, in their order; kinds and domains without a code are given one."""
+    def of(cls, memories: Sequence[Memory], codes: dict[str, int], shared: dict[Hashable, Labels]) -> "Asides":
+        """Of these memories, in their order; kinds and domains without a code are given one, and equal labels stand once in `shared`."""
         facts = [
             (
                 codes.setdefault(memory.kind, len(codes)),
@@ -70,12 +71,12 @@ class Asides:
                 memory.importance,
                 memory.content.rstrip().endswith(("?", "？")),
                 states_time(memory.content),
-                memory.kind == _UTTERANCE and words.names_something(memory.content),
+                _is_utterance(memory) and words.names_something(memory.content),
             )
             for memory in memories
         ]
         labels = np.empty(len(memories), np.object_)
-        labels[:] = [_labels_of(memory) for memory in memories]
+        labels[:] = [_labels_of(memory, shared) for memory in memories]
         return cls(np.array(facts, FACTS), labels)
 
     @classmethod
@@ -141,12 +142,21 @@ def _codes(names: Iterable[str], codes: Mapping[str, int]) -> list[int]:
     return [codes[name] for name in names if name in codes]
 
 
-def _labels_of(memory: Memory) -> Labels:
+def _is_utterance(memory: Memory) -> bool:
+    return memory.kind == _UTTERANCE or (bool(memory.session_id) and not SPEAKER_KEYS.isdisjoint(memory.metadata))
+
+
+def _labels_of(memory: Memory, shared: dict[Hashable, Labels]) -> Labels:
     speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
-    return _labels(memory.tags, tuple(label_texts(memory)), tuple(speakers))
+    said = (memory.tags, tuple(label_texts(memory)), tuple(speakers))
+    labels = shared.get(said)
+    if labels is None:
+        if len(shared) >= _SHARED:
+            shared.clear()
+        labels = shared[said] = _labels(*said)
+    return labels
 
 
-@lru_cache(_REMEMBERED)
-def _labels(tags: tuple[str, ...], texts: tuple[str, ...], names: tuple[str, ...]) -> Labels:
+def _labels(tags: Sequence[str], texts: Sequence[str], names: Sequence[str]) -> Labels:
     terms = {tuple(words.query_terms(label)) for label in (*tags, *texts)} - {()}
     return Labels(frozenset(tags), tuple(terms), tuple(term for name in names for term in words.query_terms(name)))

@@ -1,7 +1,7 @@
 """The texts of one scope in memory, with what a question may ask of the memories around them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import bag, keys_of
-from memory_mcp.tiers.resident.asides import Asides, label_texts, later_names
+from memory_mcp.tiers.resident.asides import Asides, Labels, label_texts, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, View
 from memory_mcp.tiers.resident.postings import Documents, Postings
 
@@ -43,6 +43,7 @@ class Texts:
         self._speakers: Counter[str] = Counter()
         self._names: frozenset[str] = frozenset()
         self._labelled = 0
+        self._labels: dict[Hashable, Labels] = {}
         self.apply(memories, ())
 
     def __len__(self) -> int:
@@ -56,7 +57,7 @@ class Texts:
     def apply(self, memories: Sequence[Memory], removed: Sequence[UUID]) -> None:
         """Remove, and insert or replace; unknown ids are nothing to worry about."""
         memories = list({memory.id: memory for memory in memories}.values())
-        documents, before = _documents(memories, self._codes), self._postings.view
+        documents, before = _documents(memories, self._codes, self._labels), self._postings.view
         left = before.rows_of(list({*documents.ids, *removed}))
         self._postings.apply(documents, removed)
         for labels in before.asides.labels[left[left >= 0]]:
@@ -168,11 +169,11 @@ def _spread(found: Circumstances, there: NDArray[np.bool_]) -> Circumstances:
     return replace(found, **{name: column(name) for name in names})
 
 
-def _documents(memories: Sequence[Memory], codes: dict[str, int]) -> Documents:
+def _documents(memories: Sequence[Memory], codes: dict[str, int], labels: dict[Hashable, Labels]) -> Documents:
     return Documents(
         ids=[memory.id for memory in memories],
         bags=[bag(memory.content, " ".join([*memory.tags, memory.key, *label_texts(memory)])) for memory in memories],
         sessions=[memory.session_id for memory in memories],
         when=np.array([to_micros(memory.when) for memory in memories], np.int64),
-        asides=Asides.of(memories, codes),
+        asides=Asides.of(memories, codes, labels),
     )
