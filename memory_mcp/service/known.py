@@ -14,6 +14,7 @@ from typing import NamedTuple
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Scope
 from memory_mcp.recall.calibration import ModelScale
+from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import TimeSpan, time_spans
 
 LIFETIME = timedelta(minutes=5)
@@ -48,11 +49,13 @@ class Stamp(NamedTuple):
         revisions: Of the question's scopes.
         epoch: Of the embedder.
         scale: Of its model.
+        weights: Of the signals.
     """
 
     revisions: tuple[int, ...]
     epoch: str | None
     scale: ModelScale
+    weights: SignalWeights
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
-        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model)
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known

@@ -51,7 +51,7 @@ async def _ask(service: MemoryService, store: Store, names: Names, scores: Mappi
     tuning: Tuning = service.tuning
     for question in progress([one for one in store.questions if one.answerable], "asked"):
         for row, weights in weightings(tuning.weights).items():
-            service.tuning = replace(tuning, weights=weights)  # the candidates come from the cache, and are ordered anew
+            service.tuning = replace(tuning, weights=weights)  # the question's vector comes from the cache
             answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
             scores[row].append(score(ids_of(answer), names, question))
     service.tuning = tuning
