@@ -168,6 +168,7 @@ async def test_questions_are_answered_while_everything_is_carried_anew(tmp_path:
             async def ask() -> None:
                 nonlocal asked
                 while not done.is_set():
+                    service.known.clear()  # an answer that is known asks no tier
                     if await told(service, asked % 40) != expected[asked % 40]:
                         others.append(asked)
                     asked += 1
@@ -179,7 +180,7 @@ async def test_questions_are_answered_while_everything_is_carried_anew(tmp_path:
             await service.remember(RememberRequest("The boat of the harbour master is moored at no pier"), CALLER)
             answered = dict(service.figures["resident"]()["answered_by"])
             with anyio.fail_after(20):
-                while not (await at.check())[1].startswith("all 41 memories"):
+                while not (await at.check())[1].startswith("every memory is there (41;"):
                     await service.recall(RecallRequest(f"Where is it at {anyio.current_time()}?"), CALLER)
                     await anyio.sleep(0.1)
         await at.behind_everybodys_back(lose_all)
