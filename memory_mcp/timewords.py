@@ -343,7 +343,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
         (rf"\b{_LAST}\s+{_UNIT}", _last),
         (rf"\b{_THIS}\s+{_UNIT}", _this),
         (rf"\b{_NEXT}\s+{_UNIT}", _next),
-        (rf"\b(?:{_LAST}|the|am)\s+(?:weekend|wochenende)\b", _weekend),
+        (rf"\b(?:{_LAST}|the|am)\s+(?:weekend|wochenende)\b(?!\s+(?:before|prior|preceding|after|following|vor|nach)\b)", _weekend),
         (rf"\b(?:on|{_LAST}|{_THIS}|since|am|seit)\s+{_WEEKDAY}\b", _weekday),
         (r"\b(?:day before yesterday|vorgestern)\b", _day_off(-2)),
         (r"\b(?:yesterday|last night|gestern)\b", _day_off(-1)),
@@ -366,12 +366,15 @@ _STATES = re.compile(
 
 _BEFORE = re.compile(r"\b(?:before|until|till|prior to|bis|vor)\s+(?:[^\s,;]+\s+){0,5}$")
 _AFTER = re.compile(r"\b(?:after|since|seit|nach)\s+(?:[^\s,;]+\s+){0,5}$")
+_BESIDE = re.compile(
+    rf"\b(?:{_N}\s+)?(?:{_UNIT}|(weekend|wochenende))\s+(?:(before|prior\s+to|preceding|vor)|after|following|nach)\s+(?:(?:the|dem|der)\s+)?$"
+)
 _BETWEEN = re.compile(r"\b(?:between|from|zwischen|von)\s+(?:[^\s,;]+\s+){0,2}$")
 _AND = re.compile(r"\s*(?:and|to|until|till|und|bis|-|–)\s+(?:the\s+|on\s+|in\s+)?")
 
 
 def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
-    """With what stands before them: `before` and `since` open a span to one side, `between` joins two."""
+    """With what stands before them: `before` and `since` open a span to one side, `the week before` lies beside it, `between` joins two."""
     rest = list(spans)
     while rest:
         span = rest.pop(0)
@@ -386,6 +389,10 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
                 (one.start for one in (span, *alternatives) if one.start <= until.start), until.start
             )  # the year stands with the second
             yield TimeSpan(start, until.end, exactness(until.end - start), (span.words[0], until.words[1]))
+        elif beside := _BESIDE.search(lead) or _BESIDE.search(lead + named):
+            for one in (span, *alternatives):
+                yield _beside(beside, one)
+            rest = others
         elif _BEFORE.search(lead + named):
             yield replace(span, start=_EARLIEST, weight=OPEN_WEIGHT)
             rest = others
@@ -394,6 +401,21 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
             rest = others
         else:
             yield span
+
+
+def _beside(match: re.Match[str], span: TimeSpan) -> TimeSpan:
+    """What lies before or after a span: `the week before`, `two days after`, `the weekend before`."""
+    count, unit, weekend, before = match.groups()
+    if weekend:
+        back = (span.start.weekday() + 2) % 7  # to the Saturday of a week day's last weekend; a weekend's own is not before it
+        start = span.start - (back if back >= 2 else back + 7) * DAY if before else span.end + (5 - span.end.weekday()) % 7 * DAY
+        end = start + 2 * DAY
+    else:
+        length = {"day": 1, "week": 7, "month": 30, "year": 365}[_unit(unit)] * DAY
+        off = (_number(count) - 1 if count else 0) * length
+        start, end = (span.start - off - length, span.start - off) if before else (span.end + off, span.end + off + length)
+    counts = span.weight * exactness(end - start) / exactness(span.end - span.start)
+    return replace(span, start=start, end=end, weight=counts, words=(match.start(), span.words[1]))
 
 
 def _own_words(text: str, span: TimeSpan) -> str:
