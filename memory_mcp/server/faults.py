@@ -36,7 +36,7 @@ class StrictTool(Tool):
         arguments = plain.fn_metadata.arg_model
         arguments.model_config["extra"] = "forbid"
         arguments.model_rebuild(force=True)
-        described = plain.model_copy(update={"parameters": _untitled(arguments.model_json_schema(by_alias=True))})
+        described = plain.model_copy(update={"parameters": _spare(arguments.model_json_schema(by_alias=True))})
         return cls.model_construct(**dict(described), needs=needs)
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
@@ -72,11 +72,15 @@ def refusal(error: MemoryMcpError) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True, _meta=told_beside(error))
 
 
-def _untitled(node: Any) -> Any:
-    """A schema without pydantic's titles, which cost a fifth of the surface and say nothing."""
+def _spare(node: Any) -> Any:
+    """A schema without pydantic's titles and without defaults that are empty: a quarter of the surface, and they say nothing."""
     if isinstance(node, dict):
-        return {key: _untitled(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
-    return [_untitled(value) for value in node] if isinstance(node, list) else node
+        return {key: _spare(value) for key, value in node.items() if not _idle(key, value)}
+    return [_spare(value) for value in node] if isinstance(node, list) else node
+
+
+def _idle(key: str, value: Any) -> bool:
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value in ("", [], {}))
 
 
 def _explained(error: ValidationError, tool: Tool) -> str:

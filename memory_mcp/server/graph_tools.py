@@ -9,7 +9,7 @@ from memory_mcp.access import Role
 from memory_mcp.server import render_graph
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import Lines, MaxTokens, Moment, Namespace, Whole
+from memory_mcp.server.schemas import NO_BOOLEAN, Lines, MaxTokens, Moment, Namespace
 from memory_mcp.server.tools import Call, annotated, told
 
 
@@ -33,7 +33,7 @@ async def relate(
 async def explore(
     ctx: Call,
     entity: Annotated[str, Field(description="A name, file, identifier or address")],
-    depth: Annotated[Whole, Field(ge=1, le=3, description="Relations away")] = 1,
+    depth: Annotated[int, Field(ge=1, le=3, description="Relations away"), NO_BOOLEAN] = 1,
     namespace: Namespace = "",
     max_tokens: MaxTokens = 1500,
 ) -> CallToolResult:

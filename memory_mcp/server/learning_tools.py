@@ -10,7 +10,7 @@ from memory_mcp.answers import ErrorReport
 from memory_mcp.server import render_learning
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import Limit, MaxTokens, Namespace, Number, Texts, Whole
+from memory_mcp.server.schemas import NO_BOOLEAN, Limit, MaxTokens, Namespace, Texts
 from memory_mcp.server.tools import Call, annotated, told
 
 
@@ -52,7 +52,7 @@ async def report_outcome(
     ctx: Call,
     id: Annotated[str, Field(description="The solution, procedure or decision that was followed")],
     worked: bool,
-    seconds: Annotated[Number, Field(ge=0, description="How long it took; 0: unknown")] = 0,
+    seconds: Annotated[float, Field(ge=0, description="How long it took; 0: unknown"), NO_BOOLEAN] = 0,
 ) -> CallToolResult:
     """Tell whether a remembered solution, procedure or decision worked, so that the proven ones come first."""
     service, caller = await desk_of(ctx).ask(ctx)
@@ -61,7 +61,7 @@ async def report_outcome(
 
 async def insights(
     ctx: Call,
-    days: Annotated[Whole, Field(ge=1, le=3650)] = 30,
+    days: Annotated[int, Field(ge=1, le=3650), NO_BOOLEAN] = 30,
     namespace: Namespace = "",
     max_tokens: MaxTokens = 1500,
 ) -> CallToolResult:

@@ -39,15 +39,15 @@ def no_boolean(value: Any) -> Any:
 
 Texts = Annotated[list[str], BeforeValidator(as_list)]
 Lines = Annotated[list[str], BeforeValidator(as_lines)]
-Whole = Annotated[int, BeforeValidator(no_boolean)]
-Number = Annotated[float, BeforeValidator(no_boolean)]
+NO_BOOLEAN = BeforeValidator(no_boolean)
+"""Stands behind the bounds of a number: in front of them they would not be in the schema."""
 Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]
 
 Namespace = Annotated[str, Field(description="Another project; 'global' for all")]
 Reach = Annotated[str, Field(description="Other project than the current one; * for every one")]
 Kinds = Annotated[Texts, Field(description="Of these kinds")]
 Tags = Annotated[Texts, Field(description="With all these tags")]
-MinScore = Annotated[Number, Field(ge=0, le=1)]
-Limit = Annotated[Whole, Field(ge=1, le=100)]
-MaxTokens = Annotated[Whole, Field(ge=50, le=20_000, description="Size limit of the reply")]
+MinScore = Annotated[float, Field(ge=0, le=1), NO_BOOLEAN]
+Limit = Annotated[int, Field(ge=1, le=100), NO_BOOLEAN]
+MaxTokens = Annotated[int, Field(ge=50, le=20_000, description="Size limit of the reply"), NO_BOOLEAN]
 Moment = Annotated[str, Field(description="ISO date or time")]

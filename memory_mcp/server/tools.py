@@ -23,7 +23,7 @@ from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import again, render, render_sessions
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Number, Reach, Tags, Texts
+from memory_mcp.server.schemas import NO_BOOLEAN, Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Reach, Tags, Texts
 
 if TYPE_CHECKING:
     from memory_mcp.service import MemoryService
@@ -39,7 +39,7 @@ async def remember(
     tags: Texts = [],  # noqa: B006 - read only, and pydantic copies it
     key: Annotated[str, Field(description="subject/attribute with one current value, like user.editor; a new value replaces the old")] = "",
     supersedes: Annotated[Texts, Field(description="Ids this replaces")] = [],  # noqa: B006
-    importance: Annotated[Number, Field(ge=0, le=1)] = 0.5,
+    importance: Annotated[float, Field(ge=0, le=1), NO_BOOLEAN] = 0.5,
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
     occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
     expires_in: Annotated[str, Field(description="Like 7d, or until a date; absent: kept")] = "",
@@ -164,7 +164,7 @@ async def update(
     id: str,
     content: str = "",
     tags: Texts = [],  # noqa: B006
-    importance: Annotated[Number, Field(ge=-1, le=1, description="-1: as it is")] = -1,
+    importance: Annotated[float, Field(ge=-1, le=1, description="-1: as it is"), NO_BOOLEAN] = -1,
     metadata: Metadata = {},  # noqa: B006
     expires_in: str = "",
 ) -> CallToolResult:

@@ -99,6 +99,18 @@ async def test_the_surface_is_small_and_flat(open_memory_client: Open) -> None:
         assert {part.get("type") for part in schema["properties"].values()} <= {"string", "integer", "number", "boolean", "array", "object"}
 
 
+async def test_a_schema_says_what_an_argument_may_be_in_the_words_of_json_schema_and_nothing_idle(tmp_path: Path) -> None:
+    words = {"type", "description", "default", "enum", "items", "minimum", "maximum", "additionalProperties"}
+    async with open_client(settings_without_model(tmp_path), sets=["learning", "graph", "admin"], ready=False) as client:
+        tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
+
+    parts = [part for properties in tools.values() for part in properties.values()]
+    assert set().union(*parts) <= words
+    assert [part for part in parts if part.get("default") in ("", [], {})] == []
+    assert (tools["recall"]["limit"]["minimum"], tools["recall"]["limit"]["maximum"]) == (1, 100)
+    assert (tools["report_outcome"]["seconds"]["minimum"], tools["explore"]["depth"]["maximum"]) == (0, 3)
+
+
 async def test_text_and_structured_content_carry_the_same_facts_within_the_budget(open_memory_client: Open) -> None:
     async with open_memory_client() as client:
         for number in range(30):
