@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from memory_mcp.answers import EraseRequest, ToErase
-from memory_mcp.assembly import open_memory
 from memory_mcp.cli.acting import operator
+from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings, load_settings
-from memory_mcp.errors import MemoryMcpError, RequestError
+from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.models import Caller
+from memory_mcp.service import MemoryService
 from memory_mcp.tiers.sqlite import presence
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.erasing import Erased
@@ -77,22 +78,19 @@ def _in_use(settings: Settings) -> bool:
 async def _erase(
     settings: Settings, request: EraseRequest, caller: Caller, dry_run: bool, yes: bool, as_json: bool, in_use: bool
 ) -> tuple[ToErase, Erased | None]:
-    refused: MemoryMcpError
-    async with open_memory(settings, model_seconds=0) as service:
-        try:
-            meant = await service.to_erase(request, caller)
-            if not as_json or not (dry_run or yes):
-                _show(meant, Console(stderr=as_json))
-            if dry_run or not meant.count:
-                return meant, None
-            if in_use:
-                raise RequestError(IN_USE)
-            if not yes:
-                _confirm(meant.count)
-            return meant, await service.erase(request, caller, meant.token)
-        except MemoryMcpError as error:
-            refused = error  # raised here it would leave the background work as a group of errors
-    raise refused
+    async def use(service: MemoryService) -> tuple[ToErase, Erased | None]:
+        meant = await service.to_erase(request, caller)
+        if not as_json or not (dry_run or yes):
+            _show(meant, Console(stderr=as_json))
+        if dry_run or not meant.count:
+            return meant, None
+        if in_use:
+            raise RequestError(IN_USE)
+        if not yes:
+            _confirm(meant.count)
+        return meant, await service.erase(request, caller, meant.token)
+
+    return await with_memory(settings, use)
 
 
 def _show(meant: ToErase, console: Console) -> None:

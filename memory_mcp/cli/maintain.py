@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from memory_mcp.assembly import open_memory
+from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import Settings, load_settings
-from memory_mcp.errors import MemoryMcpError, RequestError
+from memory_mcp.config import load_settings
+from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.maintenance import Tidied
@@ -31,21 +31,11 @@ def maintain(
     configure_log("error")
     if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
         raise RequestError(f"There is no memory store in {settings.data_dir}.")
-    done = anyio.run(_maintain, settings, dry_run)
+    done = anyio.run(with_memory, settings, lambda service: service.maintenance.once(dry_run=dry_run))
     if as_json:
         print(json.dumps(_facts(done, dry_run), ensure_ascii=False, indent=2))  # noqa: T201
     else:
         _tell(done, dry_run)
-
-
-async def _maintain(settings: Settings, dry_run: bool) -> Tidied:
-    refused: MemoryMcpError
-    async with open_memory(settings, model_seconds=0) as service:
-        try:
-            return await service.maintenance.once(dry_run=dry_run)
-        except MemoryMcpError as error:
-            refused = error  # raised here it would leave the background work as a group of errors
-    raise refused
 
 
 def _facts(done: Tidied, dry_run: bool) -> Mapping[str, Any]:

@@ -3,22 +3,23 @@
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import anyio
 import typer
 from rich.console import Console
 
 from memory_mcp.answers import CarriedIn
-from memory_mcp.assembly import open_memory
 from memory_mcp.cli.acting import operator
 from memory_mcp.cli.asking import CLIENT
+from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings, load_settings
-from memory_mcp.errors import MemoryMcpError, RequestError
+from memory_mcp.errors import RequestError
 from memory_mcp.log import configure_log
 from memory_mcp.models import Caller
 from memory_mcp.namespaces import client_namespace
@@ -26,8 +27,6 @@ from memory_mcp.service import MemoryService
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.exporting import write_lines
 from memory_mcp.upkeep.lines import MAX_LINE_BYTES, Line, read, written
-
-T = TypeVar("T")
 
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose memories, where PostgreSQL has several tenants'.")]
 _FAULTS_SHOWN = 10
@@ -57,14 +56,17 @@ def export(
     async def write(service: MemoryService) -> int:
         pages = service.everything_in(caller, namespace, "all" if everything else "")
         if target is not None:
-            return await write_lines(target, pages)
+            try:
+                return await write_lines(target, pages)
+            except OSError as error:
+                raise RequestError(f"{target} cannot be written: {error.strerror}. Nothing is there now.") from error
         count = 0
         async for page in pages:
             count += len(page)
             sys.stdout.writelines(written(memory) + "\n" for memory in page)
         return count
 
-    count = _with_memory(settings, write)
+    count = anyio.run(with_memory, settings, write)
     if target is not None:
         facts = {"file": str(target), "memories": count}
         _say(facts, f"Exported {_memories(count)} to {target}", as_json=as_json)
@@ -110,7 +112,7 @@ def import_(
         return done, len(faults)
 
     try:
-        done, faulty = _with_memory(settings, store, embedding=wait)
+        done, faulty = anyio.run(partial(with_memory, settings, store, model_seconds=_MODEL_SECONDS if wait else 0))
     except KeyboardInterrupt:
         print(f"{CLIENT}: {progress.interrupted()}", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(130)  # as a thread that is in native code would have it end otherwise
@@ -155,19 +157,6 @@ def _lines(source: Path, namespace: str) -> Iterator[Line]:
             if text.strip():
                 line = read(number, text)
                 yield replace(line, fields={**line.fields, "namespace": namespace}) if namespace and not line.fault else line
-
-
-def _with_memory(settings: Settings, use: Callable[[MemoryService], Awaitable[T]], *, embedding: bool = False) -> T:
-    async def opened() -> T:
-        refused: MemoryMcpError
-        async with open_memory(settings, model_seconds=_MODEL_SECONDS if embedding else 0) as service:
-            try:
-                return await use(service)
-            except MemoryMcpError as error:
-                refused = error  # raised here it would leave the background work as a group of errors
-        raise refused
-
-    return anyio.run(opened)
 
 
 def _settings(data_dir: Path | None) -> Settings:

@@ -82,6 +82,15 @@ async def test_what_was_exported_is_there_again_word_for_word(folder: Path, tmp_
     assert {memory.provenance.agent[:7] for memory in after} == {"import:"}
 
 
+async def test_an_export_that_cannot_be_written_says_so_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    await filled(folder)
+    target = tmp_path / "nowhere" / "memories.jsonl"
+
+    said = refused(command("export", str(target), folder=folder))
+
+    assert said == f"memory-mcp: {target} cannot be written: No such file or directory. Nothing is there now.\n"
+
+
 async def test_an_import_is_one_operation_and_again_stores_nothing(folder: Path, tmp_path: Path) -> None:
     source = file_of(tmp_path, *({"content": f"Note number {n}", "namespace": "home"} for n in range(450)))
     done = told(command("import", str(source), "--no-wait", "--json", folder=folder))
