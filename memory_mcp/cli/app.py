@@ -50,8 +50,17 @@ app.add_typer(tokens.commands, name="token")
 app.add_typer(audit.commands, name="audit")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+ToldVersion = Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")]
+
+
 @app.callback()
-def _common() -> None:
+def _common(told_version: ToldVersion = False) -> None:
     pass
 
 

@@ -27,7 +27,7 @@ _TRACES = "The former file was overwritten; what a flash disk or an earlier back
 
 
 def encrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Encrypt all memories with the key that [encryption] in config.toml names; makes the key where there is none yet."""
+    """Encrypt all memories with the key that the section encryption of config.toml names; makes it where there is none yet."""
     settings = _settings(data_dir)
     slot = slot_of(settings.encryption, settings.data_dir)
     with _progress() as told:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from memory_mcp import __version__
 from memory_mcp.answers import RecallRequest
+from memory_mcp.cli.app import app
 from memory_mcp.remember.drafts import RememberRequest
 from tests.engines import configuration
 from tests.memories import CALLER, open_service, settings_for
@@ -246,9 +248,17 @@ def test_a_data_directory_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> No
         assert "Not a directory" in refused(command(*name, "--data-dir", place, home=tmp_path), status=2)
 
 
-def test_help_lists_every_command(tmp_path: Path) -> None:
+def test_the_version_is_told_however_it_is_asked_for(tmp_path: Path) -> None:
+    told_so = [command(word, home=tmp_path) for word in ("version", "--version")]
+
+    assert [(done.returncode, done.stdout) for done in told_so] == [(0, f"{__version__}\n")] * 2
+
+
+def test_help_lists_every_command_and_what_it_says_is_whole(tmp_path: Path) -> None:
     done = command("--help", home=tmp_path)
+    said = [" ".join((info.callback.__doc__ or "").split("\n\n")[0].split()) for info in app.registered_commands if info.callback]
 
     assert done.returncode == 0
+    assert [words for words in said if "[" in words] == []  # rich takes a word in brackets for a colour, and leaves it out
     for name in ("serve", "engine", "stats", "doctor", "backup", "restore", "where"):
         assert f" {name} " in done.stdout
