@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from memory_mcp.audit.settings import AuditSettings
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
 from memory_mcp.loopback import elsewhere
+from memory_mcp.slips import explained, misnamed
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
@@ -393,15 +394,24 @@ def load_settings(
             f"{path}: encryption.key cannot be set in the file that lies beside what it locks. Use key_file, key_command or keyring, or "
             f"set {KEY_VARIABLE}."
         )
-    _refuse_unknown_sections(environment)
+    if fault := misnamed(environment, _keys_of_sections()):  # which pydantic passes over
+        raise ConfigError(f"The environment is wrong: {fault} See config.example.toml.")
     try:
         settings = Settings(**_over(_over(given, _read_variables(environment)), over or {}))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors(include_input=False))
+        faults = "; ".join(explained(fault, _keys_of_sections()) for fault in error.errors(include_input=False))
         raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None
     except SettingsError as error:
         raise ConfigError(f"The environment is wrong: {error}. Set single keys, like MEMORY_MCP_RECALL__CANDIDATES=200.") from None
     return settings.model_copy(update={"data_dir": folder, **({"namespace": namespace} if namespace else {})})
+
+
+def _keys_of_sections() -> dict[str, frozenset[str]]:
+    found = {}
+    for name, field in Settings.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        found[name] = frozenset(key for kind in kinds for key in kind.model_fields)
+    return found
 
 
 def _read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -417,18 +427,6 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         inner = merged.get(key)
         merged[key] = _over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def _said(fault: Mapping[str, Any]) -> str:
-    return "there is no such key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).removeprefix("Value error, ")
-
-
-def _refuse_unknown_sections(environment: Mapping[str, str]) -> None:
-    """What pydantic passes over: a variable of no section; other names after the prefix may be somebody else's."""
-    for name in environment:
-        section, nested, _ = name.upper().removeprefix("MEMORY_MCP_").partition("__")
-        if nested and name.upper().startswith("MEMORY_MCP_") and section.lower() not in Settings.model_fields:
-            raise ConfigError(f"The environment is wrong: {name} belongs to no section. See config.example.toml.")
 
 
 def _read(path: Path, *, must_exist: bool) -> dict[str, Any]:

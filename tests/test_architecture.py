@@ -52,6 +52,7 @@ FLOORS = [
         "memory_mcp.access",
         "memory_mcp.irregular",
         "memory_mcp.words",
+        "memory_mcp.slips",
         "memory_mcp.passages",
         "memory_mcp.clock",
         "memory_mcp.loopback",

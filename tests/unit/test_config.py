@@ -116,9 +116,22 @@ def test_a_section_in_the_environment_that_is_no_json_is_refused(tmp_path: Path,
 
 def test_a_misspelt_key_or_section_in_the_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORY_MCP_RECALL__CANDIDATS", "60")
-    assert "recall.candidats" in refusal(tmp_path)
+    assert "recall.candidats: there is no such key; is candidates meant?" in refusal(tmp_path)
     monkeypatch.setenv("MEMORY_MCP_RECAL__CANDIDATES", "60")
     assert "MEMORY_MCP_RECAL__CANDIDATES" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["MEMORY_MCP_DATADIR", "MEMORY_MCP_RECALL_CANDIDATES", "MEMORY_MCP_RECORDS_DSN", "MEMORY_MCP_RECORDS_ANSWER_SECONDS"]
+)
+def test_a_variable_that_is_nearly_a_setting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "60")
+
+    assert f"{name} is" in refusal(tmp_path)
+
+
+def test_a_value_where_a_section_belongs_is_told_as_that(tmp_path: Path) -> None:
+    assert "recall: give a table, [recall]" in refusal(written(tmp_path, "recall = 5"))
 
 
 def test_another_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
