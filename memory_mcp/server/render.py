@@ -225,13 +225,14 @@ def receipt(made: Receipt) -> CallToolResult:
     """The answer to `remember`."""
     added = made.added
     facts: dict[str, Any] = {"id": str(added.id), "status": added.status, "namespace": made.namespace}
-    lines = [f"{added.status} in {made.namespace}: id {added.id}"]
+    word = "stored" if added.replaced else added.status  # for `superseded` would be read as said of the new one
+    lines = [f"{word} in {made.namespace}: id {added.id}"]
     if added.operation is not None:
         facts["operation"] = added.operation
         lines[0] += f", operation {added.operation}"
     if added.replaced:
         facts["superseded"] = [str(other) for other in added.replaced]
-        lines.append("superseded: " + ", ".join(facts["superseded"]))
+        lines.append("in place of " + ", ".join(facts["superseded"]))
     if added.superseded_by is not None:
         facts["superseded_by"] = str(added.superseded_by)
         lines.append(f"kept as a past value: what is current of this key is dated later, id {added.superseded_by}")

@@ -328,10 +328,13 @@ async def test_namespaces_do_not_leak_and_global_is_read_beside_the_own_one(tmp_
 async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
     async with open_client(settings_for(tmp_path)) as client:
         old = await ask(client, "remember", content="The team lead is Ann", key="team.lead", occurred_at="2025-01-01")
-        new = await ask(client, "remember", content="The team lead is Bob", key="team.lead", occurred_at="2026-03-01")
+        replacing = {"content": "The team lead is Bob", "key": "team.lead", "occurred_at": "2026-03-01"}
+        receipt = await client.call_tool("remember", replacing)
+        new = receipt.structured_content or {}
         now = await ask(client, "recall", query="Who is the team lead?")
         then = await ask(client, "recall", query="Who is the team lead?", as_of="2025-06-01")
 
-    assert new["superseded"] == [old["id"]]
+    assert text_of(receipt).splitlines()[:2] == [f"stored in project: id {new['id']}, operation 2", f"in place of {old['id']}"]
+    assert (new["status"], new["superseded"]) == ("superseded", [old["id"]])
     assert [hit["id"] for hit in now["hits"]] == [new["id"]]
     assert [hit["id"] for hit in then["hits"]] == [old["id"]]
