@@ -17,4 +17,6 @@ async def main(url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8765/mcp", os.environ["MEMORY_TOKEN"]))
+    if not (given := os.environ.get("MEMORY_TOKEN")):
+        sys.exit("Set MEMORY_TOKEN to a token: memory-mcp token create --subject NAME makes one.")
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8765/mcp", given))

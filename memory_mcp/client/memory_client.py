@@ -13,7 +13,7 @@ import httpx2
 from memory_mcp import replies
 from memory_mcp.client.connection import Connection
 from memory_mcp.client.patience import Patience
-from memory_mcp.client.transports import Connect, to_process, to_url
+from memory_mcp.client.transports import Connect, program_of, to_process, to_url
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.faults import IDEMPOTENCY_META
 
@@ -94,7 +94,7 @@ class MemoryClient:
     @classmethod
     def stdio(
         cls,
-        command: str = "memory-mcp",
+        command: str = "",
         arguments: Sequence[str] = (),
         *,
         namespace: str = "",
@@ -106,12 +106,13 @@ class MemoryClient:
         """A memory on this machine, by its program.
 
         Args:
+            command: Empty: `memory-mcp` of this installation, else the one on PATH.
             arguments: Like `["--data-dir", "/srv/memory"]`.
             environment: Variables beside the few that the program gets in any case, such as PATH and HOME.
             directory: To start it in; from it the namespace follows, if none is named.
             name: What stands in memories as the client that stored them; empty: this program's.
         """
-        connect = to_process(command, arguments, environment or {}, directory, name or _this_program())
+        connect = to_process(command or program_of(Path(sys.executable)), arguments, environment or {}, directory, name or _this_program())
         return cls(connect, namespace=namespace, patience=patience)
 
     @classmethod

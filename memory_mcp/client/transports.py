@@ -1,6 +1,7 @@
 """Ways to a server: over HTTP, or to a process of one's own. What either says in its own manner is said here as faults."""
 
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,12 @@ _STATUS = {
 }
 _MOST_TOLD_CHARACTERS = 500
 _LONGEST_WAIT_SECONDS = 86_400.0
+
+
+def program_of(interpreter: Path) -> str:
+    """The command `memory-mcp` of the installation that an interpreter belongs to, also where PATH does not lead to it."""
+    script = interpreter.with_name("memory-mcp.exe" if sys.platform == "win32" else "memory-mcp")
+    return str(script) if script.is_file() else "memory-mcp"
 
 
 def to_process(command: str, arguments: Sequence[str], environment: Mapping[str, str], directory: Path | None, name: str) -> Connect:

@@ -1,5 +1,6 @@
 """`MemoryClient` against real servers, over both of its ways."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 import memory_mcp
 from memory_mcp import replies
 from memory_mcp.client import MemoryClient, Patience, memory_client
+from memory_mcp.client.transports import program_of
 from memory_mcp.errors import (
     AccessDeniedError,
     ConfigError,
@@ -194,6 +196,15 @@ async def test_who_is_not_let_in_is_told_so(server: Serving) -> None:
     async with MemoryClient.http(url, await new_token(server.folder, role="reader")) as client:
         with pytest.raises(AccessDeniedError, match="role writer"):
             await client.remember("Nobody will read this.")
+
+
+def test_the_program_of_this_installation_is_taken_wherever_path_leads(tmp_path: Path) -> None:
+    interpreter = tmp_path / "python"
+    without = program_of(interpreter)
+    script = tmp_path / ("memory-mcp.exe" if sys.platform == "win32" else "memory-mcp")
+    script.touch()
+
+    assert (without, program_of(interpreter)) == ("memory-mcp", str(script))
 
 
 async def test_a_program_that_cannot_be_started_is_named(tmp_path: Path) -> None:
