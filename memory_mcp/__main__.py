@@ -3,9 +3,16 @@
 What clients start, and what an engine starts with, is reached from here without loading a command line's niceties.
 """
 
+import os
 import sys
+from contextlib import suppress
 
 from memory_mcp.front.arguments import OPTIONS, parse
+
+_TO_A_PERSON = (
+    b"memory-mcp: This serves MCP on stdin and stdout, for a client that starts it. `memory-mcp install` sets up your clients, "
+    b"`memory-mcp --help` lists the other commands. Ctrl-C ends it.\n"
+)
 
 
 def main() -> None:
@@ -29,6 +36,9 @@ def _serve(arguments: list[str]) -> None:
 
         serve_http(arguments)
     given = parse(arguments)
+    if os.isatty(0):
+        with suppress(OSError):  # nobody may listen there
+            os.write(2, _TO_A_PERSON)
     if not given.isolated:
         from memory_mcp.front.process import run as run_front  # noqa: PLC0415
 

@@ -33,6 +33,7 @@ from tests.memories import text_of
 
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="makes a terminal")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -48,6 +49,21 @@ async def test_clients_of_both_eras_share_one_engine_at_the_same_time(folder: Pa
     assert tools[0].tools == tools[1].tools
     assert {each["engine"]["pid"] for each in engines if each} == {pid_of(folder)}
     assert all("notices" not in each["engine"] for each in engines if each)
+
+
+@posix_only
+def test_a_person_who_starts_it_in_a_terminal_is_told_what_it_is_and_a_client_is_not(folder: Path) -> None:
+    program = front(folder)
+    started = [program.command, *program.args]
+    master, terminal = os.openpty()
+    os.write(master, b"\x04")
+    at_a_terminal = subprocess.run(started, stdin=terminal, env=program.env, capture_output=True, timeout=PATIENCE, check=False)
+    os.close(master)
+    os.close(terminal)
+    by_client = subprocess.run(started, stdin=subprocess.DEVNULL, env=program.env, capture_output=True, timeout=PATIENCE, check=False)
+
+    assert b"`memory-mcp install` sets up your clients" in at_a_terminal.stderr
+    assert (at_a_terminal.returncode, at_a_terminal.stdout, by_client.stderr) == (0, b"", b"")
 
 
 async def test_each_client_works_in_the_namespace_of_its_own_directory(folder: Path, tmp_path: Path) -> None:
