@@ -93,6 +93,8 @@ def conversation(
     try:
         with suppress(FileExistsError):
             os.makedirs(places.folder, 0o700)
+        if not os.path.isdir(places.folder):
+            raise RequestError(f"{places.folder} is a file. Name a folder as the data directory.")
         connection, told = Election(places, introduction, time.monotonic() + min(PATIENCE_SECONDS, seconds)).engage()
     except RefusedError as error:
         raise (ConfigError if error.status == 2 else RequestError)(str(error)) from None

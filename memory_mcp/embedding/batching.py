@@ -368,8 +368,8 @@ class _Counts:
         return {
             "hits": self.texts - self.misses,
             "misses": self.misses,
-            "hit_rate": (self.texts - self.misses) / self.texts if self.texts else 0.0,
-            "texts_per_second": self.done / self.busy_seconds if self.busy_seconds else 0.0,
+            "hit_rate": round((self.texts - self.misses) / self.texts, 3) if self.texts else 0.0,
+            "texts_per_second": round(self.done / self.busy_seconds, 1) if self.busy_seconds else 0.0,
             "queued": queued,
             "cached": cached,
         }

@@ -248,6 +248,12 @@ def test_a_data_directory_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> No
         assert "Not a directory" in refused(command(*name, "--data-dir", place, home=tmp_path), status=2)
 
 
+def test_a_file_in_the_place_of_the_data_directory_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert f"{tmp_path / 'file'} is a file" in refused(command("remember", "x", "--data-dir", str(tmp_path / "file"), home=tmp_path))
+
+
 def test_the_version_is_told_however_it_is_asked_for(tmp_path: Path) -> None:
     told_so = [command(word, home=tmp_path) for word in ("version", "--version")]
 
