@@ -25,9 +25,9 @@ def main() -> None:
 
         run_engine(arguments[2:])
     else:
-        from memory_mcp.cli.app import app  # noqa: PLC0415
+        from memory_mcp.cli.app import make_app  # noqa: PLC0415
 
-        app()
+        make_app(arguments[0])()
 
 
 def _serve(arguments: list[str]) -> None:

@@ -78,7 +78,9 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.sqlite.settings",
     ),
     "memory_mcp.vector_tiers": ("memory_mcp.tiers.",),
-    "memory_mcp.cli.app": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.stats": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.copies": ("memory_mcp.tiers.sqlite",),
+    "memory_mcp.cli.where": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.encryption": ("memory_mcp.tiers.sqlite",),
     "memory_mcp.cli.checks": (
         "memory_mcp.tiers.sqlite",

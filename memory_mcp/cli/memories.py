@@ -1,6 +1,5 @@
 """`memory-mcp remember|recall|browse|insights|forget`: the tools, for people and scripts."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
+from memory_mcp.cli.printed import say_json
 from memory_mcp.errors import RequestError
 
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")]
@@ -84,7 +84,7 @@ def recall(
     with conversation(data_dir, namespace) as engine:
         facts, _ = engine.call("recall", given)
     if as_json:
-        _print_json(facts)
+        say_json(facts)
     else:
         _print_hits(facts)
 
@@ -107,7 +107,7 @@ def browse(
     with conversation(data_dir, namespace, all_tools=True) as engine:
         facts, _ = engine.call("browse", {**given, "namespace": "*" if everywhere else "", "max_tokens": 20_000})
     if as_json:
-        _print_json(facts)
+        say_json(facts)
         return
     console = Console(soft_wrap=not sys.stdout.isatty())
     console.print(Text(f"{len(facts['memories'])} in {facts['namespace']}", "bold"))
@@ -178,13 +178,9 @@ def _read() -> str:
 
 def _print(facts: Mapping[str, Any], told: str, *, as_json: bool) -> None:
     if as_json:
-        _print_json(facts)
+        say_json(facts)
     else:
         Console(soft_wrap=not sys.stdout.isatty()).print(Text(told))
-
-
-def _print_json(facts: Mapping[str, Any]) -> None:
-    print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
 
 
 def _beside(entry: Mapping[str, Any]) -> list[str]:

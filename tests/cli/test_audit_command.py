@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from memory_mcp.assembly import open_records
 from memory_mcp.audit.entries import Origin
-from memory_mcp.cli.app import app
+from memory_mcp.cli.app import make_app
 from memory_mcp.clock import utc_now
 from memory_mcp.config import load_settings
 from memory_mcp.models import Provenance
@@ -58,7 +58,7 @@ async def fill(folder: Path) -> None:
 
 
 def run(folder: Path, *arguments: str) -> Result:
-    done = CliRunner().invoke(app, ["audit", *arguments, "--data-dir", str(folder)])
+    done = CliRunner().invoke(make_app(), ["audit", *arguments, "--data-dir", str(folder)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
 

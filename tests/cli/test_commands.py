@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from memory_mcp import __version__
 from memory_mcp.answers import RecallRequest
-from memory_mcp.cli.app import app
+from memory_mcp.cli.app import COMMANDS, make_app
 from memory_mcp.remember.drafts import RememberRequest
 from tests.engines import configuration
 from tests.memories import CALLER, open_service, settings_for
@@ -260,11 +261,31 @@ def test_the_version_is_told_however_it_is_asked_for(tmp_path: Path) -> None:
     assert [(done.returncode, done.stdout) for done in told_so] == [(0, f"{__version__}\n")] * 2
 
 
+@pytest.mark.parametrize("name", ["recall", "remember", "sessions", "engine", "hook"])
+def test_a_command_that_asks_the_engine_loads_nothing_of_what_an_engine_does(name: str) -> None:
+    """Which would take it more than a second."""
+    loaded = "print(*{'mcp', 'numpy', 'apsw'} & set(sys.modules))"
+    code = f"import sys; from memory_mcp.cli.app import make_app; make_app({name!r}); {loaded}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == ""
+
+
+def test_a_command_by_itself_says_what_it_says_among_all(tmp_path: Path) -> None:
+    alone = command("token", "create", "--help", home=tmp_path)
+    among_all = CliRunner().invoke(make_app(), ["token", "create", "--help"], prog_name="python -m memory_mcp", env={"COLUMNS": "200"})
+    unknown = command("recal", home=tmp_path)
+
+    assert alone.stdout == among_all.output
+    assert (unknown.returncode, "Did you mean 'recall'" in unknown.stderr) == (2, True)
+
+
 def test_help_lists_every_command_and_what_it_says_is_whole(tmp_path: Path) -> None:
     done = command("--help", home=tmp_path)
-    said = [" ".join((info.callback.__doc__ or "").split("\n\n")[0].split()) for info in app.registered_commands if info.callback]
+    commands = [info for info in make_app().registered_commands if info.callback and not info.hidden]
+    said = [" ".join((info.callback.__doc__ or "").split("\n\n")[0].split()) for info in commands if info.callback]
 
     assert done.returncode == 0
     assert [words for words in said if "[" in words] == []  # rich takes a word in brackets for a colour, and leaves it out
-    for name in ("serve", "engine", "stats", "doctor", "backup", "restore", "where"):
+    for name in set(COMMANDS) - {"hook"}:
         assert f" {name} " in done.stdout

@@ -115,7 +115,7 @@ async def test_one_process_at_a_time(tmp_path: Path) -> None:
 async def test_the_command_shows_and_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from typer.testing import CliRunner  # noqa: PLC0415
 
-    from memory_mcp.cli.app import app  # noqa: PLC0415
+    from memory_mcp.cli.app import make_app  # noqa: PLC0415
 
     async with open_service(settings_for(tmp_path)) as service:
         await remember(service, "The build server runs on port 8080")
@@ -123,7 +123,7 @@ async def test_the_command_shows_and_does(tmp_path: Path, capsys: pytest.Capture
     import anyio.to_thread  # noqa: PLC0415
 
     def run(*arguments: str) -> str:
-        result = CliRunner().invoke(app, ["maintain", "--data-dir", str(tmp_path), *arguments])
+        result = CliRunner().invoke(make_app(), ["maintain", "--data-dir", str(tmp_path), *arguments])
         assert result.exit_code == 0, result.output
         return result.output
 
