@@ -76,7 +76,13 @@ def asks_when(query: str) -> bool:
 
 def states_time(text: str) -> bool:
     """Whether a text names any time, so that it can answer such a question: `last Friday`, `every Sunday`, `at 6:42`, `2019`."""
-    return _STATES.search(text) is not None
+    text = text.lower()
+    named = set(_WORD.findall(text))
+    return (
+        not named.isdisjoint(_TIME_WORDS)
+        or (_DIGIT.search(text) is not None and _CLOCK.search(text) is not None)
+        or (not named.isdisjoint(_MONTHS) and _IN_MONTH.search(text) is not None)
+    )
 
 
 def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArray[np.float64]:
@@ -157,7 +163,8 @@ def _any_of(words: Sequence[str] | dict[str, int]) -> str:
 
 _N = rf"(\d{{1,3}}|{_any_of(_NUMBERS)})"
 _MONTH = rf"\b({_any_of(_MONTHS)})\b\.?"
-_CLEAR_MONTH = rf"\b({_any_of([name for name in _MONTHS if len(name) > 3 and name != 'march'])})\b"
+_CLEAR_MONTHS = [name for name in _MONTHS if len(name) > 3 and name != "march"]
+_CLEAR_MONTH = rf"\b({_any_of(_CLEAR_MONTHS)})\b"
 _WEEKDAY = rf"({_any_of(_WEEKDAYS)})"
 _YEAR = r"\b((?:19|20)\d\d)\b"
 _DAY_NUMBER = r"\b([0-3]?\d)(?:st|nd|rd|th|\.)?"
@@ -357,12 +364,20 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
 ]
 
 _ASKS = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
-_STATES = re.compile(
-    rf"\b(?:{_any_of(_WEEKDAYS)}s?|{_CLEAR_MONTH}|{_IN}\s+{_MONTH}|{_MONTH}\s+\d|\d\.?\s+{_MONTH}|{_YEAR}|[0-2]?\d:[0-5]\d|[1-9]\d?\s?[ap]m"
-    r"|yesterday|today|tonight|tomorrow|ago|since|weekends?|(?:day|week|month|year|hour|morning|evening|night)s?"
-    r"|(?:dai|week|month|year|night)ly|gestern|heute|seit|täglich|wöchentlich|monatlich|jährlich|tage?n?|wochen?|monate?n?|jahre?n?|uhr|stunden?)\b",
-    re.IGNORECASE,
+_TIME_WORDS = frozenset(
+    [
+        *_CLEAR_MONTHS,
+        *(form for name in _WEEKDAYS for form in (name, name + "s")),
+        *(form for name in "day week weekend month year hour morning evening night".split() for form in (name, name + "s")),
+        *"yesterday today tonight tomorrow ago since daily weekly monthly yearly nightly gestern heute seit uhr".split(),
+        *"täglich wöchentlich monatlich jährlich tag tage tagen woche wochen monat monate monaten jahr jahre jahren stunde stunden".split(),
+    ]
 )
+"""Each of them alone states a time."""
+_CLOCK = re.compile(rf"{_YEAR}|\b(?:[0-2]?\d:[0-5]\d|[1-9]\d?\s?[ap]m)\b")
+_IN_MONTH = re.compile(rf"\b{_IN}\s+{_MONTH}|{_MONTH}\s+\d|\d\.?\s+{_MONTH}")
+"""Months that are words or names as well (may, march, jan) with what makes them months."""
+_WORD, _DIGIT = re.compile(r"\w+"), re.compile(r"\d")
 
 _BEFORE = re.compile(r"\b(?:before|until|till|prior to|bis|vor)\s+(?:[^\s,;]+\s+){0,5}$")
 _AFTER = re.compile(r"\b(?:after|since|seit|nach)\s+(?:[^\s,;]+\s+){0,5}$")
