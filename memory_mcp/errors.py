@@ -71,7 +71,8 @@ class MemoryNotFoundError(MemoryMcpError, LookupError):
 
     def __init__(self, ids: Sequence[UUID | str], message: str = "") -> None:
         self.ids = tuple(str(memory_id) for memory_id in ids)
-        super().__init__(message or f"No memory with id {', '.join(self.ids)} here. Use an id from recall, find_similar or a receipt.")
+        gone = "It may have been forgotten or replaced since." if len(self.ids) == 1 else "They may have been forgotten or replaced since."
+        super().__init__(message or f"No memory with id {', '.join(self.ids)} here. {gone} Recall finds what is current.")
 
 
 class AccessDeniedError(MemoryMcpError):

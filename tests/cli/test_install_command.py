@@ -191,7 +191,7 @@ def test_one_file_that_cannot_be_changed_does_not_hold_up_the_others(home: Path)
     said = command(home, "install", "--yes", status=1)
     after = tree(home)
 
-    assert "mcp.json cannot be changed safely: line 1, column 3. It was left alone." in said
+    assert "mcp.json cannot be changed safely: line 1, column 3. It was left alone: mend it there, or add by hand what --print" in said
     assert "config.toml is read-only" in said
     assert "names another server mcpServers.memory. It was left alone: choose another name with --name." in said
     assert "secret" not in said

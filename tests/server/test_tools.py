@@ -325,6 +325,18 @@ async def test_namespaces_do_not_leak_and_global_is_read_beside_the_own_one(tmp_
     assert [hit["namespace"] for hit in mine["hits"] if hit["id"] == shared["id"]] == ["global"]
 
 
+async def test_an_id_that_was_replaced_or_forgotten_leads_to_what_is_current(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        old = await ask(client, "remember", content="The team lead is Ann", key="team.lead")
+        new = await ask(client, "remember", content="The team lead is Bob", key="team.lead")
+        replaced = await refused(client, "update", id=old["id"], tags="team")
+        await ask(client, "forget", ids=[new["id"]])
+        forgotten = await refused(client, "forget", ids=[new["id"]])
+
+    for said, gone in ((replaced, old), (forgotten, new)):
+        assert said == f"No memory with id {gone['id']} here. It may have been forgotten or replaced since. Recall finds what is current."
+
+
 async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
     async with open_client(settings_for(tmp_path)) as client:
         old = await ask(client, "remember", content="The team lead is Ann", key="team.lead", occurred_at="2025-01-01")

@@ -71,7 +71,10 @@ def install(
         jobs += rules_jobs(found, _project())
     if entry.temporary_place(Path(start.command), Path(tempfile.gettempdir())):
         console.print(
-            Text(f"{start.command} lies in a temporary place and will be gone some day. Better: uv tool install memory-mcp.", "yellow")
+            Text(
+                f"{start.command} lies in a temporary place and will be gone some day. Better: uv tool install 'memory-mcp[local]'.",
+                "yellow",
+            )
         )
     outcomes = [_carry_out(job, _installing(job), asked, console) for job in jobs]
     _end(outcomes, asked, console)
@@ -191,7 +194,8 @@ def _told(job: Job, change: Change, console: Console, *, taking: bool) -> _Outco
         case "absent":
             return "absent"
         case "unreadable":
-            _line(console, job.title, f"{job.path} cannot be changed safely: {change.reason}. It was left alone.", "red")
+            remedy = "It was left alone: mend it there, or add by hand what --print says."
+            _line(console, job.title, f"{job.path} cannot be changed safely: {change.reason}. {remedy}", "red")
             return "failed"
         case "foreign":
             remedy = "It was left alone." if taking else "It was left alone: choose another name with --name."
