@@ -59,7 +59,8 @@ def make_app(wanted: str = "") -> typer.Typer:
         help="Long-term memory for any MCP client. Without a command it serves MCP over stdin and stdout.",
     )
     app.callback()(_common)
-    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+    only = wanted.removeprefix("--")  # as --version is the command of that name
+    for name in [only] if only in COMMANDS else COMMANDS:
         module, _, attribute = COMMANDS[name].partition(":")
         found = getattr(import_module(f"memory_mcp.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):

@@ -37,7 +37,7 @@ def print_statistics(console: Console, facts: Mapping[str, Any]) -> None:
 def _counts(namespace: str, counts: Mapping[str, Any]) -> dict[str, str]:
     shown = {"this namespace": namespace, "live": f"{counts['memories']:,}"}
     for name in ("forgotten", "superseded", "unembedded", "operations"):
-        shown[name] = f"{counts[name]:,}"
+        shown[_NAMES.get(name, name)] = f"{counts[name]:,}"
     return {**shown, "on disk": size(counts["bytes_on_disk"])}
 
 
@@ -50,13 +50,22 @@ def _pairs(title: str, rows: Mapping[str, str]) -> Table:
     return table
 
 
+_NAMES = {"bytes": "holds", "budget_bytes": "may hold", "path": "in", "unembedded": "found by words only"}
+
+
 def _line(tier: Mapping[str, Any]) -> str:
     head = f"{tier.get('health', '')} ({tier.get('role', '')})"
-    rest = [f"{name.replace('_', ' ')} {_shown(name, fact)}" for name, fact in tier.items() if name not in ("health", "role")]
+    rest = [
+        f"{_NAMES.get(name, name.replace('_', ' '))} {_shown(name, fact)}" for name, fact in tier.items() if name not in ("health", "role")
+    ]
     return ", ".join([head, *rest])
 
 
 def _shown(name: str, fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    if isinstance(fact, Mapping):
+        return " / ".join(f"{inner} {_shown(inner, part)}" for inner, part in fact.items())
     if "bytes" in name and isinstance(fact, int):
         return size(fact)
     return f"{fact:,}" if isinstance(fact, int | float) else str(fact)
