@@ -1,22 +1,27 @@
-"""The prompt that starts a session, and a server that says what was wrong with a request for one."""
+"""The prompt that starts a session, and a server that says what was wrong with a request for one and lists what a host can offer."""
 
 import logging
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult, Resource
 
 from memory_mcp.errors import MemoryMcpError
 from memory_mcp.server.desk import Desk
 from memory_mcp.server.requests import ended, unexpected
+from memory_mcp.server.resources import plain
 from memory_mcp.server.starting import started
 
 log = logging.getLogger(__name__)
 
 
 class PromptingServer(MCPServer[Desk]):
-    """The SDK's, which takes a client's mistake over a prompt for a fault of its own, and logs it as one."""
+    """The SDK's, which takes a client's mistake over a prompt for a fault of its own, and lists no resource that takes a parameter."""
+
+    async def list_resources(self) -> list[Resource]:
+        """Also those whose parameters may be left out: hosts offer a person what is listed, and templates hardly ever."""
+        return [*await super().list_resources(), *plain(await self.list_resource_templates())]
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None

@@ -1,12 +1,13 @@
 """What a person can attach to a conversation: a memory, what a session should start from, the statistics."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.types import Resource, ResourceTemplate
 
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
 from memory_mcp.server import render
@@ -39,6 +40,18 @@ def add_resources(server: MCPServer[Desk]) -> None:
         with _told():
             facts = render.statistics_facts(await desk_of(ctx).statistics(ctx))
             return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)
+
+
+def plain(templates: Iterable[ResourceTemplate]) -> list[Resource]:
+    """What templates stand for with their query left out, if nothing else is left to fill in. Pure."""
+    found = []
+    for template in templates:
+        uri = template.uri_template.partition("{?")[0]
+        if "{" not in uri:
+            found.append(
+                Resource(uri=uri, name=template.name, title=template.title, description=template.description, mime_type=template.mime_type)
+            )
+    return found
 
 
 @contextmanager

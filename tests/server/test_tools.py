@@ -181,7 +181,10 @@ async def test_resources_and_the_prompt(open_memory_client: Open) -> None:
         stats = await client.read_resource("memory://stats")
         prompt = await client.get_prompt("start", {"task": "write a letter"})
         listed = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
-        contexts = [await client.read_resource(uri) for uri in ("memory://context", "memory://context?task=write%20a%20letter")]
+        offered = [each.uri for each in (await client.list_resources()).resources]
+        contexts = [
+            await client.read_resource(uri) for uri in (*offered[:1], "memory://context", "memory://context?task=write%20a%20letter")
+        ]
         with pytest.raises(MCPError) as missing:
             await client.read_resource("memory://item/00000000-0000-7000-8000-000000000000")
 
@@ -189,6 +192,7 @@ async def test_resources_and_the_prompt(open_memory_client: Open) -> None:
     assert json.loads(stats.contents[0].text)["counts"]["memories"] == 1  # type: ignore[union-attr]
     assert "Always answer in English." in prompt.messages[0].content.text  # type: ignore[union-attr]
     assert "memory://context{?task}" in listed
+    assert offered == ["memory://context", "memory://stats"]
     assert all("Always answer in English." in found.contents[0].text for found in contexts)  # type: ignore[union-attr]
     assert missing.value.code == -32602
 
