@@ -107,6 +107,9 @@ def _watch(stop: Callable[[], None]) -> None:
             except TimeoutError:
                 pass
         stop()
+        receiver.settimeout(None)
+        while receiver.recv(64):  # from who is impatient: without a reader each would be told as a fault on stderr
+            pass
 
     threading.Thread(target=watch, name="signals", daemon=True).start()
 

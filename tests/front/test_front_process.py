@@ -214,6 +214,32 @@ async def test_a_front_ends_within_a_second_and_the_engine_goes_on(folder: Path,
     wait_until(lambda: status(folder)["connections"] == 0)
 
 
+@posix_only
+def test_who_is_impatient_with_a_front_is_told_nothing_of_its_insides(folder: Path) -> None:
+    program = front(folder)
+    started = [program.command, *program.args]
+    process = subprocess.Popen(started, env=program.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        assert process.stdin
+        assert process.stdout
+        initialize = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize}).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        os.kill(pid_of(folder), signal.SIGSTOP)
+        try:
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"}).encode() + b"\n")
+            process.stdin.flush()
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.01)
+        finally:
+            os.kill(pid_of(folder), signal.SIGCONT)
+        _, said = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, said) == (0, b"")
+
+
 async def test_answers_still_to_come_are_passed_on_after_the_end_of_the_input(folder: Path) -> None:
     assert command("remember", "The engine is there, and so is its model", folder=folder).returncode == 0
     async with by_hand(front(folder)) as hand:
