@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from memory_mcp import words
 from memory_mcp.irregular import BASE_FORMS
+from memory_mcp.kinds import KINDS
 
 TERM = np.dtype([("key", "<u4"), ("count", "u1")])
 """One distinct term of a bag, 5 bytes. Counts are in halves: 2 for a word of the text, 1 for one of its labels."""
@@ -45,6 +46,11 @@ def bag(text: str, labels: str = "") -> bytes:
 def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
     """(q,) the key of each word of `words.query_terms`; words of one stem have one key."""
     return np.fromiter(map(_key, query_words), np.uint32, len(query_words))
+
+
+def keys_of_kinds(word: str) -> NDArray[np.uint32]:
+    """(m,) the keys of what is a kind of this, each once: that of `clarinet` for `instruments`; none for most words."""
+    return _KINDS_OF.get(_key(word), _NONE)
 
 
 def stems(found: Sequence[str]) -> list[str]:
@@ -83,3 +89,7 @@ def _key(word: str) -> int:
         other languages keep their words, or lose an ending alike in text and question.
     """
     return crc32(_english.stemWord(BASE_FORMS.get(word, word)).encode())
+
+
+_NONE = np.empty(0, np.uint32)
+_KINDS_OF = {_key(name): np.unique(keys_of(sorted(members))) for name, members in KINDS.items()}
