@@ -110,6 +110,8 @@ class WeightSettings(Section):
     dense: float = Field(default=1.0, ge=0, le=10, description="similarity in meaning, a standard deviation of it")
     lexical: float = Field(default=0.05, ge=0, le=10, description="words in common, a unit of BM25")
     coverage: float = Field(default=3.0, ge=0, le=10, description="the question's words, all of them here or just before in the session")
+    kind: float = Field(default=4.5, ge=0, le=10, description="what is a kind of what the question asks for: a clarinet, of instruments")
+    occasion: float = Field(default=1.0, ge=0, le=10, description="how often coverage and session count again if somebody did it")
     attribute: float = Field(default=3.2, ge=0, le=10, description="a tag or metadata value that the question names")
     session: float = Field(default=0.5, ge=0, le=10, description="what else was said in the session, a unit of BM25")
     neighbour: float = Field(default=0.09, ge=0, le=10, description="share of what speaks for the memories beside it in the session")

@@ -74,6 +74,11 @@ def asks_when(query: str) -> bool:
     return _ASKS.search(query) is not None
 
 
+def asks_of_an_occasion(query: str) -> bool:
+    """Whether a question is about one thing that happened: English asks so by `did`, of what lasts by `do`, of all so far by `have`."""
+    return _OCCASION.search(query) is not None
+
+
 def states_time(text: str) -> bool:
     """Whether a text names any time, so that it can answer such a question: `last Friday`, `every Sunday`, `at 6:42`, `2019`."""
     text = text.lower()
@@ -364,6 +369,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
 ]
 
 _ASKS = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
+_OCCASION = re.compile(r"\bdid(?:n['’]?t)?\b", re.IGNORECASE)
 _TIME_WORDS = frozenset(
     [
         *_CLEAR_MONTHS,

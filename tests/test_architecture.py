@@ -51,6 +51,7 @@ FLOORS = [
     {
         "memory_mcp.access",
         "memory_mcp.irregular",
+        "memory_mcp.kinds",
         "memory_mcp.words",
         "memory_mcp.slips",
         "memory_mcp.passages",

@@ -19,6 +19,7 @@ class Circumstances:
     Attributes:
         lexical: (k,) BM25 >= 0 of the question's words.
         standing: (k,) uint64, bit i is set where the i-th of the question's words stands in the memory or its labels.
+        kinds: (k,) float64, what those of the words tell that stand there only by what is a kind of them, in nats, 0 and more.
         session: (k,) code of the session, -1 where there is none.
         order: (k,) place within the session.
         session_lexical: (m,) BM25 of each session's whole text, by code.
@@ -32,6 +33,7 @@ class Circumstances:
 
     lexical: "NDArray[np.float64]"
     standing: "NDArray[np.uint64]"
+    kinds: "NDArray[np.float64]"
     session: "NDArray[np.int64]"
     order: "NDArray[np.int64]"
     session_lexical: "NDArray[np.float64]"

@@ -282,6 +282,7 @@ def _unknown(lexical: Sequence[float]) -> Circumstances:
     return Circumstances(
         lexical=np.array(lexical, np.float64),
         standing=np.zeros(n, np.uint64),
+        kinds=np.zeros(n, np.float64),
         session=np.full(n, -1, np.int64),
         order=np.zeros(n, np.int64),
         session_lexical=np.empty(0, np.float64),

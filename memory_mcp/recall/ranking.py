@@ -16,12 +16,13 @@ from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
-from memory_mcp.timewords import TimeSpan, asks_when, of_that_time, time_preference
+from memory_mcp.timewords import TimeSpan, asks_of_an_occasion, asks_when, of_that_time, time_preference
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
 JUDGED = 10
 """At least so many of the best are looked at for the verdict, however few are wanted."""
+_LEAST = 1e-9
 _MICROS_A_DAY = 86_400_000_000
 
 
@@ -42,6 +43,8 @@ def shortlist(
         similarity=candidates.similarity,
         lexical=around.lexical,
         covered=covered(around.standing, candidates.rarity, near),
+        kinds=np.minimum(1.0, around.kinds / max(sum(candidates.rarity), _LEAST)),
+        of_an_occasion=asks_of_an_occasion(query),
         session=around.session,
         near=near,
         session_lexical=around.session_lexical,

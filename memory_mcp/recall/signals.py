@@ -38,6 +38,9 @@ class SignalWeights:
         dense: One deviation of similarity in meaning.
         lexical: One unit of BM25 (a nat of evidence), for a question of `USUAL_TERMS` words.
         coverage: All the question's words, here or just before, over none of them; each counts by its rarity.
+        kind: All the question's words, each by something that is a kind of it, over none of them; but not those that stand there.
+        occasion: Of the sum of `coverage` and `session`, besides, if the question is about one thing that happened: that was told once,
+            in its own words, while what somebody likes or has is told all over.
         attribute: A tag or metadata value that the question names; a speaker named after another one counts half.
         session: One unit of BM25 between the question and all that was said in the memory's session, over the mean of sessions.
         neighbour: Of the sum of `dense` and `lexical` of the memories one place before and after in the session.
@@ -55,6 +58,8 @@ class SignalWeights:
     dense: float = 1.0
     lexical: float = 0.05
     coverage: float = 3.0
+    kind: float = 4.5
+    occasion: float = 1.0
     attribute: float = 3.2
     session: float = 0.5
     neighbour: float = 0.09
@@ -93,6 +98,8 @@ class Columns:
         similarity: (n,) cosine to the question's topic; NaN where the memory has no vector yet.
         lexical: (n,) BM25, 0 where no word matches.
         covered: (n,) share of the question's words that stands in the memory or just before it, in [0, 1] (`covered`).
+        kinds: (n,) share of what the question's words tell that only a kind of them tells there, in [0, 1].
+        of_an_occasion: Whether the question is about one thing that happened (`timewords.asks_of_an_occasion`).
         session: (n,) code of the session, -1 where there is none.
         near: Who stands beside whom in a session (`neighbours`).
         session_lexical: (m,) BM25 of each session's whole text, by code.
@@ -109,6 +116,8 @@ class Columns:
     similarity: Scores
     lexical: Scores
     covered: Scores
+    kinds: Scores
+    of_an_occasion: bool
     session: Codes
     near: Neighbours
     session_lexical: Scores
@@ -232,12 +241,16 @@ def score_parts(
     dense = weights.dense * standardise(columns.similarity, of_store.mean, of_store.deviation)
     lexical = weights.lexical * lexical_evidence(columns.lexical, terms)
     said = dense + lexical
+    coverage = weights.coverage * columns.covered
+    session = weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms)
     parts = {
         "dense": dense,
         "lexical": lexical,
-        "coverage": weights.coverage * columns.covered,
+        "coverage": coverage,
+        "kind": weights.kind * columns.kinds,
+        "occasion": weights.occasion * columns.of_an_occasion * (coverage + session),
         "attribute": weights.attribute * columns.named,
-        "session": weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms),
+        "session": session,
         "neighbour": neighbour_scores(said, columns.near, weights.neighbour, weights.second_neighbour),
         "reply": weights.reply * reply_scores(said, columns.near, columns.asking),
         "time": weights.time * columns.time,

@@ -49,6 +49,7 @@ def candidates(number: int) -> Candidates:
     around = Circumstances(
         lexical=one,
         standing=np.array([3], np.uint64),
+        kinds=np.array([0.5]),
         session=np.array([-1]),
         order=np.array([0]),
         session_lexical=np.empty(0),

@@ -31,6 +31,7 @@ def candidates(*scores: tuple[float | None, float], **columns: Any) -> Candidate
     around: dict[str, Any] = {
         "lexical": [lexical for _, lexical in scores],
         "standing": [int(lexical > 0) for _, lexical in scores],
+        "kinds": [0.0] * n,
         "session": [-1] * n,
         "order": [0] * n,
         "session_lexical": [],
@@ -106,6 +107,17 @@ def test_what_was_said_beside_speaks_for_a_memory() -> None:
     alone = candidates((0.9, 9.0), (0.3, 0.0), (0.3, 0.0), session=(0, 1, 0), order=(0, 0, 1), session_lexical=(3.0, 0.0))
 
     assert order(alone) == [1, 3, 2]
+
+
+def test_a_kind_of_what_is_asked_speaks_for_a_memory() -> None:
+    assert order(candidates((0.3, 0.0), (0.3, 0.0), kinds=(0.0, 0.5))) == [2, 1]
+
+
+def test_what_somebody_did_is_found_by_its_words_and_what_somebody_likes_by_its_meaning() -> None:
+    found = candidates((0.7, 0.0), (0.3, 0.0), standing=(0, 1))
+
+    assert order(found, "what did we choose?") == [2, 1]
+    assert order(found, "what do we choose?") == [1, 2]
 
 
 def test_importance_decides_between_equal_ones() -> None:

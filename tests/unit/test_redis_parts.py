@@ -131,6 +131,7 @@ def some_candidates(k: int = 5, m: int = 2, seed: int = 0) -> Candidates:
     around = Circumstances(
         lexical=rng.random(k),
         standing=rng.integers(0, 2**64, k, np.uint64),
+        kinds=rng.random(k),
         session=rng.integers(-1, m, k) if m else np.full(k, -1),
         order=rng.integers(0, 9, k),
         session_lexical=rng.random(m),

@@ -1,5 +1,6 @@
 """The texts of a scope in memory, against reading every memory."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -38,6 +39,19 @@ def test_words_find_whatever_their_ending_and_labels_count_too() -> None:
 
     assert found(texts, "deploying friday") == [1, 2]
     assert found(texts, "a lunch") == [2]
+
+
+def test_a_kind_of_what_is_asked_tells_less_where_many_are_and_nothing_beside_the_word_itself() -> None:
+    texts = Texts([memory(1, "I play clarinet"), memory(2, "An instrument: the piano"), memory(3, "Lunch"), memory(4, "The violin is old")])
+    ids = [UUID(int=number) for number in (1, 2, 3, 4, 9)]
+    told = texts.look("Which instruments do I own?").circumstances(ids).kinds.tolist()
+
+    assert told[0] == told[3] == pytest.approx(math.log1p(1.5 / 3.5))
+    assert (told[1], told[2], told[4]) == (0.0, 0.0, 0.0)
+    assert texts.look("clarinet or lunch").circumstances(ids).kinds.tolist() == [0.0] * 5
+
+    texts.apply([], [UUID(int=4)])
+    assert texts.look("instruments").circumstances(ids).kinds.tolist() == pytest.approx([math.log1p(1.5 / 2.5), 0.0, 0.0, 0.0, 0.0])
 
 
 WORDS = ("ant", "bee", "cat", "dog")

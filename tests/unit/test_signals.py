@@ -28,6 +28,8 @@ def columns(n: int, **given: object) -> Columns:
         "similarity": np.zeros(n),
         "lexical": np.zeros(n),
         "covered": np.zeros(n),
+        "kinds": np.zeros(n),
+        "of_an_occasion": False,
         "session": np.full(n, -1),
         "session_lexical": np.zeros(0),
         "time": np.zeros(n),
@@ -133,6 +135,8 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         similarity=np.array([0.5, 0.1, np.nan]),
         lexical=np.array([0.0, 6.0, 1.0]),
         covered=np.array([0.0, 1.0, 0.5]),
+        kinds=np.array([0.5, 0.0, 1.0]),
+        of_an_occasion=True,
         session=np.array([0, 0, -1]),
         session_lexical=np.array([2.0]),
         time=np.array([0.0, 1.0, 0.0]),
@@ -153,6 +157,8 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         "dense",
         "lexical",
         "coverage",
+        "kind",
+        "occasion",
         "attribute",
         "session",
         "neighbour",
@@ -166,6 +172,8 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     }
     assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
     assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
+    assert parts["kind"].tolist() == [2.25, 0.0, 4.5]
+    assert parts["occasion"].tolist() == (parts["coverage"] + parts["session"]).tolist() != [0.0, 0.0, 0.0]
     assert parts["attribute"].tolist() == [0.0, 1.25, 2.5]
     assert parts["reply"].tolist() == pytest.approx([0.0, 1.2, 0.0])
     assert parts["dated"].tolist() == [0.0, 1.0, 0.0]

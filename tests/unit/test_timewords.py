@@ -9,6 +9,7 @@ from memory_mcp.timewords import (
     RECENT_WEIGHT,
     YEAR_WEIGHT,
     TimeSpan,
+    asks_of_an_occasion,
     asks_when,
     of_that_time,
     states_time,
@@ -196,3 +197,20 @@ def test_questions_for_a_time_are_known(query: str, asks: bool):
 )
 def test_texts_that_state_a_time_are_known(text: str, states: bool):
     assert states_time(text) is states
+
+
+@pytest.mark.parametrize(
+    ("query", "of_one"),
+    [
+        ("What did Ann buy in Rome?", True),
+        ("Why didn't the build work?", True),
+        ("When did we choose Postgres", True),
+        ("What does Ann like?", False),
+        ("Which instruments has she played?", False),
+        ("was darf der Hund nicht fressen", False),
+        ("", False),
+        ("the candid camera", False),
+    ],
+)
+def test_a_question_of_what_somebody_did_is_about_one_occasion(query: str, of_one: bool) -> None:
+    assert asks_of_an_occasion(query) is of_one

@@ -20,13 +20,14 @@ from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
 from memory_mcp.words import MAX_QUERY_TERMS
 
-_CANDIDATES, _VECTOR = b"mmc4", b"mmv1"
+_CANDIDATES, _VECTOR = b"mmc5", b"mmv1"
 _CHECKSUM_BYTES = 16
 _HEADER_AT = 4 + _CHECKSUM_BYTES
 _COLUMNS = {
     "similarity": "<f8",
     "lexical": "<f8",
     "standing": "<u8",
+    "kinds": "<f8",
     "session": "<i8",
     "order": "<i8",
     "session_lexical": "<f8",
@@ -166,6 +167,6 @@ def _opened(mark: bytes, data: bytes, key: str, stamp: str) -> tuple[Mapping[str
 
 def _sound(columns: Mapping[str, NDArray[Any]], sessions: int) -> bool:
     """Whether no number is one that ranking would stumble over: only similarity may be NaN."""
-    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "session_lexical", "named", "importance"))
+    finite = all(np.isfinite(columns[name]).all() for name in ("lexical", "kinds", "session_lexical", "named", "importance"))
     codes = columns["session"]
     return finite and not np.isinf(columns["similarity"]).any() and bool(((codes >= -1) & (codes < sessions)).all())

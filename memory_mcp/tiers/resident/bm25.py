@@ -162,6 +162,10 @@ class Matches:
         sums = np.add.reduceat((pairs & np.uint64(0xFF)).astype(np.float32), first)
         return keys[first] >> 24, keys[first] & 0xFFFFFF, sums
 
+    def rows_with(self, key: int) -> NDArray[np.intp]:
+        """Rows in which what is under this one of the keys stands."""
+        return np.asarray(self.postings[self.terms == self._place[key]])
+
     @cached_property
     def _place(self) -> Mapping[int, int]:
         return {key: i for i, key in enumerate(self.distinct.tolist())}
@@ -182,8 +186,12 @@ def _scores(weights: Scores, counts: Scores, places: NDArray[np.intp], saturatio
 
 def _weights(frequencies: NDArray[np.int64], total: int) -> Scores:
     """(q,) what one occurrence of each term counts at the most."""
-    rarity = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
-    return np.asarray((K1 + 1) * rarity, np.float32)
+    return np.asarray((K1 + 1) * rarity(frequencies, total), np.float32)
+
+
+def rarity(frequencies: NDArray[np.int64], total: int) -> NDArray[np.float64]:
+    """(q,) what each of the terms tells of a row, in nats: ln(1 + odds) that a row is without it."""
+    return np.asarray(np.log1p((total - frequencies + 0.5) / (frequencies + 0.5)))
 
 
 def _saturation(lengths: NDArray[np.floating], total: float, count: int) -> Scores:

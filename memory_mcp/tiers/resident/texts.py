@@ -16,6 +16,7 @@ from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import bag, keys_of
 from memory_mcp.tiers.resident.asides import Asides, Labels, label_texts, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, View
+from memory_mcp.tiers.resident.kinds import kinds_told
 from memory_mcp.tiers.resident.postings import Documents, Postings
 
 Rows = NDArray[np.intp]
@@ -90,6 +91,7 @@ class Look:
         self._later = later_names(terms, speakers)
         self._scores = matches.rows()
         self._session_scores = matches.sessions()
+        self._kinds = kinds_told(view, matches, terms)
         self.rows = view.live
         self.frequency = dict(zip(terms, matches.frequencies.tolist(), strict=True))
         self.speakers = speakers
@@ -137,6 +139,7 @@ class Look:
         return Circumstances(
             lexical=self._scores[rows].astype(np.float64),
             standing=self._matches.standing(rows),
+            kinds=self._kinds[rows],
             session=view.session[rows],
             order=view.order[rows],
             session_lexical=self._session_scores.astype(np.float64),
