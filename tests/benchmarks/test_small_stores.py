@@ -29,5 +29,5 @@ async def test_in_a_small_store_what_is_stored_is_found_and_what_is_not_is_not_m
         assert of_own[f"{size} memories, stored: none %"] <= 3
         assert of_first[f"{size} memories, stored: none %"] <= 18  # every seventh is asked in another language
         strangers = f"{size} memories, never stored, asked by another set"
-        assert fmean(one[f"{strangers}: none %"] for one in (of_own, of_first)) >= 80  # both are about projects and homes
+        assert fmean(one[f"{strangers}: none %"] for one in (of_own, of_first)) >= 72  # both sets are about projects and homes
         assert fmean(one[f"{strangers}: strong %"] for one in (of_own, of_first)) <= 4
