@@ -76,7 +76,13 @@ def asks_when(query: str) -> bool:
 
 def states_time(text: str) -> bool:
     """Whether a text names any time, so that it can answer such a question: `last Friday`, `every Sunday`, `at 6:42`, `2019`."""
-    return _STATES.search(text) is not None
+    text = text.lower()
+    named = set(_WORD.findall(text))
+    return (
+        not named.isdisjoint(_TIME_WORDS)
+        or (_DIGIT.search(text) is not None and _CLOCK.search(text) is not None)
+        or (not named.isdisjoint(_MONTHS) and _IN_MONTH.search(text) is not None)
+    )
 
 
 def time_preference(when: NDArray[np.int64], spans: Sequence[TimeSpan]) -> NDArray[np.float64]:
@@ -157,7 +163,8 @@ def _any_of(words: Sequence[str] | dict[str, int]) -> str:
 
 _N = rf"(\d{{1,3}}|{_any_of(_NUMBERS)})"
 _MONTH = rf"\b({_any_of(_MONTHS)})\b\.?"
-_CLEAR_MONTH = rf"\b({_any_of([name for name in _MONTHS if len(name) > 3 and name != 'march'])})\b"
+_CLEAR_MONTHS = [name for name in _MONTHS if len(name) > 3 and name != "march"]
+_CLEAR_MONTH = rf"\b({_any_of(_CLEAR_MONTHS)})\b"
 _WEEKDAY = rf"({_any_of(_WEEKDAYS)})"
 _YEAR = r"\b((?:19|20)\d\d)\b"
 _DAY_NUMBER = r"\b([0-3]?\d)(?:st|nd|rd|th|\.)?"
@@ -343,7 +350,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
         (rf"\b{_LAST}\s+{_UNIT}", _last),
         (rf"\b{_THIS}\s+{_UNIT}", _this),
         (rf"\b{_NEXT}\s+{_UNIT}", _next),
-        (rf"\b(?:{_LAST}|the|am)\s+(?:weekend|wochenende)\b", _weekend),
+        (rf"\b(?:{_LAST}|the|am)\s+(?:weekend|wochenende)\b(?!\s+(?:before|prior|preceding|after|following|vor|nach)\b)", _weekend),
         (rf"\b(?:on|{_LAST}|{_THIS}|since|am|seit)\s+{_WEEKDAY}\b", _weekday),
         (r"\b(?:day before yesterday|vorgestern)\b", _day_off(-2)),
         (r"\b(?:yesterday|last night|gestern)\b", _day_off(-1)),
@@ -357,21 +364,32 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
 ]
 
 _ASKS = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
-_STATES = re.compile(
-    rf"\b(?:{_any_of(_WEEKDAYS)}s?|{_CLEAR_MONTH}|{_IN}\s+{_MONTH}|{_MONTH}\s+\d|\d\.?\s+{_MONTH}|{_YEAR}|[0-2]?\d:[0-5]\d|[1-9]\d?\s?[ap]m"
-    r"|yesterday|today|tonight|tomorrow|ago|since|weekends?|(?:day|week|month|year|hour|morning|evening|night)s?"
-    r"|(?:dai|week|month|year|night)ly|gestern|heute|seit|täglich|wöchentlich|monatlich|jährlich|tage?n?|wochen?|monate?n?|jahre?n?|uhr|stunden?)\b",
-    re.IGNORECASE,
+_TIME_WORDS = frozenset(
+    [
+        *_CLEAR_MONTHS,
+        *(form for name in _WEEKDAYS for form in (name, name + "s")),
+        *(form for name in "day week weekend month year hour morning evening night".split() for form in (name, name + "s")),
+        *"yesterday today tonight tomorrow ago since daily weekly monthly yearly nightly gestern heute seit uhr".split(),
+        *"täglich wöchentlich monatlich jährlich tag tage tagen woche wochen monat monate monaten jahr jahre jahren stunde stunden".split(),
+    ]
 )
+"""Each of them alone states a time."""
+_CLOCK = re.compile(rf"{_YEAR}|\b(?:[0-2]?\d:[0-5]\d|[1-9]\d?\s?[ap]m)\b")
+_IN_MONTH = re.compile(rf"\b{_IN}\s+{_MONTH}|{_MONTH}\s+\d|\d\.?\s+{_MONTH}")
+"""Months that are words or names as well (may, march, jan) with what makes them months."""
+_WORD, _DIGIT = re.compile(r"\w+"), re.compile(r"\d")
 
 _BEFORE = re.compile(r"\b(?:before|until|till|prior to|bis|vor)\s+(?:[^\s,;]+\s+){0,5}$")
 _AFTER = re.compile(r"\b(?:after|since|seit|nach)\s+(?:[^\s,;]+\s+){0,5}$")
+_BESIDE = re.compile(
+    rf"\b(?:{_N}\s+)?(?:{_UNIT}|(weekend|wochenende))\s+(?:(before|prior\s+to|preceding|vor)|after|following|nach)\s+(?:(?:the|dem|der)\s+)?$"
+)
 _BETWEEN = re.compile(r"\b(?:between|from|zwischen|von)\s+(?:[^\s,;]+\s+){0,2}$")
 _AND = re.compile(r"\s*(?:and|to|until|till|und|bis|-|–)\s+(?:the\s+|on\s+|in\s+)?")
 
 
 def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
-    """With what stands before them: `before` and `since` open a span to one side, `between` joins two."""
+    """With what stands before them: `before` and `since` open a span to one side, `the week before` lies beside it, `between` joins two."""
     rest = list(spans)
     while rest:
         span = rest.pop(0)
@@ -386,6 +404,10 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
                 (one.start for one in (span, *alternatives) if one.start <= until.start), until.start
             )  # the year stands with the second
             yield TimeSpan(start, until.end, exactness(until.end - start), (span.words[0], until.words[1]))
+        elif beside := _BESIDE.search(lead) or _BESIDE.search(lead + named):
+            for one in (span, *alternatives):
+                yield _beside(beside, one)
+            rest = others
         elif _BEFORE.search(lead + named):
             yield replace(span, start=_EARLIEST, weight=OPEN_WEIGHT)
             rest = others
@@ -394,6 +416,21 @@ def _related(text: str, spans: Sequence[TimeSpan]) -> Iterator[TimeSpan]:
             rest = others
         else:
             yield span
+
+
+def _beside(match: re.Match[str], span: TimeSpan) -> TimeSpan:
+    """What lies before or after a span: `the week before`, `two days after`, `the weekend before`."""
+    count, unit, weekend, before = match.groups()
+    if weekend:
+        back = (span.start.weekday() + 2) % 7  # to the Saturday of a week day's last weekend; a weekend's own is not before it
+        start = span.start - (back if back >= 2 else back + 7) * DAY if before else span.end + (5 - span.end.weekday()) % 7 * DAY
+        end = start + 2 * DAY
+    else:
+        length = {"day": 1, "week": 7, "month": 30, "year": 365}[_unit(unit)] * DAY
+        off = (_number(count) - 1 if count else 0) * length
+        start, end = (span.start - off - length, span.start - off) if before else (span.end + off, span.end + off + length)
+    counts = span.weight * exactness(end - start) / exactness(span.end - span.start)
+    return replace(span, start=start, end=end, weight=counts, words=(match.start(), span.words[1]))
 
 
 def _own_words(text: str, span: TimeSpan) -> str:

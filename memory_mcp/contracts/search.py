@@ -46,7 +46,7 @@ class VectorSource(Protocol):
                 has carried the delta out may ask on from there. None, or enough: all, and the scope's present revision.
         """
 
-    async def changed(self, scope: Scope, since: int) -> Changed:
+    async def changed(self, scope: Scope, since: int, *, limit: int | None = None) -> Changed:
         """Likewise what an index of texts has to change."""
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:

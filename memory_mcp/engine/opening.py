@@ -28,7 +28,10 @@ async def open_behind(settings: Settings) -> "AsyncIterator[MemoryService]":
             # modules, model and all else that is there by now is there for good: a look for garbage that goes through
             # it, too, takes a tenth of a second, in which nobody is answered
             gc.freeze()
-            yield service
+            try:
+                yield service
+            finally:
+                gc.unfreeze()  # what belongs to this memory is garbage soon, and another one may be opened in its place
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(send_last_spans)

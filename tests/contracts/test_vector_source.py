@@ -440,6 +440,25 @@ class TestTexts:
             assert (then.whole, [memory.id for memory in then.memories], list(then.removed)) == (False, [three], [one])
             assert (nothing.memories, nothing.removed, nothing.revision) == ([], [], then.revision)
 
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+    async def test_pages_of_what_changed_add_up_to_all_of_it(self, open_store: OpenStore, limit: int) -> None:
+        async with open_store() as store:
+            ids = [await add(store, f"text {n}") for n in range(7)]
+            held, told, upto = set(), [], 0
+            while upto < await revision(store):
+                page = await store.changed(HOME, upto, limit=limit)
+                assert page.whole == (upto == 0)
+                assert page.revision > upto
+                if not told:  # in the midst of it: one that was told is gone, one that was not, and one is another
+                    await store.forget([HOME], [ids[0], ids[5]], ACTOR, NOW)
+                    await store.revise([HOME], ids[3], rewritten("another text"), ACTOR, NOW)
+                told.append([*(memory.id for memory in page.memories), *page.removed])
+                held = (held | {memory.id for memory in page.memories}) - set(page.removed)
+                upto = page.revision
+
+            assert held == {memory.id for memory in (await store.changed(HOME, 0)).memories} == set(ids) - {ids[0], ids[5]}
+            assert max(map(len, told)) <= limit + 1
+
     async def test_vectors_are_compared_within_scope_and_epoch(self, open_store: OpenStore) -> None:
         async with open_store() as store:
             one, bare = await add(store, "one"), await add(store, "bare", embedded=False)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from memory_mcp.errors import ScopeNotCoveredError
 from memory_mcp.models import Changed, Filter, Memory, Scope
+from memory_mcp.tiers.resident import reading
 from memory_mcp.tiers.resident.reading import ResidentTexts
 from memory_mcp.tiers.resident.texts import MOST_AROUND, Texts
 
@@ -196,12 +197,16 @@ class Store:
         await anyio.lowlevel.checkpoint()
         return tuple(max((one.change for one in self.memories), default=0) for _ in scopes)
 
-    async def changed(self, scope: Scope, since: int) -> Changed:
+    async def changed(self, scope: Scope, since: int, *, limit: int | None = None) -> Changed:
         self.asked.append(since)
         await self.gate.wait()
         (revision,) = await self.revisions([scope])
         whole = since == 0 or since > revision
-        return Changed([one for one in self.memories if whole or one.change > since], [], revision, whole)
+        later = [one for one in self.memories if whole or one.change > since]
+        if limit is not None and len(later) > limit:
+            later = later[:limit]
+            revision = later[-1].change
+        return Changed(later, [], revision, whole)
 
 
 async def test_every_look_sees_what_was_written_before_it() -> None:
@@ -214,6 +219,29 @@ async def test_every_look_sees_what_was_written_before_it() -> None:
     await texts.look(SCOPE, "again")
 
     assert store.asked == [0, 1, 2, 3]
+
+
+async def test_a_large_scope_is_read_by_pages_and_whole_whatever_is_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE", 2)
+    store = Store()
+    for number in range(1, 8):
+        store.add(memory(number, "word"))
+    store.gate = anyio.Event()
+    texts = ResidentTexts(store, budget_bytes=1 << 20)
+    looks = []
+
+    async def look() -> None:
+        looks.append(await texts.look(SCOPE, "word"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        store.add(memory(8, "word"))  # by the time of the last page
+        store.add(memory(9, "word"))
+        store.gate.set()
+
+    assert store.asked == [0, 2, 4, 6]
+    assert (looks[0].rows, (await texts.look(SCOPE, "word")).rows) == (8, 9)
 
 
 async def test_concurrent_looks_share_one_reading_and_one_that_gave_up_does_not_stop_it() -> None:

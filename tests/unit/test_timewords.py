@@ -54,6 +54,17 @@ def dates(query: str, now: datetime = NOW) -> tuple[str, str] | None:
         ("what did we decide in 2022", "2022-01-01", "2022-12-31"),
         ("between August 11 and August 15 2023", "2023-08-11", "2023-08-15"),
         ("between March and May 2024", "2024-03-01", "2024-05-31"),
+        ("what broke the week before 16 November 2026", "2026-11-09", "2026-11-15"),
+        ("the day after May 3, 2023", "2023-05-04", "2023-05-04"),
+        ("two days before the 3rd of May 2023", "2023-05-01", "2023-05-01"),
+        ("plans for the weekend before 9 June 2023", "2023-06-03", "2023-06-04"),
+        ("plans for the weekend before 10 June 2023", "2023-06-03", "2023-06-04"),
+        ("plans for the weekend before 11 June 2023", "2023-06-03", "2023-06-04"),
+        ("plans for the weekend after 9 June 2023", "2023-06-10", "2023-06-11"),
+        ("the month after May 2023", "2023-06-01", "2023-06-30"),
+        ("the week before December 25", "2025-12-18", "2025-12-24"),
+        ("the day after tomorrow", "2026-11-22", "2026-11-22"),
+        ("die Woche vor dem 16. November 2026", "2026-11-09", "2026-11-15"),
         ("was haben wir gestern beschlossen", "2026-11-19", "2026-11-19"),
         ("die Störung letzte Woche", "2026-11-09", "2026-11-15"),
         ("der Ausfall vor drei Tagen", "2026-11-17", "2026-11-17"),
@@ -113,6 +124,13 @@ def test_days_are_those_of_the_clock():
     (span,) = time_spans("yesterday", datetime(2026, 11, 20, 1, 0, tzinfo=east))
 
     assert span.start == datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+
+
+def test_what_lies_beside_a_day_of_any_year_is_likeliest_beside_the_last_one():
+    first, second, *_ = time_spans("the week before December 25", NOW)
+
+    assert (f"{second.start:%Y-%m-%d}", second.weight < first.weight) == ("2024-12-18", True)
+    assert "the week before December 25"[slice(*first.words)] == "week before December 25"
 
 
 @pytest.mark.parametrize("query", ["February 30, 2023", "on 29 February", "0 weeks ago", "999 years ago", "between May 2024 and March"])

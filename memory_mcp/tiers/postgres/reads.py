@@ -40,6 +40,7 @@ async def revisions(tx: Transaction, namespaces: Sequence[str]) -> dict[str, int
 
 
 REVISION = "SELECT revision FROM scopes WHERE namespace = %(namespace)s"
+ONE_SCOPE = "(SELECT number FROM scopes WHERE namespace = %(namespace)s)"
 
 
 async def number_of(cursor: AsyncCursor[Row]) -> int:
@@ -115,22 +116,33 @@ def _past_form(following: Memory, content: str | None, form: dict[str, Any]) -> 
     )
 
 
-async def changed(tx: Transaction, scope: Scope, since: int) -> Changed:
+def end_of_page(values: dict[str, Any], limit: int | None) -> str:
+    """Of a namespace the revision of the last of so many changes since one, or else its present revision; as SQL, with its value."""
+    if limit is None:
+        return REVISION
+    values["skip"] = limit - 1
+    return f"""SELECT coalesce((SELECT change FROM memories WHERE scope = {ONE_SCOPE} AND change > %(since)s
+                                ORDER BY change LIMIT 1 OFFSET %(skip)s), ({REVISION}))"""
+
+
+async def changed(tx: Transaction, scope: Scope, since: int, limit: int | None = None) -> Changed:
     """`VectorSource.changed`; one round trip, unless there are very many."""
-    values = {"namespaces": [scope.namespace], "since": since}
-    of_scope = f"m.scope {IN_SCOPES} AND m.change > %(since)s"
+    values: dict[str, Any] = {"namespace": scope.namespace, "since": since}
+    upto = end_of_page(values, limit)
+    of_scope = f"m.scope = {ONE_SCOPE} AND m.change > %(since)s AND m.change <= ({upto})"
     removed: list[UUID] = []
     async with tx.together():
-        revision = await tx.later(REVISION, {"namespace": scope.namespace})
+        revision = await tx.later(REVISION, values)
+        last = await tx.later(upto, values)
         pages = await tx.open_stream(f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE {of_scope} AND {LIVE}", values, size=_CHUNK)
         gone = await tx.later(f"SELECT m.id FROM memories m WHERE {of_scope} AND NOT ({LIVE})", values) if since else None
     now = await number_of(revision)
     if since > now:  # somebody put an older copy of the store in place
-        return await changed(tx, scope, 0)
+        return await changed(tx, scope, 0, limit)
     memories = [memory_from(row) async for rows in pages for row in rows]
     if gone is not None:
         removed = [row[0] for row in await gone.fetchall()]
-    return Changed(memories, removed, now, whole=not since)
+    return Changed(memories, removed, await number_of(last), whole=not since)
 
 
 _PRESENT_EPOCH = "(SELECT number FROM epochs WHERE active LIMIT 1)"

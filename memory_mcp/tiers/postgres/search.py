@@ -26,7 +26,6 @@ _RANKED = 2_000
 """Memories that are ranked for their words, 20 microseconds each."""
 _SPARE, _INDEX_SPARE = 2, 6
 """Times as many passages are asked for as memories are wanted."""
-_SCOPE = "(SELECT number FROM scopes WHERE namespace = %(namespace)s)"
 _EPOCH = "(SELECT number FROM epochs WHERE name = %(epoch)s)"
 
 
@@ -95,17 +94,13 @@ def rarity(count: int, size: int) -> float:
 async def vector_changes(tx: Transaction, scope: Scope, since: int, epoch: str, limit: int | None = None) -> Delta:
     """`VectorSource.vector_changes`; one round trip, unless there are very many."""
     values: dict[str, Any] = {"namespace": scope.namespace, "epoch": epoch, "since": since}
-    upto, within = reads.REVISION, "m.change > %(since)s"
-    if limit is not None:
-        values["skip"] = limit - 1
-        upto = f"""SELECT coalesce((SELECT change FROM memories WHERE scope = {_SCOPE} AND change > %(since)s
-                                    ORDER BY change LIMIT 1 OFFSET %(skip)s), ({upto}))"""
-        within += f" AND m.change <= ({upto})"
+    upto = reads.end_of_page(values, limit)
+    within = f"m.change > %(since)s AND m.change <= ({upto})"
     # of a whole scope the vectors alone tell everything
     join = f"JOIN memories m ON m.tenant = v.tenant AND m.id = v.memory AND {within}" if since or limit is not None else ""
     passages = f"""SELECT v.memory, halfvec_send(v.vector), v.kind, v.domain, v.tags, v.at, v.expires FROM vectors v {join}
-                   WHERE v.scope = {_SCOPE} AND v.epoch = {_EPOCH} AND v.live ORDER BY v.memory, v.passage"""
-    vanished = f"""SELECT m.id FROM memories m WHERE m.scope = {_SCOPE} AND {within} AND NOT EXISTS (
+                   WHERE v.scope = {reads.ONE_SCOPE} AND v.epoch = {_EPOCH} AND v.live ORDER BY v.memory, v.passage"""
+    vanished = f"""SELECT m.id FROM memories m WHERE m.scope = {reads.ONE_SCOPE} AND {within} AND NOT EXISTS (
                        SELECT FROM vectors v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.epoch = {_EPOCH} AND v.live)"""
     async with tx.together():
         epochs = await tx.later("SELECT number, dimension FROM epochs WHERE name = %(epoch)s", values)
@@ -140,7 +135,7 @@ def _points(rows: Sequence[Sequence[Any]], dimension: int | None) -> Points:
 async def compare(tx: Transaction, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
     """`VectorSource.compare`."""
     query = f"""SELECT v.memory, halfvec_send(v.vector) FROM vectors v
-                WHERE v.memory = ANY(%(ids)s) AND v.scope = {_SCOPE} AND v.epoch = {_EPOCH} ORDER BY v.memory, v.passage"""
+                WHERE v.memory = ANY(%(ids)s) AND v.scope = {reads.ONE_SCOPE} AND v.epoch = {_EPOCH} ORDER BY v.memory, v.passage"""
     rows = await tx.rows(query, {"ids": list(ids), "namespace": scope.namespace, "epoch": epoch}, binary=True)
     passages: dict[UUID, list[bytes]] = {}
     for memory, sent in rows:
@@ -177,7 +172,7 @@ async def search(
     d = vectors.shape[1]
     values.update(namespace=scope.namespace, epoch=epoch, dimension=d)
     of_epoch = "(SELECT number FROM epochs WHERE name = %(epoch)s AND dimension = %(dimension)s)"
-    exactly = f"v.scope = {_SCOPE} AND v.live{more} AND v.epoch = {of_epoch}"
+    exactly = f"v.scope = {reads.ONE_SCOPE} AND v.live{more} AND v.epoch = {of_epoch}"
     index = None if approximate is None else await _prepared(tx, scope, epoch, d, approximate)
     answers: list[list[Hit]] = []
     for vector in vectors:

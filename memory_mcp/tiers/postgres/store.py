@@ -252,9 +252,9 @@ class PostgresStore(GraphPart, LogPart, ShelvesPart):
         """See `VectorSource`."""
         return await self._read(scope.tenant, partial(search.vector_changes, scope=scope, since=since, epoch=epoch, limit=limit))
 
-    async def changed(self, scope: Scope, since: int) -> Changed:
+    async def changed(self, scope: Scope, since: int, *, limit: int | None = None) -> Changed:
         """See `VectorSource`."""
-        return await self._read(scope.tenant, partial(reads.changed, scope=scope, since=since))
+        return await self._read(scope.tenant, partial(reads.changed, scope=scope, since=since, limit=limit))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
         """See `VectorSource`."""

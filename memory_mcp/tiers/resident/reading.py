@@ -9,11 +9,13 @@ from typing import Protocol
 import anyio
 
 from memory_mcp.errors import ScopeNotCoveredError
-from memory_mcp.models import Changed, Memory, Scope
+from memory_mcp.models import Changed, Scope
 from memory_mcp.tiers.resident.texts import MEMORY_BYTES, Look, Texts
 
 INLINE_MEMORIES = 50
 """Changes up to so many are taken in on the event loop: 15 microseconds each, a hop to a thread and back 50."""
+PAGE = 4096
+"""Memories read at a time where a whole scope is: they take several times what is kept of them."""
 
 
 class TextSource(Protocol):
@@ -22,7 +24,7 @@ class TextSource(Protocol):
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         """See `contracts.RecordStore`."""
 
-    async def changed(self, scope: Scope, since: int) -> Changed:
+    async def changed(self, scope: Scope, since: int, *, limit: int | None = None) -> Changed:
         """See `contracts.VectorSource`."""
 
 
@@ -103,17 +105,38 @@ class ResidentTexts:
 
     async def _catch_up(self, scope: Scope) -> Read:
         before = self._read.get(scope)
-        change = await self._source.changed(scope, before.revision if before is not None and before.texts is not None else 0)
-        texts = before.texts if before is not None and not change.whole else None
-        if texts is None and MEMORY_BYTES * len(change.memories) > self._budget_bytes:
-            read = Read(change.revision, None)
-        elif len(change.memories) <= INLINE_MEMORIES:
-            read = Read(change.revision, _taken_in(texts, change))
-        else:
-            read = Read(change.revision, await anyio.to_thread.run_sync(_taken_in, texts, change, limiter=self._limiter))
+        known = before.texts if before is not None else None
+        read = await (self._load(scope) if before is None or known is None else self._follow(scope, before.revision, known))
         self._read[scope] = read
         self._make_room(scope)
         return read
+
+    async def _load(self, scope: Scope) -> Read:
+        latest = await self._revision(scope)
+        texts, upto = Texts(), 0
+        while True:
+            change = await self._source.changed(scope, upto, limit=PAGE)
+            if change.whole:  # the first page, or an older store was put in place meanwhile
+                texts = Texts()
+            if MEMORY_BYTES * (len(texts) + len(change.memories)) > self._budget_bytes:
+                return Read(change.revision, None)
+            await self._take_in(texts, change)
+            if change.revision >= latest or change.revision == upto:
+                return Read(change.revision, texts)
+            upto = change.revision
+
+    async def _follow(self, scope: Scope, since: int, texts: Texts) -> Read:
+        change = await self._source.changed(scope, since)
+        if change.whole:
+            return await self._load(scope)
+        await self._take_in(texts, change)
+        return Read(change.revision, texts)
+
+    async def _take_in(self, texts: Texts, change: Changed) -> None:
+        if len(change.memories) <= INLINE_MEMORIES:
+            texts.apply(change.memories, change.removed)
+        else:
+            await anyio.to_thread.run_sync(texts.apply, change.memories, change.removed, limiter=self._limiter)
 
     def _make_room(self, keep: Scope) -> None:
         """Let go of the least recently used scopes until the rest fits."""
@@ -122,11 +145,3 @@ class ResidentTexts:
             if other is None:
                 return
             del self._read[other]
-
-
-def _taken_in(texts: Texts | None, change: Changed) -> Texts:
-    if texts is None:
-        return Texts(change.memories)
-    memories: Sequence[Memory] = change.memories
-    texts.apply(memories, change.removed)
-    return texts

@@ -147,9 +147,7 @@ def vector_changes(db: apsw.Connection, scope: Scope, since: int, epoch: str, li
     if not known or not numbers:
         return Delta(points_from([], 0), [], revision, whole=True)
     after = 0 if whole else since
-    if limit is not None:
-        query = "SELECT change FROM memories WHERE scope = ? AND change > ? ORDER BY change LIMIT 1 OFFSET ?"
-        revision = value(db, query, (numbers[0], after, limit - 1)) or revision
+    revision = _end_of_page(db, numbers[0], after, limit) or revision
     query = f"""SELECT {_POINT_COLUMNS} FROM memories m JOIN vectors v ON v.memory = m.number AND v.epoch = ?
                 WHERE m.scope = ? AND m.change > ? AND m.change <= ? AND {LIVE}"""
     rows = all_rows(db, query, (known[0], numbers[0], after, revision))
@@ -178,21 +176,32 @@ def tenants(db: apsw.Connection) -> list[str]:
     return [row[0] for row in all_rows(db, "SELECT DISTINCT tenant FROM scopes ORDER BY tenant")]
 
 
-def changed(db: apsw.Connection, scope: Scope, since: int) -> Changed:
+def changed(db: apsw.Connection, scope: Scope, since: int, limit: int | None = None) -> Changed:
     """`VectorSource.changed`."""
     (revision,) = revisions(db, [scope])
     whole = since == 0 or since > revision
     numbers = scope_numbers(db, [scope])
     if not numbers:
         return Changed([], [], revision, whole=True)
-    values = (numbers[0], 0 if whole else since)
-    query = f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE m.scope = ? AND m.change > ? AND {LIVE}"
+    after = 0 if whole else since
+    revision = _end_of_page(db, numbers[0], after, limit) or revision
+    values = (numbers[0], after, revision)
+    query = f"SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE m.scope = ? AND m.change > ? AND m.change <= ? AND {LIVE}"
     memories = [memory_from(row) for row in all_rows(db, query, values)]
     removed: list[UUID] = []
     if not whole:
-        query = f"SELECT m.id FROM memories m WHERE m.scope = ? AND m.change > ? AND NOT ({LIVE})"
+        query = f"SELECT m.id FROM memories m WHERE m.scope = ? AND m.change > ? AND m.change <= ? AND NOT ({LIVE})"
         removed = [UUID(bytes=row[0]) for row in all_rows(db, query, values)]
     return Changed(memories, removed, revision, whole)
+
+
+def _end_of_page(db: apsw.Connection, scope: int, after: int, limit: int | None) -> int | None:
+    """The revision of the last of so many changes; None: there are fewer."""
+    if limit is None:
+        return None
+    query = "SELECT change FROM memories WHERE scope = ? AND change > ? ORDER BY change LIMIT 1 OFFSET ?"
+    found: int | None = value(db, query, (scope, after, limit - 1))
+    return found
 
 
 def compare(db: apsw.Connection, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str) -> Comparison:
