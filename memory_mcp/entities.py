@@ -37,7 +37,7 @@ _EXTENSIONS = (
 _ENDS = ".,;:!?'’\"…"
 _POSSESSIVE = re.compile(r"['’]s?$")
 _BEGINS = re.compile(r"(?:^|[.!?:;…\n•>*|]|\n\s*[-\d.]+)[\s\"'“(*_-]*$")
-_OPENERS = frozenset(
+OPENERS = frozenset(
     """a about above according actually add after again all allow already also although always am among an and another any anyone are
     as ask at avoid based be because been before being below beside besides between both build but by call can change check choose
     clean close consider could create currently debug delete deploy despite did do does done don't drop due during each either
@@ -160,7 +160,7 @@ def _names(match: re.Match[str], text: str) -> Iterator[Entity]:
     for word in run:
         bare = _POSSESSIVE.sub("", word.rstrip(_ENDS + "-&"))
         ordinary = len(run) == 1 and _ORDINARY.search(bare) and _BEGINS.search(text, max(0, match.start() - 8), match.start())
-        if not bare or ordinary or (bare.lower() in _OPENERS and bare not in ("IT", "US")):
+        if not bare or ordinary or (bare.lower() in OPENERS and bare not in ("IT", "US")):
             yield from _name(kept)
             kept = []
             continue
@@ -277,7 +277,7 @@ def asked_keys(question: str) -> list[str]:
     for length in (3, 2, 1):
         for start in range(len(spelled) - length + 1):
             run = spelled[start : start + length]
-            if run[0] in _OPENERS or run[-1] in _OPENERS or (length == 1 and not content.intersection(words.content_terms(run[0]))):
+            if run[0] in OPENERS or run[-1] in OPENERS or (length == 1 and not content.intersection(words.content_terms(run[0]))):
                 continue
             found.setdefault(" ".join(run))
     return [key for key in found if 1 < len(key) <= MAX_NAME_CHARACTERS][:MAX_ASKED]

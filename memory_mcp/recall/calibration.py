@@ -3,14 +3,16 @@
 A cosine alone says little: models spread theirs differently, and of many unrelated memories the best looks better than
 of few. So a similarity is measured from what unrelated questions score in the same store (`probes`, against a sample of
 it; with few memories drawn towards what the model gives unrelated texts), in the model's own distance between unrelated
-and related texts. From that is taken what chance gives: the closest of n unrelated memories is expected some
-sqrt(2 ln n) deviations above their mean. Together with the share of the question's words that stand in the memory this
-goes through a logistic function.
+and related texts. From that is taken what chance gives: the closest of n unrelated passages is expected some
+sqrt(2 ln n) deviations above their mean, and a long memory is as many passages as it has. Together with the question's
+words that stand in the memory, and with the names that stand nowhere (`naming`), this goes through a logistic function.
 
 Fitted by ridge regression on the best hit of each question, half of them about what was stored, half about other
-subjects, each store counting alike: chats, code and notes, of 5 to 12,000 memories. At 0.5 a best hit is as frequent in
-one half as in the other. The deviation in the single store was tried instead of a constant one, and other models, made
-by squeezing or roughening the vectors, then kept the threshold less well.
+subjects, each set and each size of store counting alike: chats, whole sessions of them, code and notes, of 5 to 700
+memories (passages: to 1,000). An answer that is lost counts as two that nobody asked for. Then drawn by hand, within what
+the sets cannot tell apart: names to count less, since questions in chats hold more of them than elsewhere. The deviation in
+the single store was tried instead of a constant one, and other models, made by squeezing or roughening the vectors, then
+kept the threshold less well.
 
 Source:
     Scores against what chance gives: Arampatzis & Kamps, "A Signal-to-Noise Approach to Score Normalization", CIKM 2009.
@@ -26,22 +28,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.models import Matrix, Verdict
+from memory_mcp.recall.signals import USUAL_TERMS
 
 Scores = NDArray[np.float64]
 
 PRIOR_ROWS = 30
 """As how many memories the model's own figures count."""
 
-ABOVE, CHANCE, COVERAGE, OFFSET = 8.91, 1.75, 8.13, -2.20
+ABOVE, CHANCE, WORDS, STRANGE, OFFSET = 6.2, 1.75, 5.7, 2.5, 0.1
 """Log odds for: as much above unrelated as related texts are; one of the deviations that chance gives, taken off; all the
-question's words present; and to begin with."""
-WORDS_COVERAGE, WORDS_CHANCE, WORDS_OFFSET = 13.5, 1.38, 0.11
+words of a question of `USUAL_TERMS`; all its names spoken of nowhere, taken off; and to begin with."""
+ONLY_WORDS, ONLY_WORDS_CHANCE, ONLY_WORDS_OFFSET = 9.3, 1.6, 1.9
 """Likewise where there is no vector."""
+MOST_TERMS = 4 * USUAL_TERMS
+"""From so many words on, what counts is the share alone."""
 
 LEAST_SCALE = 0.01
 """A model whose questions and answers are closer to others than this cannot tell them apart."""
 
-STRONG, WEAK = 0.9, 0.35
+STRONG, WEAK = 0.85, 0.35
 """Lowest best score for which an answer is called so."""
 
 
@@ -64,10 +69,9 @@ class Null:
     mean: float
     n: int
 
-    @property
-    def chance(self) -> float:
-        """Deviations above the mean at which the closest of n unrelated memories is expected."""
-        return math.sqrt(2 * math.log(max(self.n, 2)))
+    def chance(self, passages: Scores) -> Scores:
+        """(k,) deviations above the mean at which the closest is expected of n unrelated memories, of (k,) passages each."""
+        return np.asarray(np.sqrt(2 * np.log(np.maximum(self.n * passages, 2))), np.float64)
 
 
 def model_scale(questions: Matrix, answers: Matrix) -> ModelScale:
@@ -86,23 +90,33 @@ def store_null(model: ModelScale, mean: float, sampled: int, n: int) -> Null:
     return Null((sampled * mean + PRIOR_ROWS * model.unrelated) / (sampled + PRIOR_ROWS), n)
 
 
-def coverage(terms: Set[object], standing: Set[object]) -> float:
-    """Share of the question's terms that stand in a memory, its tags and metadata values included, in [0, 1]."""
-    return len(terms & standing) / len(terms) if terms else 0.0
+def matched(terms: Set[object], standing: Set[object]) -> float:
+    """How much it tells that these of the question's terms stand in a memory, its tags and metadata values included, in [0, 2].
+
+    It is their share in a question of `USUAL_TERMS` words, and grows with the root of their number as chance does: the
+    only word of a question is often there by accident, three words of six hardly ever.
+    """
+    if not terms:
+        return 0.0
+    return len(terms & standing) / len(terms) * math.sqrt(min(len(terms), MOST_TERMS) / USUAL_TERMS)
 
 
-def relevance(similarity: Scores, covered: Scores, null: Null, model: ModelScale) -> Scores:
-    """(k,) how likely each memory answers the question, in (0, 1); rises with both.
+def relevance(similarity: Scores, words: Scores, null: Null, model: ModelScale, passages: Scores, strange: float = 0.0) -> Scores:
+    """(k,) how likely each memory answers the question, in (0, 1); rises with similarity and words.
 
     Args:
         similarity: (k,) cosine; NaN where there is no vector.
-        covered: (k,) `coverage`.
+        words: (k,) `matched`.
         null: Of the whole scope that was searched.
+        passages: (k,) how many each memory has; the best of them was taken.
+        strange: Share of the question's names that nothing here speaks of (`naming.strange`).
     """
     above = (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
-    by_both = ABOVE * above + COVERAGE * covered - CHANCE * null.chance + OFFSET
-    by_words = WORDS_COVERAGE * covered - WORDS_CHANCE * null.chance + WORDS_OFFSET
-    return np.asarray(0.5 + 0.5 * np.tanh(np.where(np.isnan(similarity), by_words, by_both) / 2), dtype=np.float64)  # never overflows
+    chance = null.chance(passages)
+    by_both = ABOVE * above + WORDS * words - CHANCE * chance + OFFSET
+    by_words = ONLY_WORDS * words - ONLY_WORDS_CHANCE * chance + ONLY_WORDS_OFFSET
+    odds = np.where(np.isnan(similarity), by_words, by_both) - STRANGE * strange
+    return np.asarray(0.5 + 0.5 * np.tanh(odds / 2), dtype=np.float64)  # never overflows
 
 
 def verdict(best: float | None) -> Verdict:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -12,8 +14,9 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.passages import passages
-from memory_mcp.recall.calibration import ModelScale, coverage, relevance, store_null
+from memory_mcp.recall.calibration import ModelScale, matched, relevance, store_null
 from memory_mcp.recall.diversity import collapse
+from memory_mcp.recall.naming import strange
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.terms import key_set, keys_of
 from memory_mcp.timewords import TimeSpan, asks_of_an_occasion, asks_when, of_that_time, time_preference
@@ -93,14 +96,17 @@ def judged(
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
     terms = set(keys_of(words.query_terms(query)).tolist())
     spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
-    said = [key_set(f"{memory.content[start:end]} {said_beside(memory)}") for memory, (start, end) in zip(memories, spans, strict=True)]
+    beside = [said_beside(memory) for memory in memories]
+    said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
-    shares = [coverage(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
+    found = [matched(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
     null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
-    scores = relevance(similarity, np.array(shares), null, model).tolist()
+    of = np.array([span.of for span in spans], np.float64)
+    spoken_of = chain([memories[0].scope.namespace], (memory.content for memory in memories[:JUDGED]), beside[:JUDGED])
+    scores = relevance(similarity, np.array(found), null, model, of, strange(query, spoken_of)).tolist()
     return [
-        Recalled(memory, score, parts[memory.id], start=start) for memory, score, (start, _) in zip(memories, scores, spans, strict=True)
+        Recalled(memory, score, parts[memory.id], start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)
     ]
 
 
@@ -116,8 +122,16 @@ def ranked_anew(
     return distinct(judged(memories, parts, candidates, query, times, model))
 
 
-def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:
-    """(start, end) of the passage to show: the closest by meaning, unless another holds two more of the question's words.
+class Passage(NamedTuple):
+    """Where a passage starts and ends in its text, and of how many it is one."""
+
+    start: int
+    end: int
+    of: int
+
+
+def best_passage(text: str, terms: Set[int], closest: int) -> Passage:
+    """The passage to show: the closest by meaning, unless another holds two more of the question's words.
 
     Args:
         terms: Keys of the question's words (`terms.keys_of`).
@@ -125,10 +139,10 @@ def best_passage(text: str, terms: Set[int], closest: int) -> tuple[int, int]:
     """
     spans = passages(text)
     if len(spans) == 1:
-        return spans[0]
+        return Passage(*spans[0], 1)
     held = [float(len(terms & key_set(text[start:end]))) for start, end in spans]
     held[min(closest, len(spans) - 1)] += 1.5  # it may be of a longer text, since rewritten
-    return spans[held.index(max(held))]
+    return Passage(*spans[held.index(max(held))], len(spans))
 
 
 def distinct(hits: Sequence[Recalled]) -> list[Recalled]:

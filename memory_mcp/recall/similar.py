@@ -9,7 +9,7 @@ import numpy as np
 from memory_mcp import words
 from memory_mcp.errors import TierError
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
-from memory_mcp.recall.calibration import ModelScale, Null, coverage, relevance, store_null
+from memory_mcp.recall.calibration import ModelScale, Null, matched, relevance, store_null
 from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.ranking import best_passage, said_beside
 from memory_mcp.terms import key_set, keys_of
@@ -53,11 +53,12 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     hit_of = {hit.id: hit for hit in hits}
     terms = set(keys_of(words.query_terms(text)).tolist())
     spans = [best_passage(memory.content, terms, hit_of[memory.id].passage) for memory in memories]
-    covered = [
-        coverage(terms, key_set(f"{memory.content[start:end]} {said_beside(memory)}"))
-        for memory, (start, end) in zip(memories, spans, strict=True)
+    found = [
+        matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
+        for memory, span in zip(memories, spans, strict=True)
     ]
     similarity = np.array([hit_of[memory.id].score for memory in memories])
-    scores = relevance(similarity, np.array(covered), null, model).tolist()
-    likely = [Recalled(memory, score, start=start) for memory, score, (start, _) in zip(memories, scores, spans, strict=True)]
+    of = np.array([span.of for span in spans], np.float64)
+    scores = relevance(similarity, np.array(found), null, model, of).tolist()
+    likely = [Recalled(memory, score, start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)]
     return sorted(likely, key=lambda hit: (-hit.score, -hit_of[hit.memory.id].score, hit.memory.id.bytes))

@@ -3,12 +3,13 @@
 - R@10: share of the evidence among the first ten. MRR: 1 / rank of the first evidence within ten, 0 beyond.
 - Beside the memory: each of its two searches alone, and their reciprocal rank fusion, over the same vectors and texts.
 - Replies: what the tool's answer to a question for twenty memories costs a model, and how much of the evidence it shows.
-- The verdict: questions of other sets, and of the other stores of a set, are about what was never stored there.
+- The verdict: questions of other sets, and of the other stores of a set, are about what was never stored there; so are a
+  set's own without evidence, which are near what is. Likewise in stores of a few memories, drawn from the sets.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from memory_mcp.service import MemoryService
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
 from tests.benchmarks.filling import empty_store, fill
 from tests.benchmarks.sets import EvalSet, Question, Store, whole_sessions
+from tests.benchmarks.small_stores import SIZES, small_stores
 from tests.memories import CALLER, text_of
 
 DEPTH = 10
@@ -61,19 +63,24 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
         "recall by category": _by_set(found, lambda one: one.categories),
         f"replies of at most {LONG_REPLY} memories and {MAX_TOKENS:,} tokens": _replies(found),
         "verdict": {row: values for row, values in _verdicts(found).items() if values},
+        "verdict in small stores": await _small_verdicts(sets),
     }
 
 
 def _strangers(mine: EvalSet, store: Store, sets: Sequence[EvalSet]) -> Iterator[tuple[str, str]]:
     """Who asks, and what: evenly taken from each other store."""
     for one in sets:
-        if one is not mine and one.stores[0].id == mine.stores[0].id:
-            continue  # the same questions
+        if _asks_the_same(one, mine):
+            continue
         for other in one.stores:
             if other.id != store.id:
                 questions = [question.query for question in other.questions if question.answerable]
                 step = max(1, len(questions) // STRANGERS)
                 yield from (("same set" if one is mine else "other set", query) for query in questions[::step][:STRANGERS])
+
+
+def _asks_the_same(one: EvalSet, mine: EvalSet) -> bool:
+    return one is not mine and one.stores[0].id == mine.stores[0].id
 
 
 async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Findings) -> None:
@@ -82,6 +89,9 @@ async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Fi
         baselines = await _Baselines.of(service, store, names)
         for question in progress(store.questions, "asked"):
             answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
+            if not question.gold:
+                found.verdicts["near"].append(answer.verdict)
+                continue
             made = score(ids_of(answer), names, question)
             found.categories[question.category].append(made)
             if question.answerable:
@@ -173,6 +183,41 @@ def _verdicts(found: Mapping[str, Findings]) -> Table:
         "never stored, asked by another set: strong %": share("other set", "strong"),
         "never stored, asked by another store of the set: none %": share("same set", "none"),
         "never stored, asked by another store of the set: strong %": share("same set", "strong"),
+        "never stored, near what is: none %": share("near", "none"),
+        "never stored, near what is: strong %": share("near", "strong"),
         "stored: none %": {**share("own", "none"), TARGET: 2},
         "stored: strong %": share("own", "strong"),
+    }
+
+
+async def _small_verdicts(sets: Sequence[EvalSet]) -> Table:
+    table: Table = {}
+    async with empty_store() as service:
+        for one in sets:
+            others = [other for other in sets if other is not one and not _asks_the_same(other, one)]
+            if others:
+                say(f"  {one.name}, small stores")
+                for row, share in (await small_verdicts(service, one, others)).items():
+                    table.setdefault(row, {})[one.name] = share
+    for size in SIZES:
+        table[f"{size} memories, never stored, asked by another set: none %"][TARGET] = 95
+        table[f"{size} memories, stored: none %"][TARGET] = 2
+    return table
+
+
+async def small_verdicts(service: MemoryService, one: EvalSet, others: Sequence[EvalSet]) -> dict[str, float]:
+    """Share of each verdict in % by who asked a store of which size, each store in a namespace of its own."""
+    said: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for number, small in enumerate(small_stores(one, others)):
+        caller = replace(CALLER, namespace=f"{one.name.replace(',', '').replace(' ', '-')}-{number}")
+        await fill(service, small.items, caller)
+        asked = {"stored": small.own, "never stored, asked by another set": small.other_sets, "never stored, of the set": small.same_set}
+        for who, questions in asked.items():
+            for question in questions:
+                answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), caller)
+                said[small.size, who].append(answer.verdict)
+    return {
+        f"{size} memories, {who}: {word} %": 100 * words.count(word) / len(words)
+        for (size, who), words in said.items()
+        for word in ("none", "strong")
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
+from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
 from tests.benchmarks.figures import progress
@@ -26,7 +27,7 @@ async def empty_store() -> AsyncIterator[MemoryService]:
             yield service
 
 
-async def fill(service: MemoryService, items: Mapping[str, RememberRequest]) -> dict[UUID, list[str]]:
+async def fill(service: MemoryService, items: Mapping[str, RememberRequest], caller: Caller = CALLER) -> dict[UUID, list[str]]:
     """Remember them in order; which items each memory stands for, since the same text twice is one memory."""
     names: dict[UUID, list[str]] = {}
     everything = list(items.items())
@@ -35,7 +36,7 @@ async def fill(service: MemoryService, items: Mapping[str, RememberRequest]) -> 
         some = everything[start : start + _EMBEDDED_AT_ONCE]
         await embed(service, [request.content for _, request in some])  # a batch is faster; each comes from the cache then
         for name, request in some:
-            receipt = await service.remember(request, CALLER)
+            receipt = await service.remember(request, caller)
             names.setdefault(receipt.added.id, []).append(name)
     return names
 

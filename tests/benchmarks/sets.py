@@ -3,7 +3,8 @@
     {"id", "items": [{"id", "content", "speaker", "session", "occurred_at", "kind", "tags", "key"}],
            "questions": [{"id", "query", "gold": [item ids], "category"}]}
 
-Of an item only `id` and `content` are required. A question of the category "adversarial" has evidence, but no answer.
+Of an item only `id` and `content` are required. A question of the category "adversarial" has evidence, but no answer; one
+without evidence is about something near what is stored, but never stored.
 """
 
 import gzip
@@ -18,6 +19,8 @@ from typing import Any
 from memory_mcp.remember.drafts import RememberRequest
 
 OWN = Path(__file__).parent / "data" / "own.jsonl"
+FIRST_DAYS = OWN.with_name("first-days.jsonl")
+"""What three new users might store in their first days, and what their assistants might ask: a third of it never stored."""
 PATHS_VARIABLE = "MEMORY_MCP_BENCH_DATA"
 """One or more paths, separated like those of PATH."""
 
@@ -32,7 +35,7 @@ class Question:
 
     @property
     def answerable(self) -> bool:
-        return self.category != "adversarial"
+        return bool(self.gold) and self.category != "adversarial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class EvalSet:
 
 
 def paths() -> list[Path]:
-    """The project's own set, and those that the environment names."""
-    return [OWN, *(Path(path) for path in os.environ.get(PATHS_VARIABLE, "").split(os.pathsep) if path)]
+    """The project's own sets, and those that the environment names."""
+    return [OWN, FIRST_DAYS, *(Path(path) for path in os.environ.get(PATHS_VARIABLE, "").split(os.pathsep) if path)]
 
 
 def read_sets(files: Iterable[Path]) -> list[EvalSet]:

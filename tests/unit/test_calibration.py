@@ -7,7 +7,7 @@ from memory_mcp.recall.calibration import (
     WEAK,
     ModelScale,
     Null,
-    coverage,
+    matched,
     model_scale,
     relevance,
     store_null,
@@ -16,15 +16,15 @@ from memory_mcp.recall.calibration import (
 from memory_mcp.recall.probes import PAIRS
 
 
-def score(similarity: float, covered: float, n: int, model: ModelScale = MINILM, mean: float | None = None) -> float:
-    null = Null(model.unrelated if mean is None else mean, n)
-    return float(relevance(np.array([similarity]), np.array([covered]), null, model)[0])
+def score(similarity: float, words: float, n: int, model: ModelScale = MINILM, *, passages: int = 1, strange: float = 0.0) -> float:
+    null = Null(model.unrelated, n)
+    return float(relevance(np.array([similarity]), np.array([words]), null, model, np.array([float(passages)]), strange)[0])
 
 
 def test_a_close_memory_with_the_words_is_strong_and_a_distant_one_without_is_none():
     assert score(0.7, 0.6, 1_000) > STRONG
     assert score(0.25, 0.0, 1_000) < WEAK
-    assert score(0.25, 0.0, 5) < WEAK
+    assert score(0.2, 0.0, 5) < WEAK
 
 
 def test_what_many_memories_reach_by_chance_counts_less():
@@ -79,9 +79,26 @@ def test_few_memories_leave_the_models_figures_and_many_replace_them():
     assert store_null(MINILM, 1.0, 1_000, 1_500).mean == pytest.approx(1.0, abs=0.03)
 
 
-def test_coverage_is_a_share():
-    assert coverage({"a", "b"}, {"b", "c"}) == 0.5
-    assert coverage(set(), {"b"}) == 0.0
+def test_a_long_memory_has_as_many_chances_as_passages():
+    assert score(0.45, 0.3, 30, passages=8) == pytest.approx(score(0.45, 0.3, 240))
+    assert score(0.45, 0.3, 30, passages=8) < score(0.45, 0.3, 30)
+
+
+def test_names_that_nobody_speaks_of_weigh_against_a_memory_with_a_vector_and_without():
+    for similarity in (0.5, np.nan):
+        scores = [score(similarity, 0.7, 20, strange=share) for share in (0.0, 0.5, 1.0)]
+
+        assert scores == sorted(scores, reverse=True)
+    assert score(0.75, 1.0, 20, strange=1.0) > STRONG  # what is close in all else is still told
+
+
+def test_a_share_of_many_words_tells_more_than_the_same_of_few_up_to_a_limit():
+    some = [frozenset(range(count)) for count in (2, 4, 16, 64)]
+
+    assert matched(some[1], some[1]) == 1.0
+    assert matched(some[1], {0, 99}) == 0.25
+    assert [matched(one, set(range(len(one) // 2))) for one in some] == pytest.approx([0.5**1.5, 0.5, 1.0, 1.0])
+    assert matched(set(), {"b"}) == 0.0
 
 
 def test_the_verdict_is_that_of_the_best():

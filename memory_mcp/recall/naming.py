@@ -1,0 +1,50 @@
+"""Whom and what a question names: a name that none of the answers speaks of tells that its owner was never spoken of. Pure.
+
+`When is Bob's birthday?` finds Alice's birthday, with most of the words and nearly the same meaning; only the name tells
+them apart. By form alone: a capital within a sentence. Nothing is told by a question in small letters, by one whose
+words all begin with a capital, and by one in German, where every noun does.
+"""
+
+import re
+from collections.abc import Iterable
+
+from memory_mcp import words
+from memory_mcp.entities import OPENERS
+from memory_mcp.terms import key_set, keys_of
+
+_POSSESSIVE = re.compile(r"['’]s?$")
+_TITLES = frozenset(("mr", "mrs", "ms", "dr", "prof"))
+_GERMAN = frozenset(
+    """bei das dem den der ein eine einem einen einer für hat ich im ist mein meine nicht sind und unser unsere vom wann warum
+    welche welcher welches wem wer wie wir wo zu zum zur""".split()
+)
+"""What hardly any German question does without, and no English word that is likely beside a name."""
+
+
+def names_in(question: str) -> list[str]:
+    """The words that are capitalised as names are, without an ending `'s`; months, days and titles are none."""
+    tokens = question.split()
+    bare = [_POSSESSIVE.sub("", token.strip("\"'“”‘’()[],.;:!?")) for token in tokens]
+    if any(word.lower() in _GERMAN for word in bare):
+        return []
+    names: list[str] = []
+    for before, word in zip(tokens, bare[1:], strict=False):
+        if not (word[:1].isupper() and word[1:2].islower()) or before[-1] in ".!?:":
+            continue
+        if not words.content_terms(word):  # The Words of a Title
+            return []
+        if word.lower() not in OPENERS and word.lower() not in _TITLES:
+            names.append(word)
+    return names
+
+
+def strange(question: str, texts: Iterable[str]) -> float:
+    """Share of the names in a question that none of these texts speaks of, in [0, 1]; 0 where it has none.
+
+    One word of a name is enough: `JavaScript` is spoken of by `script`, too.
+    """
+    names = names_in(question)
+    if not names:
+        return 0.0
+    known = frozenset[int]().union(*map(key_set, texts))
+    return sum(known.isdisjoint(keys_of(words.content_terms(name)).tolist()) for name in names) / len(names)
