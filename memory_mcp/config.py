@@ -123,6 +123,7 @@ class WeightSettings(Section):
     specific: float = Field(default=0.9, ge=0, le=10, description="what was said in passing (kind chat), if it names or counts something")
     importance: float = Field(default=0.25, ge=0, le=10, description="the importance a memory was given")
     recency: float = Field(default=0.12, ge=0, le=10, description="how new a memory is")
+    latest: float = Field(default=2.0, ge=0, le=10, description="the latest of what was found, if the question wants what is so now")
     entity: float = Field(default=0.0, ge=0, le=10, description="a rare entity that the question names, or one that is related to it")
 
 

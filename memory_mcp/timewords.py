@@ -69,16 +69,6 @@ def time_spans(query: str, now: datetime) -> tuple[TimeSpan, ...]:
     return tuple(_related(text, found))
 
 
-def asks_when(query: str) -> bool:
-    """Whether a question wants a time as its answer."""
-    return _ASKS.search(query) is not None
-
-
-def asks_of_an_occasion(query: str) -> bool:
-    """Whether a question is about one thing that happened: English asks so by `did`, of what lasts by `do`, of all so far by `have`."""
-    return _OCCASION.search(query) is not None
-
-
 def states_time(text: str) -> bool:
     """Whether a text names any time, so that it can answer such a question: `last Friday`, `every Sunday`, `at 6:42`, `2019`."""
     text = text.lower()
@@ -368,8 +358,6 @@ _RULES: Sequence[tuple[re.Pattern[str], Read]] = [
     )
 ]
 
-_ASKS = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
-_OCCASION = re.compile(r"\bdid(?:n['’]?t)?\b", re.IGNORECASE)
 _TIME_WORDS = frozenset(
     [
         *_CLEAR_MONTHS,

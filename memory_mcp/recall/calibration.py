@@ -46,7 +46,7 @@ MOST_TERMS = 4 * USUAL_TERMS
 LEAST_SCALE = 0.01
 """A model whose questions and answers are closer to others than this cannot tell them apart."""
 
-STRONG, WEAK = 0.85, 0.35
+STRONG, WEAK = 0.85, 0.3
 """Lowest best score for which an answer is called so."""
 
 

@@ -18,8 +18,9 @@ from memory_mcp.recall.calibration import ModelScale, matched, relevance, store_
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
+from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
 from memory_mcp.terms import key_set, keys_of
-from memory_mcp.timewords import TimeSpan, asks_of_an_occasion, asks_when, of_that_time, time_preference
+from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
@@ -48,6 +49,7 @@ def shortlist(
         covered=covered(around.standing, candidates.rarity, near),
         kinds=np.minimum(1.0, around.kinds / max(sum(candidates.rarity), _LEAST)),
         of_an_occasion=asks_of_an_occasion(query),
+        of_the_present=asks_of_the_present(query),
         session=around.session,
         near=near,
         session_lexical=around.session_lexical,

@@ -52,6 +52,7 @@ class SignalWeights:
         specific: A memory of kind chat that names or counts something: most of what is said in passing tells little.
         importance: The distance between least and most important.
         recency: The distance between new and old, falling by half in `recency_days`.
+        latest: The distance between the latest candidate and much earlier ones, likewise, if the question wants what is so now.
         entity: A memory that speaks of a rare entity which the question names, or half of it of one that is one relation away.
     """
 
@@ -71,6 +72,7 @@ class SignalWeights:
     specific: float = 0.9
     importance: float = 0.25
     recency: float = 0.12
+    latest: float = 2.0
     entity: float = 0.0
 
 
@@ -99,12 +101,13 @@ class Columns:
         lexical: (n,) BM25, 0 where no word matches.
         covered: (n,) share of the question's words that stands in the memory or just before it, in [0, 1] (`covered`).
         kinds: (n,) share of what the question's words tell that only a kind of them tells there, in [0, 1].
-        of_an_occasion: Whether the question is about one thing that happened (`timewords.asks_of_an_occasion`).
+        of_an_occasion: Whether the question is about one thing that happened (`wanted.asks_of_an_occasion`).
+        of_the_present: Whether the question wants what is so now (`wanted.asks_of_the_present`).
         session: (n,) code of the session, -1 where there is none.
         near: Who stands beside whom in a session (`neighbours`).
         session_lexical: (m,) BM25 of each session's whole text, by code.
         time: (n,) how well the memory's time fits what the question names, in [0, 1] (`timewords.time_preference`).
-        dated: (n,) whether the question asks when, and the memory states a time (`timewords.asks_when`, `states_time`).
+        dated: (n,) whether the question asks when, and the memory states a time (`wanted.asks_when`, `timewords.states_time`).
         asking: (n,) whether the text ends with a question mark.
         specific: (n,) whether the memory is an utterance that names or counts something (`words.names_something`).
         named: (n,) how clearly the question names a tag or a metadata value, in [0, 1].
@@ -118,6 +121,7 @@ class Columns:
     covered: Scores
     kinds: Scores
     of_an_occasion: bool
+    of_the_present: bool
     session: Codes
     near: Neighbours
     session_lexical: Scores
@@ -243,6 +247,7 @@ def score_parts(
     said = dense + lexical
     coverage = weights.coverage * columns.covered
     session = weights.session * lexical_evidence(session_scores(columns.session, columns.session_lexical), terms)
+    before_the_latest = columns.age_days - columns.age_days.min(initial=np.inf)
     parts = {
         "dense": dense,
         "lexical": lexical,
@@ -259,6 +264,7 @@ def score_parts(
         "specific": weights.specific * columns.specific,
         "importance": weights.importance * (columns.importance - 0.5),
         "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
+        "latest": weights.latest * columns.of_the_present * 0.5 ** (before_the_latest / recency_days),
         "entity": weights.entity * columns.related,
     }
     off = {field.name for field in fields(weights) if getattr(weights, field.name) == 0}

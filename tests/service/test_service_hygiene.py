@@ -230,7 +230,7 @@ async def test_an_error_that_was_just_told_and_is_met_again_is_counted(tmp_path:
 
 async def test_of_a_question_no_secret_is_kept(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
-        await remember(service, RULE)
+        await remember(service, "The cat sleeps on the sofa.")
         await service.recall(RecallRequest(f"Which repository takes {TOKEN}?"), CALLER)
         assert service.questions is not None
         await service.questions.flush()

@@ -77,6 +77,14 @@ def test_the_order_goes_by_meaning_and_words_and_equal_ones_by_id(scores: list[t
     assert order(candidates(*scores)) == best_first
 
 
+def test_of_two_statements_the_later_one_comes_first_if_the_question_wants_what_is_so_now() -> None:
+    a_year_ago = to_micros(NOW - timedelta(days=365))
+    found = candidates((0.5, 0.0), (0.48, 0.0), (0.1, 0.0), when=[a_year_ago, to_micros(NOW - timedelta(days=30)), to_micros(NOW)])
+
+    assert order(found, "what do we use?")[:2] == [1, 2]
+    assert order(found, "what do we use now?")[:2] == [2, 1]  # and not what is newer, but of something else
+
+
 pair = st.tuples(st.none() | st.floats(-1, 1), st.floats(0, 20))
 
 

@@ -30,6 +30,7 @@ def columns(n: int, **given: object) -> Columns:
         "covered": np.zeros(n),
         "kinds": np.zeros(n),
         "of_an_occasion": False,
+        "of_the_present": False,
         "session": np.full(n, -1),
         "session_lexical": np.zeros(0),
         "time": np.zeros(n),
@@ -137,6 +138,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         covered=np.array([0.0, 1.0, 0.5]),
         kinds=np.array([0.5, 0.0, 1.0]),
         of_an_occasion=True,
+        of_the_present=True,
         session=np.array([0, 0, -1]),
         session_lexical=np.array([2.0]),
         time=np.array([0.0, 1.0, 0.0]),
@@ -169,6 +171,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         "specific",
         "importance",
         "recency",
+        "latest",
     }
     assert parts["dense"].tolist() == pytest.approx([4.0, 0.0, 0.0])
     assert parts["lexical"].tolist() == pytest.approx([0.0, 1.2, 0.2])
@@ -181,6 +184,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     assert parts["specific"].tolist() == [0.0, 0.9, 0.0]
     assert parts["importance"].tolist() == pytest.approx([-0.1, 0.1, 0.0])
     assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])
+    assert parts["latest"].tolist() == pytest.approx([2.0, 1.0, 0.5])
     assert total(parts, 3).tolist() == pytest.approx(sum(np.array(part) for part in parts.values()).tolist())
     assert "neighbour" in score_parts(rich, replace(OFF, second_neighbour=0.1), Moments(0.1, 0.1), terms=4)
 

@@ -9,8 +9,6 @@ from memory_mcp.timewords import (
     RECENT_WEIGHT,
     YEAR_WEIGHT,
     TimeSpan,
-    asks_of_an_occasion,
-    asks_when,
     of_that_time,
     states_time,
     time_preference,
@@ -169,20 +167,6 @@ def test_extreme_times_are_far_and_no_overflow():
 
 
 @pytest.mark.parametrize(
-    ("query", "asks"),
-    [
-        ("When did Ann move?", True),
-        ("how long does it take", True),
-        ("Wann ist Schluss?", True),
-        ("Where is it?", False),
-        ("whenever", False),
-    ],
-)
-def test_questions_for_a_time_are_known(query: str, asks: bool):
-    assert asks_when(query) is asks
-
-
-@pytest.mark.parametrize(
     ("text", "states"),
     [
         ("We moved last Friday.", True),
@@ -197,20 +181,3 @@ def test_questions_for_a_time_are_known(query: str, asks: bool):
 )
 def test_texts_that_state_a_time_are_known(text: str, states: bool):
     assert states_time(text) is states
-
-
-@pytest.mark.parametrize(
-    ("query", "of_one"),
-    [
-        ("What did Ann buy in Rome?", True),
-        ("Why didn't the build work?", True),
-        ("When did we choose Postgres", True),
-        ("What does Ann like?", False),
-        ("Which instruments has she played?", False),
-        ("was darf der Hund nicht fressen", False),
-        ("", False),
-        ("the candid camera", False),
-    ],
-)
-def test_a_question_of_what_somebody_did_is_about_one_occasion(query: str, of_one: bool) -> None:
-    assert asks_of_an_occasion(query) is of_one

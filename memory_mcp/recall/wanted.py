@@ -1,0 +1,26 @@
+"""What kind of answer a question wants, told by its own words: a time, one occasion, what is so at present. Pure."""
+
+import re
+
+_WHEN = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
+_OCCASION = re.compile(r"\bdid(?:n['’]?t)?\b", re.IGNORECASE)
+_PRESENT = re.compile(
+    r"\b(?:now|nowadays|current|currently|at present|at the moment|these days|latest|newest"
+    r"|jetzt|aktuell\w*|derzeit\w*|momentan\w*|zurzeit|neueste\w*|actuel\w*|maintenant)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_when(query: str) -> bool:
+    """Whether a question wants a time as its answer."""
+    return _WHEN.search(query) is not None
+
+
+def asks_of_an_occasion(query: str) -> bool:
+    """Whether a question is about one thing that happened: English asks so by `did`, of what lasts by `do`, of all so far by `have`."""
+    return _OCCASION.search(query) is not None
+
+
+def asks_of_the_present(query: str) -> bool:
+    """Whether a question wants what is so now, so that of several statements about one thing the latest is meant."""
+    return _PRESENT.search(query) is not None
