@@ -45,9 +45,10 @@ class Telling:
 
 def password(value: str, quoted: bool) -> bool:
     """Whether a value looks chosen or drawn: letters with digits or special characters, and neither words, code nor a stand-in."""
-    if len(value) < 6 or len(set(value)) < 5 or _STAND_IN.search(value) or _reads_as_code(value, quoted):
+    rest = _STAND_IN_WORD.sub("", value)  # of `secret123` nothing to speak of, of `hunter2sEcret!x9` enough
+    if len(rest) < 6 or len(set(rest)) < 5 or _STAND_IN.search(value) or _reads_as_code(value, quoted) or _reads_as_code(rest, quoted):
         return False
-    return not all(_word(piece) for piece in _SEPARATOR.split(value))
+    return not all(_word(piece) for piece in _SEPARATOR.split(rest))
 
 
 def token(value: str, quoted: bool) -> bool:
@@ -65,12 +66,17 @@ def strong(value: str, quoted: bool) -> bool:
 
 def in_url(value: str, quoted: bool) -> bool:
     """Likewise, of what stands for a password in a URL: there also a word of eight letters or more."""
-    return not _STAND_IN.search(value) and not _CODE.search(value) and (len(value) >= 8 or password(value, quoted)) and len(set(value)) > 4
+    if _STAND_IN.search(value) or _CODE.search(value) or len(set(value)) <= 4:
+        return False
+    return password(value, quoted) or (len(value) >= 8 and not _STAND_IN_WORD.search(value))
 
 
 _STAND_IN = re.compile(
-    r"\*{3}|\.{3}|…|x{4}|[<>]|\$[{(]|\{\{|^%\(|^\$\w|^%\w+%$|^\{[\w.]*\}$|^@\w+@$|example|sample|dummy|placeholder|change.?me|replace|redact|your"
-    r"|passw|passphrase|pa55w|^pass|secret|token|test|fake|foobar|default|undefined|hidden|masked|invalid|wrong|correct|credential|abc123|12345678"
+    r"\*{3}|\.{3}|…|x{4}|[<>]|\$[{(]|\{\{|^%\(|^\$\w|^%\w+%$|^\{[\w.]*\}$|^@\w+@$|example|sample|dummy|placeholder|change.?me|replace|redact|your",
+    re.IGNORECASE,
+)
+_STAND_IN_WORD = re.compile(
+    r"passw(?:ord|d)?|passphrase|pa55w|^pass|secret|token|test|fake|foobar|default|undefined|hidden|masked|invalid|wrong|correct|credential|abc123|12345678"
     r"|qwerty|0{6}|deadbeef|lorem|encrypted|hashed|(?<![a-z0-9])(?:my|foo|bar|baz|none|null|todo|env|vault|scott|tiger)(?![a-z0-9])",
     re.IGNORECASE,
 )

@@ -36,6 +36,7 @@ LOOKS_LIKE_A_SECRET = [
     "client_secret: ${{ secrets.CLIENT_SECRET }}",
     "password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256",
     'password: "{{ vault_db_password }}"',
+    "The tests log in with password: secret123! and with password: my-test-password-1",
     "PASSWORD=changeme in .env.example has to be replaced",
     "POSTGRES_PASSWORD: postgres",
     'export API_KEY="your-api-key-here"',

@@ -98,6 +98,7 @@ TOKENS: dict[str, Callable[[Draw], str]] = {
 
 ASSIGNMENTS: dict[str, Callable[[Draw], str]] = {
     "yaml": lambda d: f"password: hunter2-{d(WORD, 6)}",
+    "a stand-in's word within": lambda d: f"password: hunter2sEcret!{d(WORD, 6)}",
     "env": lambda d: f"DB_PASSWORD={d(WORD, 16)}",
     "export": lambda d: f"export API_TOKEN='{d(WORD, 32)}'",
     "python": lambda d: f'password = "{d(LOWER, 6)}{d(DIGITS, 3)}!{d(UPPER, 3)}"',
