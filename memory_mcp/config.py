@@ -97,7 +97,9 @@ class RememberSettings(Section):
     """Storing."""
 
     similar_shown: int = Field(default=3, ge=0, le=10, description="similar memories named in a receipt")
-    similar_from: float = Field(default=0.6, ge=0, le=1, description="lowest cosine that counts as similar")
+    similar_from: float = Field(
+        default=0.45, ge=0, le=1, description="lowest cosine that counts as similar (of chats, events and code: 0.6)"
+    )
     secrets: Literal["refuse", "redact", "allow"] = Field(
         default="refuse",
         description="a text that holds a password or key is refused; redact: stored without it, and the receipt says so; allow: stored",

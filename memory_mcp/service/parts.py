@@ -67,7 +67,7 @@ class Tuning:
     budgets: Budgets = field(default_factory=Budgets)
     candidates: int = 50
     similar_shown: int = 3
-    similar_from: float = 0.6
+    similar_from: float = 0.45
     secrets: Policy = "refuse"
 
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 from memory_mcp.answers import Receipt
 from memory_mcp.errors import TierError
 from memory_mcp.models import (
+    EPISODIC_KINDS,
     Added,
     Caller,
     Draft,
@@ -25,6 +26,11 @@ from memory_mcp.remember.drafts import RememberRequest, draft
 from memory_mcp.remember.echo import deliberate, says_back
 from memory_mcp.remember.hygiene import cleaned, weight_of
 from memory_mcp.service.parts import Parts
+
+_NOT_STATEMENTS = EPISODIC_KINDS | {"code"}
+ALIKE_ANYWAY = 0.6
+"""Cosine: turns of a chat, and functions, are close to many others without taking the place of any. A statement that takes another's
+place is often no closer than .45 (of 17 pairs .6 named 29 %, .45 names 76 %), and others seldom are: 0 to .3 lines a receipt of notes."""
 
 
 class Remembering(Parts):
@@ -63,7 +69,8 @@ class Remembering(Parts):
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
                 return Receipt(added, scope.namespace, pending=pending, redacted=redacted)
-            similar = await self._similar(embedding, [scope], leave_out={added.id, *added.replaced})
+            least = max(self.tuning.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
+            similar = await self._similar(embedding, [scope], least, leave_out={added.id, *added.replaced})
             return Receipt(added, scope.namespace, similar, redacted=redacted)
 
     def told(self, caller: Caller, told: Iterable[tuple[UUID, str]]) -> None:
@@ -90,9 +97,9 @@ class Remembering(Parts):
         """Where the memories may lie that a draft supersedes by their ids."""
         return await self._changeable_by(caller) if new.supersedes else [new.scope]
 
-    async def _similar(self, embedding: Embedding, scopes: Sequence[Scope], leave_out: set[UUID]) -> list[Recalled]:
+    async def _similar(self, embedding: Embedding, scopes: Sequence[Scope], least: float, leave_out: set[UUID]) -> list[Recalled]:
         where = Filter(now=self._this_second())
-        shown, least = self.tuning.similar_shown, self.tuning.similar_from
+        shown = self.tuning.similar_shown
         try:
             with anyio.fail_after(self.tuning.budgets.vector_seconds), self.stages.measure("vector_search"):
                 hits = await nearest(self.sources, embedding, scopes, where, limit=shown, least=least, leave_out=leave_out)

@@ -164,6 +164,19 @@ async def test_what_contradicts_is_named_in_the_receipt_and_left_as_it_is(settin
     assert set(found) == {first.added.id, second.added.id}
 
 
+async def test_what_changes_a_fact_names_it_in_other_words_too_and_turns_of_a_chat_name_only_what_is_nearly_the_same(
+    settings: Settings,
+) -> None:
+    async with open_service(settings) as service:
+        old = await service.remember(RememberRequest("The API uses REST."), CALLER)
+        await service.remember(RememberRequest("The office is in Leipzig, near the main station."), CALLER)
+        said = await service.remember(RememberRequest("The API was switched to GraphQL.", kind="chat"), CALLER)
+        stated = await service.remember(RememberRequest("The API was switched to GraphQL."), CALLER)
+
+    assert said.similar == []
+    assert {hit.memory.id for hit in stated.similar} == {old.added.id, said.added.id}
+
+
 async def test_a_statement_of_limited_time_is_true_within_it(settings: Settings) -> None:
     """Since when is `occurred_at`, until when `expires_in`, as a duration or a date."""
     async with open_service(settings) as service:
