@@ -400,12 +400,14 @@ def load_settings(
             f"set {KEY_VARIABLE}."
         )
     if fault := misnamed(environment, _keys_of_sections()):  # which pydantic passes over
-        raise ConfigError(f"The environment is wrong: {fault} See config.example.toml.")
+        raise ConfigError(f"The environment is wrong: {fault} `memory-mcp config` lists all settings.")
     try:
         settings = Settings(**_over(_over(given, _read_variables(environment)), over or {}))
     except ValidationError as error:
         faults = "; ".join(explained(fault, _keys_of_sections()) for fault in error.errors(include_input=False))
-        raise ConfigError(f"The configuration ({path} or the environment) is wrong: {faults}. See config.example.toml.") from None
+        raise ConfigError(
+            f"The configuration ({path} or the environment) is wrong: {faults}. `memory-mcp config` lists all settings."
+        ) from None
     except SettingsError as error:
         raise ConfigError(f"The environment is wrong: {error}. Set single keys, like MEMORY_MCP_RECALL__CANDIDATES=200.") from None
     return settings.model_copy(update={"data_dir": folder, **({"namespace": namespace} if namespace else {})})

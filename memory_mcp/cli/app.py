@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "stats": "stats:stats",
     "doctor": "doctor:doctor",
     "where": "where:where",
+    "config": "config:config",
     "backup": "copies:backup",
     "restore": "copies:restore",
     "maintain": "maintain:maintain",

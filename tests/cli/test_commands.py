@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,14 @@ def test_where_names_every_path(tmp_path: Path) -> None:
     assert str(tmp_path / "other.toml") in refused(
         command("where", home=tmp_path, MEMORY_MCP_CONFIG=str(tmp_path / "other.toml")), status=2
     )
+
+
+def test_config_prints_every_setting_and_an_installed_package_has_them_too(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "config.example.toml"
+    packed = tomllib.loads((example.parent / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert command("config", home=tmp_path).stdout == example.read_text("utf-8")
+    assert packed["force-include"] == {example.name: f"memory_mcp/{example.name}"}
 
 
 @pytest.mark.parametrize("name", ["stats", "doctor", "where"])
