@@ -12,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from memory_mcp.contracts import Comparison
+from memory_mcp.errors import TierUnavailableError
 from memory_mcp.models import NEVER, Delta, Filter, Hit, Matrix, Points, Scope
 
 
@@ -207,6 +208,8 @@ class Carried(BruteForce):
     async def apply(self, scope: Scope, delta: Delta, epoch: str) -> None:
         if delta.whole:
             self._points.pop((scope, epoch), None)
+        elif (scope, epoch) not in self._marks:
+            raise TierUnavailableError("carried", "There is nothing to carry this out on.")
         await self.upsert(scope, delta.points, epoch)
         await self.delete(scope, delta.removed, epoch)
         self._marks[scope, epoch] = delta.revision

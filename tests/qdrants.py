@@ -36,7 +36,8 @@ def no_points(dimension: int) -> Points:
 
 async def hold(index: QdrantIndex, scope: Scope, epoch: str, dimension: int, revision: int = 0) -> None:
     """Let the index say that it holds all of a scope."""
-    await index.apply(scope, Delta(no_points(dimension), [], revision), epoch)
+    begun = await index.covers(scope, epoch) is not None
+    await index.apply(scope, Delta(no_points(dimension), [], revision, whole=not begun), epoch)
 
 
 @asynccontextmanager

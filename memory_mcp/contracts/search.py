@@ -113,6 +113,9 @@ class CarriedIndex(VectorIndex, Protocol):
 
         A whole delta takes the place of everything held of the scope. What was held of a memory as of a later revision
         is kept. Repeating is harmless; of a call that failed any part may be done.
+
+        Raises:
+            TierError: Among others, nothing is held that a delta which is not whole could be carried out on.
         """
 
     async def search(

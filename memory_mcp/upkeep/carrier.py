@@ -1,6 +1,7 @@
 """The background worker that brings a derived tier level with the record store."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import anyio
@@ -55,10 +56,11 @@ async def level(index: CarriedIndex, source: Source, scope: Scope, epoch: str, *
     (target,) = await source.revisions((scope,))
     if held is not None and held > target:  # an older copy of the store was put in place
         held = None
-    page, moved = FIRST_PAGE, False
+    page, moved, begun = FIRST_PAGE, False, held is not None
     while held is None or held < target:
         delta = await source.vector_changes(scope, held or 0, epoch, limit=page)
-        await index.apply(scope, delta, epoch)
+        await index.apply(scope, delta if begun else replace(delta, whole=True), epoch)  # pages without a vector begin nothing
+        begun = begun or len(delta.points) > 0
         memories = len(set(delta.points.ids))
         told(memories + len(delta.removed))
         page = max(1, min(LARGEST_PAGE, PASSAGES * max(memories, 1) // max(len(delta.points), 1)))

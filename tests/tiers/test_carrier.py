@@ -249,6 +249,32 @@ async def test_a_tier_that_lost_everything_is_filled_again_when_somebody_misses_
         assert await is_level(store, index)
 
 
+async def test_a_tier_that_comes_back_empty_between_the_look_and_the_writing_is_filled_whole(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (store, index, carrier):
+        await add(store, "one")
+        await drain(carrier)
+        await add(store, "two")
+        index.fault = lambda scope: index.lose()
+        with pytest.raises(TierUnavailableError):
+            await drain(carrier)
+        index.fault = lambda scope: None
+        await drain(carrier)
+
+        assert await is_level(store, index)
+
+
+async def test_pages_without_a_vector_begin_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrying, "FIRST_PAGE", 2)
+    async with opened(tmp_path) as (store, index, carrier):
+        for n in range(5):
+            await add(store, f"bare {n}", embedded=False)
+        await add(store, "with one")
+        index.fault = lambda scope: index.lose() if not index._points else None  # as where there is no collection before the first vector
+        await drain(carrier)
+
+        assert await is_level(store, index)
+
+
 async def test_an_older_copy_of_the_store_takes_the_place_of_everything(tmp_path: Path) -> None:
     async with opened(tmp_path) as (store, index, carrier):
         await add(store, "one")

@@ -64,6 +64,22 @@ async def test_the_mark_follows_what_was_carried(settings: QdrantSettings, rng: 
 
 
 @everywhere
+async def test_what_came_back_empty_takes_no_change_of_what_it_held(settings: QdrantSettings, rng: np.random.Generator) -> None:
+    """Else its mark would say that it holds what was lost with the collection."""
+    async with opened(settings) as (index, connection):
+        await index.apply(SCOPE, delta(points(rng, [1, 2]), 5, whole=True), EPOCH)
+        known = await index.find(EPOCH)
+        assert known
+        await (await connection.client()).delete_collection(known.name)
+        with pytest.raises(TierUnavailableError):
+            await index.apply(SCOPE, delta(points(rng, [3]), 9), EPOCH)
+
+        assert await index.covers(SCOPE, EPOCH) is None
+        await index.apply(SCOPE, delta(points(rng, [1, 2, 3]), 9, whole=True), EPOCH)
+        assert await found(index) == {1, 2, 3}
+
+
+@everywhere
 async def test_a_whole_delta_takes_the_place_of_everything(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, _):
         await index.apply(SCOPE, delta(points(rng, [1, 2, 3]), 50, whole=True), EPOCH)
@@ -78,8 +94,8 @@ async def test_a_whole_delta_takes_the_place_of_everything(settings: QdrantSetti
 async def test_what_is_known_as_of_later_is_not_overwritten_by_a_slower_carrier(settings: QdrantSettings, rng: np.random.Generator) -> None:
     earlier, later = points(rng, [1], 3), points(rng, [1], 2)
     async with opened(settings) as (index, _):
-        await index.apply(SCOPE, delta([], 1), EPOCH)
-        await index.apply(SCOPE, delta(later, 20), EPOCH)
+        await index.apply(SCOPE, delta([], 1, whole=True), EPOCH)
+        await index.apply(SCOPE, delta(later, 20, whole=True), EPOCH)
         await index.apply(SCOPE, delta(earlier[:2], 10, [2]), EPOCH)
         compared = await index.compare(SCOPE, later[0].vector[None], [UUID(int=1)], EPOCH)
         await index.apply(SCOPE, delta([], 15, [1]), EPOCH)
@@ -94,7 +110,7 @@ async def test_what_is_known_as_of_later_is_not_overwritten_by_a_slower_carrier(
 async def test_a_text_that_became_shorter_loses_its_last_passages(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, _):
         for passages, revision in ((4, 1), (700, 2), (2, 3), (2, 3)):
-            await index.apply(SCOPE, delta([*points(rng, [1], passages), *points(rng, [2])], revision), EPOCH)
+            await index.apply(SCOPE, delta([*points(rng, [1], passages), *points(rng, [2])], revision, whole=revision == 1), EPOCH)
             assert await index.held(SCOPE, EPOCH) == {UUID(int=1): passages, UUID(int=2): 1}
 
 
@@ -102,8 +118,8 @@ async def test_a_text_that_became_shorter_loses_its_last_passages(settings: Qdra
 async def test_the_same_id_in_another_scope_is_another_memory(settings: QdrantSettings, rng: np.random.Generator) -> None:
     mine, theirs = points(rng, [1]), points(rng, [1])
     async with opened(settings) as (index, _):
-        await index.apply(SCOPE, delta(mine, 1), EPOCH)
-        await index.apply(OTHER, delta(theirs, 1), EPOCH)
+        await index.apply(SCOPE, delta(mine, 1, whole=True), EPOCH)
+        await index.apply(OTHER, delta(theirs, 1, whole=True), EPOCH)
         ((hit,),) = await index.search(SCOPE, mine[0].vector[None], ANYTHING, limit=5, epoch=EPOCH)
         await index.apply(OTHER, delta([], 2, [1]), EPOCH)
 
@@ -115,8 +131,8 @@ async def test_the_same_id_in_another_scope_is_another_memory(settings: QdrantSe
 async def test_two_stores_share_a_server_and_nothing_else(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, connection):
         other = QdrantIndex(connection, settings, uuid4().hex)
-        await index.apply(SCOPE, delta(points(rng, [1]), 1), EPOCH)
-        await other.apply(SCOPE, delta(points(rng, [2]), 8), EPOCH)
+        await index.apply(SCOPE, delta(points(rng, [1]), 1, whole=True), EPOCH)
+        await other.apply(SCOPE, delta(points(rng, [2]), 8, whole=True), EPOCH)
 
         assert (await found(index), await found(other)) == ({1}, {2})
         assert (await index.covers(SCOPE, EPOCH), await other.covers(SCOPE, EPOCH)) == (1, 8)
@@ -127,7 +143,7 @@ async def test_what_is_left_out_makes_room_for_others(settings: QdrantSettings, 
     rows = points(rng, range(400))
     asked = unit_rows(rng, 2, DIMENSION)
     async with opened(settings) as (index, _):
-        await index.apply(SCOPE, delta(rows, 1), EPOCH)
+        await index.apply(SCOPE, delta(rows, 1, whole=True), EPOCH)
         without = {hit.id for vector in asked for hit in closest(rows, vector, 150)}
         answers = await index.search(SCOPE, asked, ANYTHING, limit=20, epoch=EPOCH, without=without)
         compared = await index.compare(SCOPE, asked, [rows[0].id], EPOCH, without={rows[0].id})
@@ -144,7 +160,7 @@ async def test_a_large_scope_is_sampled_a_small_one_taken_whole(settings: Qdrant
     rows = points(rng, range(1300))
     asked = unit_rows(rng, 1, DIMENSION)
     async with opened(settings) as (index, _):
-        await index.apply(SCOPE, delta(rows[:900], 1), EPOCH)
+        await index.apply(SCOPE, delta(rows[:900], 1, whole=True), EPOCH)
         small = (await index.compare(SCOPE, asked, [], EPOCH)).sample
         await index.apply(SCOPE, delta(rows[900:], 2), EPOCH)
         large = (await index.compare(SCOPE, asked, [], EPOCH)).sample
@@ -158,8 +174,8 @@ async def test_a_large_scope_is_sampled_a_small_one_taken_whole(settings: Qdrant
 @everywhere
 async def test_an_index_is_built_beside_itself_while_it_is_searched(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, _):
-        await index.apply(SCOPE, delta(points(rng, [1, 2]), 5), EPOCH)
-        await index.beside().apply(SCOPE, delta(points(rng, [2, 3]), 6), EPOCH)
+        await index.apply(SCOPE, delta(points(rng, [1, 2]), 5, whole=True), EPOCH)
+        await index.beside().apply(SCOPE, delta(points(rng, [2, 3]), 6, whole=True), EPOCH)
 
         assert (await found(index), await index.covers(SCOPE, EPOCH)) == ({1, 2}, 5)
         assert await index.beside().covers(SCOPE, EPOCH) == 6
@@ -175,7 +191,7 @@ async def test_an_index_is_built_beside_itself_while_it_is_searched(settings: Qd
 async def test_nothing_is_left_of_an_index_that_was_replaced(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, connection):
         for revision in (1, 2, 3):
-            await index.beside().apply(SCOPE, delta(points(rng, [revision]), revision), EPOCH)
+            await index.beside().apply(SCOPE, delta(points(rng, [revision]), revision, whole=True), EPOCH)
             await index.finish(EPOCH)
         client = await connection.client()
         await client.create_collection(
@@ -190,7 +206,7 @@ async def test_nothing_is_left_of_an_index_that_was_replaced(settings: QdrantSet
 @everywhere
 async def test_a_collection_that_is_gone_is_missed_at_once_and_made_again(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, connection):
-        await index.apply(SCOPE, delta(points(rng, [1]), 5), EPOCH)
+        await index.apply(SCOPE, delta(points(rng, [1]), 5, whole=True), EPOCH)
         known = await index.find(EPOCH)
         assert known
         await (await connection.client()).delete_collection(known.name)
@@ -231,7 +247,7 @@ async def test_a_collection_that_will_not_do_is_left_alone_until_it_is_made_anew
 @pytest.mark.parametrize("settings", SETTINGS[1:])
 async def test_an_index_that_was_lost_makes_the_collection_unusable(settings: QdrantSettings, rng: np.random.Generator) -> None:
     async with opened(settings) as (index, connection):
-        await index.apply(SCOPE, delta(points(rng, [1]), 1), EPOCH)
+        await index.apply(SCOPE, delta(points(rng, [1]), 1, whole=True), EPOCH)
         known = await index.find(EPOCH)
         assert known
         await (await connection.client()).delete_payload_index(known.name, "kind", wait=True)

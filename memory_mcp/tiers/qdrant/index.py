@@ -159,6 +159,8 @@ class QdrantIndex:
         """
         with qdrant_errors():
             client = await self._connection.client()
+            if not delta.whole and await self.covers(scope, epoch) is None:  # it came back empty since somebody looked
+                raise CollectionGoneError
             known = await self._writable(epoch, delta.points.vectors.shape[1])
             if known is None:
                 return
