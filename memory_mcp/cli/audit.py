@@ -20,16 +20,16 @@ from rich.text import Text
 from memory_mcp.assembly import open_records
 from memory_mcp.audit.chain import VOUCHES, Chain
 from memory_mcp.audit.entries import LogFilter
+from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.cli.printed import say_json
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.config import Settings
 from memory_mcp.contracts import OperationLog
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.models import Operation
 from memory_mcp.remember import door
-from memory_mcp.tiers.sqlite.database import FILE_NAME
 
 commands = typer.Typer(no_args_is_help=True, help="Who did what, when and from where; who was refused; and that nobody changed that log.")
 
@@ -60,9 +60,9 @@ def show(
     """The newest entries, newest last."""
     with in_one_line():
         where = _filter(since, until, who, what, namespace, denied)
-        found: list[Operation] = anyio.run(_newest, _settings(data_dir), tenant, where, limit)
+        found: list[Operation] = anyio.run(_newest, with_a_store(settings_of(data_dir)), tenant, where, limit)
         if as_json:
-            print(json.dumps([facts(entry) for entry in found], ensure_ascii=False, indent=2))  # noqa: T201
+            say_json([facts(entry) for entry in found])
         else:
             Console().print(_table(found) if found else "There is no such entry.")
 
@@ -81,7 +81,7 @@ def export(
 ) -> None:
     """Every entry as a line of JSON, oldest first, tenant by tenant."""
     with in_one_line():
-        where, settings = _filter(since, until, who, what, namespace, denied), _settings(data_dir)
+        where, settings = _filter(since, until, who, what, namespace, denied), with_a_store(settings_of(data_dir))
         with _opened(file) as out:
             count = anyio.run(_write_all, settings, tenant, where, out)
         if file is not None:
@@ -104,12 +104,12 @@ def verify(
     """
     with in_one_line():
         number, digest = _anchor(anchor)
-        chains: list[Chain] = anyio.run(_follow, _settings(data_dir), number)
+        chains: list[Chain] = anyio.run(_follow, with_a_store(settings_of(data_dir)), number)
         verdicts = [_verdict(chain, number, digest if chain.tenant in ("", tenant) else "") for chain in chains]
         if anchor and not any(chain.tenant in ("", tenant) for chain in chains):
             raise RequestError(f"There is no log of a tenant {tenant[:64]!r}.")
         if as_json:
-            print(json.dumps([verdict.facts() for verdict in verdicts], ensure_ascii=False, indent=2))  # noqa: T201
+            say_json([verdict.facts() for verdict in verdicts])
         else:
             for verdict in verdicts:
                 print(verdict.sentence)  # noqa: T201
@@ -284,11 +284,3 @@ def _opened(file: Path | None) -> Iterator[TextIO]:
     handle = os.open(file.expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # names people and addresses
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         yield out
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    configure_log("error")
-    settings = load_settings(data_dir=data_dir)
-    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
-        raise RequestError(f"There is no memory store in {settings.data_dir}.")
-    return settings

@@ -1,6 +1,5 @@
 """`memory-mcp encrypt|rekey|decrypt`: the store's file with a key, with another one, or without."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ from rich import progress as bars
 from rich.console import Console
 
 from memory_mcp.cli.acting import note
+from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.cli.printed import say_json
+from memory_mcp.config import Settings
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.tiers.sqlite import sealing
 from memory_mcp.tiers.sqlite.keys import find_key, read_key_file, slot_of
 from memory_mcp.tiers.sqlite.sealing import Progress, Sealed
@@ -76,8 +76,7 @@ def decrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def _settings(data_dir: Path | None) -> Settings:
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
+    settings = settings_of(data_dir)
     if not settings.encryption.on:
         raise RequestError(
             "No key is configured. Put key_file, key_command or keyring under [encryption] in config.toml, like key_file = "
@@ -102,7 +101,7 @@ def _progress() -> Iterator[Progress]:
 def _report(done: Sealed, as_json: bool, *sentences: str) -> None:
     if as_json:
         facts = {"memories": done.memories, "changed": done.memories is not None, "not_encrypted": [str(path) for path in done.plain]}
-        print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
+        say_json(facts)
         return
     print("\n".join(sentences))  # noqa: T201
     for path in done.plain:

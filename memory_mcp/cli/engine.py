@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.cli.printed import say
 from memory_mcp.cli.sentences import leave
 from memory_mcp.engine.process import run as run_engine
 from memory_mcp.front.dialling import dial
@@ -33,14 +34,14 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     found = _ask(places, "status")
     if as_json:
         members = ("pid", "version", "uptime_seconds", "connections", "socket")
-        _say(json.dumps({"running": found is not None, "data_dir": places.folder, "log": places.log, **_among(found or {}, members)}))
+        say(json.dumps({"running": found is not None, "data_dir": places.folder, "log": places.log, **_among(found or {}, members)}))
     elif found is None:
-        _say(_NO_ENGINE.format(places.folder))
+        say(_NO_ENGINE.format(places.folder))
     else:
         clients = "1 client" if found["connections"] == 1 else f"{found['connections']} clients"
         since = timedelta(seconds=int(found["uptime_seconds"]))
-        _say(f"The engine {found['version']} (process {found['pid']}) has served {places.folder} for {since}; {clients} now.")
-        _say(f"Its log is {places.log}")
+        say(f"The engine {found['version']} (process {found['pid']}) has served {places.folder} for {since}; {clients} now.")
+        say(f"Its log is {places.log}")
 
 
 @commands.command()
@@ -48,14 +49,14 @@ def stop(data_dir: DataDir = None) -> None:
     """End the engine; it finishes the calls at work, and starts again when a client needs it."""
     places = _places(data_dir)
     if _ask(places, "stop") is None:
-        _say(_NO_ENGINE.format(places.folder))
+        say(_NO_ENGINE.format(places.folder))
         return
     deadline = time.monotonic() + _END_SECONDS
     while is_held(places.lock):
         if time.monotonic() > deadline:
             leave(f"The engine has been asked to stop but is still there after {_END_SECONDS:.0f} s. See {places.log}", 1)
         time.sleep(_POLL_SECONDS)
-    _say("Stopped.")
+    say("Stopped.")
 
 
 @commands.command()
@@ -111,7 +112,3 @@ def _places(data_dir: Path | None) -> Places:
 
 def _among(facts: dict[str, Any], members: tuple[str, ...]) -> dict[str, Any]:
     return {name: facts[name] for name in members if name in facts}
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201

@@ -1,6 +1,5 @@
 """`memory-mcp erase`: memories taken away for good, out of every tier and file."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,11 +11,12 @@ from rich.text import Text
 
 from memory_mcp.answers import EraseRequest, ToErase
 from memory_mcp.cli.acting import operator
+from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.cli.printed import say_json
+from memory_mcp.config import Settings
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.models import Caller
 from memory_mcp.service import MemoryService
 from memory_mcp.tiers.sqlite import presence
@@ -53,15 +53,14 @@ def erase(
 
     `forget` is what can be undone. Ends with status 1 if any of it is found afterwards.
     """
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
+    settings = settings_of(data_dir)
     request = EraseRequest(ids or [], person, namespace, everything)
     in_use = settings.records.backend == "sqlite" and _in_use(settings)
     caller = Caller(tenant, settings.namespace or "personal", operator())
     meant, done = anyio.run(_erase, settings, request, caller, dry_run, yes, as_json, in_use)
     facts = {**_of_meant(meant), **({} if done is None else _of_done(done))}
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
+        say_json(facts)
     elif done is not None:
         _tell(done, of_a_server=settings.records.backend != "sqlite")
     if done is not None and not (done.proof.holds and not done.closed):

@@ -1,6 +1,5 @@
 """`memory-mcp maintain`: what an engine does now and then by itself, done or only shown now."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -9,12 +8,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import load_settings
-from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
-from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.cli.printed import say_json
 from memory_mcp.upkeep.maintenance import Tidied
 
 
@@ -27,13 +24,10 @@ def maintain(
 
     Servers go on working meanwhile. All but the trash can be undone, by `memory-mcp forget --undo NUMBER`.
     """
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
-    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
-        raise RequestError(f"There is no memory store in {settings.data_dir}.")
+    settings = with_a_store(settings_of(data_dir))
     done = anyio.run(with_memory, settings, lambda service: service.maintenance.once(dry_run=dry_run))
     if as_json:
-        print(json.dumps(_facts(done, dry_run), ensure_ascii=False, indent=2))  # noqa: T201
+        say_json(_facts(done, dry_run))
     else:
         _tell(done, dry_run)
 

@@ -15,12 +15,12 @@ from rich.progress import Progress
 
 from memory_mcp.audit.entries import SERVER
 from memory_mcp.cli.carrying import carry
+from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import DataDir
 from memory_mcp.clock import utc_now
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.config import Settings
 from memory_mcp.contracts import Origin
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.portable import Carrier
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite.carry import SqliteCarrier
@@ -44,8 +44,7 @@ def migrate(
 
     A copy that was broken off goes on where it was. Stop the engine first (`memory-mcp engine stop`), so that nothing is stored meanwhile.
     """
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
+    settings = settings_of(data_dir)
     if tenant and not (source or target):
         raise RequestError("--tenant says whose memories to copy: say --from or --to, too.")
     if source or target:

@@ -1,6 +1,5 @@
 """`memory-mcp export|import`: memories as a file of lines, a JSON object each."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,15 +15,14 @@ from rich.console import Console
 from memory_mcp.answers import CarriedIn
 from memory_mcp.cli.acting import operator
 from memory_mcp.cli.asking import CLIENT
+from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.cli.printed import say, say_json
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.models import Caller
 from memory_mcp.namespaces import client_namespace
 from memory_mcp.service import MemoryService
-from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.exporting import write_lines
 from memory_mcp.upkeep.lines import MAX_LINE_BYTES, Line, read, written
 
@@ -45,9 +43,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write memories into a file, a JSON object each line, while servers go on working. For a complete copy use `backup`."""
-    settings = _settings(data_dir)
-    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
-        raise RequestError(f"There is no memory store in {settings.data_dir}.")
+    settings = with_a_store(settings_of(data_dir))
     target = None if file == "-" else Path(file).expanduser().absolute()
     if target is not None and (target.is_dir() or (target.exists() and not force)):
         raise RequestError(f"{target} exists. Name another file, or say --force to replace it.")
@@ -90,7 +86,7 @@ def import_(
     source = file.expanduser().absolute()
     if not source.is_file():
         raise RequestError(f"There is no file {source}.")
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     project = client_namespace(settings.namespace, os.environ, Path.cwd(), Path.home())
     caller = Caller(tenant, project, operator())
     console = Console(stderr=True)
@@ -159,12 +155,6 @@ def _lines(source: Path, namespace: str) -> Iterator[Line]:
                 yield replace(line, fields={**line.fields, "namespace": namespace}) if namespace and not line.fault else line
 
 
-def _settings(data_dir: Path | None) -> Settings:
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
-    return settings
-
-
 def _facts(done: CarriedIn, faulty: int) -> Mapping[str, Any]:
     left_out = {"past": done.past, "erased": done.erased, "faulty": faulty}
     return {"stored": done.stored, "known": done.known, "left_out": left_out, "operations": dict(done.operations)}
@@ -186,7 +176,7 @@ def _told(done: CarriedIn, faulty: int) -> Iterator[str]:
 
 
 def _say(facts: Mapping[str, Any], words: str, *, as_json: bool) -> None:
-    print(json.dumps(facts, ensure_ascii=False, indent=2) if as_json else words)  # noqa: T201
+    say_json(facts) if as_json else say(words)
 
 
 def _memories(count: int) -> str:

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from memory_mcp.assembly import open_records
+from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.config import Settings, load_settings
+from memory_mcp.config import Settings
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
-from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.upkeep.carrier import Source
 from memory_mcp.upkeep.reindex import rebuild
 from memory_mcp.vector_tiers import open_qdrant_index
@@ -31,12 +30,10 @@ def reindex(
 
     Servers go on working meanwhile. Ended and run again, it goes on where it was.
     """
-    settings = load_settings(data_dir=data_dir)
-    configure_log("error")
+    settings = settings_of(data_dir)
     if not settings.qdrant.on:
         raise RequestError("There is no Qdrant to fill: set url or path of [qdrant] in config.toml.")
-    if settings.records.backend == "sqlite" and not (settings.data_dir / FILE_NAME).exists():
-        raise RequestError(f"There is no memory store in {settings.data_dir}.")
+    with_a_store(settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=as_json or not sys.stdout.isatty())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

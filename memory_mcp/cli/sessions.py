@@ -1,6 +1,5 @@
 """`memory-mcp sessions`: the conversations that left something, for people and scripts."""
 
-import json
 import sys
 
 from rich.console import Console
@@ -8,6 +7,7 @@ from rich.text import Text
 
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
+from memory_mcp.cli.printed import say_json
 
 
 def sessions(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
@@ -15,7 +15,7 @@ def sessions(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJso
     with conversation(data_dir, namespace) as engine:
         facts, _ = engine.call("stats", {"section": "sessions"})
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
+        say_json(facts)
         return
     console = Console(soft_wrap=not sys.stdout.isatty())
     count = len(facts["sessions"])

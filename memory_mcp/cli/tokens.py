@@ -1,6 +1,5 @@
 """`memory-mcp token ...`: who is let in over HTTP. A token is shown once; what is kept is its hash."""
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +12,12 @@ from rich.table import Table
 from memory_mcp.access import ROLES, TENANT_IS, Role, is_tenant, subject
 from memory_mcp.assembly import open_records
 from memory_mcp.cli.acting import operator
+from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import AsJson, DataDir
+from memory_mcp.cli.printed import say_json
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
-from memory_mcp.config import load_settings
 from memory_mcp.errors import RequestError
-from memory_mcp.log import configure_log
 from memory_mcp.remember import door
 from memory_mcp.tokens import Gate, Token, mint
 
@@ -90,24 +89,19 @@ def revoke(token_id: Annotated[str, typer.Argument(help="As `token list` shows i
 
 
 async def _add(data_dir: Path | None, token: Token) -> None:
-    async with open_records(_settings(data_dir)) as store:
+    async with open_records(settings_of(data_dir)) as store:
         await store.add_token(token, operator())
 
 
 async def _everyone(data_dir: Path | None) -> list[Token]:
-    async with open_records(_settings(data_dir)) as store:
+    async with open_records(settings_of(data_dir)) as store:
         return await store.tokens()
 
 
 async def _revoke(data_dir: Path | None, token_id: str) -> bool:
-    async with open_records(_settings(data_dir)) as store:
+    async with open_records(settings_of(data_dir)) as store:
         gate: Gate = store
         return await gate.revoke_token(token_id, utc_now(), operator())
-
-
-def _settings(data_dir: Path | None) -> Any:
-    configure_log("error")
-    return load_settings(data_dir=data_dir)
 
 
 def _facts(token: Token) -> dict[str, Any]:
@@ -137,4 +131,4 @@ def _day(moment: datetime) -> str:
 
 
 def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201
+    say_json(facts)

@@ -15,7 +15,7 @@ from memory_mcp.terms import key_set, keys_of
 _POSSESSIVE = re.compile(r"['’]s?$")
 _TITLES = frozenset(("mr", "mrs", "ms", "dr", "prof"))
 _GERMAN = frozenset(
-    """bei das dem den der ein eine einem einen einer für hat ich im ist mein meine nicht sind und unser unsere vom wann warum
+    """bei das dem den der ein eine einem einen einer für ich im ist mein meine nicht sind und unser unsere vom wann warum
     welche welcher welches wem wer wie wir wo zu zum zur""".split()
 )
 """What hardly any German question does without, and no English word that is likely beside a name."""
