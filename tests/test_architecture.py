@@ -113,6 +113,7 @@ DRIVERS = {
     "psycopg_pool": "memory_mcp.tiers.postgres",
     "pgvector": "memory_mcp.tiers.postgres",
     "cupy": "memory_mcp.tiers.resident",
+    "numkong": "memory_mcp.tiers.resident.quantized",
     "Stemmer": "memory_mcp.terms",
     "onnxruntime": "memory_mcp.embedding",
     "sentence_transformers": "memory_mcp.embedding",

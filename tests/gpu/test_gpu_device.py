@@ -14,6 +14,8 @@ from memory_mcp.tiers.resident import device as device_module
 from memory_mcp.tiers.resident.block import Block
 from memory_mcp.tiers.resident.device import Choice, Device
 from memory_mcp.tiers.resident.driver import DeviceLostError, Driver
+from memory_mcp.tiers.resident.gpu import GpuRows
+from memory_mcp.tiers.resident.scan import View
 
 ROWS, DIMENSION = 8192, 8
 HELD_BYTES = 2 * DIMENSION * int(ROWS * 1.25)
@@ -44,6 +46,10 @@ def device_of(driver: Driver | None = None, *, budget_bytes: int = 1 << 30, choi
     clock, said = Clock(), []
     given = driver or IdleDriver()
     return Device(choice, budget_bytes, said.append, lambda: given, clock, least_rows=1000), clock, said
+
+
+def on_device(view: View) -> bool:
+    return any(isinstance(one, GpuRows) for one in view.proposers)
 
 
 def hold(device: Device, block: Block) -> bool:
@@ -181,7 +187,7 @@ def test_the_absence_of_a_gpu_is_said_to_whoever_asked_for_one(choice: Choice, s
 
 def test_the_crossover_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device wins from 32,768 rows on."""
-    monkeypatch.setattr(device_module, "_seconds", lambda view, queries: 2e-3 if view.mirror is not None else len(view.matrix) * 1e-7)
+    monkeypatch.setattr(device_module, "_seconds", lambda view, queries: 2e-3 if on_device(view) else len(view.matrix) * 1e-7)
     device = Device("auto", 1 << 30, open_driver=IdleDriver)
     assert device.wants(block_of(8192))
     assert not hold(device, block_of(8192))

@@ -10,7 +10,9 @@ from drivers import DRIVERS, driver_of
 
 PARTS = ("block", "scan", "topk", "columns", "mirror", "driver", "proposing", "gpu", "device")
 BARE = ["memory_mcp.models", "memory_mcp.contracts", "memory_mcp.errors", *(f"memory_mcp.tiers.resident.{part}" for part in PARTS)]
-ABSENT = ("anyio", "apsw", "mcp", "pydantic", "structlog", "redis", "qdrant_client", "psycopg", "cupy", "threadpoolctl", "Stemmer")
+ABSENT = (
+    *("anyio", "apsw", "mcp", "numkong", "pydantic", "structlog", "redis", "qdrant_client", "psycopg", "cupy", "threadpoolctl", "Stemmer"),
+)
 
 
 @pytest.mark.parametrize("kind", DRIVERS)

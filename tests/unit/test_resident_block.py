@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from memory_mcp.errors import TierError
 from memory_mcp.models import NEVER, Filter, Hit, Matrix
-from memory_mcp.tiers.resident import scan
+from memory_mcp.tiers.resident import quantized, scan
 from memory_mcp.tiers.resident.block import Block
 
 ANYTHING = Filter()
@@ -102,6 +102,18 @@ def numbered(rows: Matrix, *, first: int = 0, kind: str = "fact") -> list[Point]
 
 def ids_of(hits: Sequence[Hit]) -> list[UUID]:
     return [hit.id for hit in hits]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test by the rows themselves, as in a small block, and with a first look at them in bytes, as in a large one."""
+    if metafunc.cls is None:
+        metafunc.fixturenames.append("least_rows")
+        metafunc.parametrize("least_rows", [quantized.LEAST_ROWS, 0] if quantized.is_available() else [quantized.LEAST_ROWS], indirect=True)
+
+
+@pytest.fixture
+def least_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized, "LEAST_ROWS", request.param)
 
 
 @pytest.fixture
@@ -218,7 +230,7 @@ def test_asking_for_nothing_gives_nothing(limit: int) -> None:
 
 def test_a_block_needs_numpy_and_nothing_else() -> None:
     """So that it can be tested and measured on a machine that has only that."""
-    absent = "import sys; sys.modules.update(dict.fromkeys(('anyio', 'apsw', 'mcp', 'pydantic', 'structlog')))"
+    absent = "import sys; sys.modules.update(dict.fromkeys(('anyio', 'apsw', 'mcp', 'numkong', 'pydantic', 'structlog')))"
     finished = subprocess.run([sys.executable, "-c", f"{absent}; import memory_mcp.tiers.resident.block"], check=False, timeout=30)
 
     assert finished.returncode == 0

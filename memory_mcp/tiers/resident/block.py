@@ -13,6 +13,7 @@ from memory_mcp.errors import TierError
 from memory_mcp.models import Filter, Hit, Matrix, Points
 from memory_mcp.tiers.resident.columns import Columns, grown
 from memory_mcp.tiers.resident.mirror import Mirror
+from memory_mcp.tiers.resident.quantized import QuantizedRows, is_available
 from memory_mcp.tiers.resident.scan import View, closest, dots
 
 HEADROOM = 1.25
@@ -28,7 +29,7 @@ MIRRORED_ROWS = 1 << 16
 
 def bytes_needed(rows: int, dimension: int) -> int:
     """About how much memory a new block of so many rows will take."""
-    return EMPTY_BYTES + int(rows * HEADROOM) * (4 * dimension + ROW_BYTES)
+    return EMPTY_BYTES + int(rows * HEADROOM) * (5 * dimension + ROW_BYTES)
 
 
 class Block:
@@ -38,7 +39,8 @@ class Block:
     picks its rows under the lock and reads them without; meanwhile nothing it reads is written to, as growth
     makes new arrays, a changed row moves to another slot, and a freed slot rests until no search is running.
 
-    With a mirror (`attach`) candidates come from there; what is returned is compared here all the same, in float32.
+    Candidates come from the rows in bytes where there are many, or from a mirror (`attach`); what is returned is compared here
+    all the same, in float32.
     """
 
     def __init__(self, points: Points | None = None) -> None:
@@ -47,6 +49,7 @@ class Block:
         self._ids = np.empty((0, 2), np.uint64)
         self._alive = np.empty(0, np.bool_)
         self._columns = Columns()
+        self._quantized = QuantizedRows() if is_available() else None
         self._slots: dict[int, int] = {}  # by UUID.int: hashing a UUID itself costs five times as much
         self._further: dict[int, list[int]] = {}  # likewise, the rows of passages after the first
         self._passages = np.empty(0, np.int32)
@@ -77,7 +80,8 @@ class Block:
     @property
     def nbytes(self) -> int:
         """About how much memory the block takes, room for growth included."""
-        return EMPTY_BYTES + self._matrix.nbytes + self._columns.nbytes + len(self._alive) * (ROW_BYTES - 32)
+        vectors = self._matrix.nbytes + (0 if self._quantized is None else self._quantized.nbytes)
+        return EMPTY_BYTES + vectors + self._columns.nbytes + len(self._alive) * (ROW_BYTES - 36)
 
     def upsert(self, points: Points) -> None:
         """Insert or replace memories, each with all its passages.
@@ -190,7 +194,8 @@ class Block:
             self._check_dimension(queries)
             passing, survivors = self._passing(where)
             passages = self._passages[: self._used] if self._further else None
-            view = View(self._matrix[: self._used], self._ids[: self._used], passing, passages, survivors, self._mirror)
+            proposers = [one for one in (self._mirror, self._quantized) if one is not None]
+            view = View(self._matrix[: self._used], self._ids[: self._used], passing, passages, survivors, proposers)
             self._running += 1
         try:
             yield view
@@ -222,8 +227,9 @@ class Block:
         capacity = int(needed * HEADROOM)
         matrix = grown(self._matrix, capacity) if len(self._matrix) else np.empty((capacity, dimension), np.float32)
         ids, alive, passages = grown(self._ids, capacity), grown(self._alive, capacity), grown(self._passages, capacity)
+        quantized = None if self._quantized is None else self._quantized.grown(capacity, dimension)
         self._columns.grow(capacity)
-        self._matrix, self._ids, self._alive, self._passages = matrix, ids, alive, passages
+        self._matrix, self._ids, self._alive, self._passages, self._quantized = matrix, ids, alive, passages, quantized
 
     def _release(self, keys: Sequence[int] | set[int]) -> None:
         self._changes += 1
@@ -237,6 +243,8 @@ class Block:
     def _write(self, points: Points, keys: list[int]) -> None:
         slots = self._take(len(keys))
         self._matrix[slots] = points.vectors
+        if self._quantized is not None:
+            self._quantized.put(slots, points.vectors)
         self._ids[slots] = _halves(points.ids)
         self._columns.put(slots, points)
         self._alive[slots] = True

@@ -15,6 +15,8 @@ from memory_mcp.models import Matrix
 from memory_mcp.tiers.resident.block import Block
 from memory_mcp.tiers.resident.driver import DeviceFullError, DeviceLostError, Driver, Gpu
 from memory_mcp.tiers.resident.gpu import GpuRows
+from memory_mcp.tiers.resident.mirror import Proposer
+from memory_mcp.tiers.resident.quantized import QuantizedRows, is_available
 from memory_mcp.tiers.resident.scan import View, closest
 
 Choice = Literal["auto", "cpu", "gpu"]
@@ -142,9 +144,13 @@ class Device:
         ids = np.zeros((len(rows), 2), np.uint64)
         mirror = GpuRows(gpu, dimension)
         mirror.put(np.arange(len(rows)), rows)
+        quantized = QuantizedRows(len(rows), dimension)
+        if is_available():
+            quantized.put(np.arange(len(rows)), rows)
         for n in PROBED_ROWS:
             passing = np.ones(n, np.bool_)
-            here, there = (View(rows[:n], ids[:n], passing, None, n, other) for other in (None, mirror))
+            ways: list[list[Proposer]] = [[quantized] if is_available() else [], [mirror]]
+            here, there = (View(rows[:n], ids[:n], passing, None, n, way) for way in ways)
             if _seconds(there, rows[:1]) < CLEARLY * _seconds(here, rows[:1]):
                 self.least_rows = n
                 break

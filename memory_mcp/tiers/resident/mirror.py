@@ -1,4 +1,4 @@
-"""What a block needs of a copy of its rows on another device: it proposes, the block decides."""
+"""What a block needs of a copy of its rows: it proposes, the block decides."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,23 +9,11 @@ from numpy.typing import NDArray
 from memory_mcp.models import Matrix
 
 Proposed = Sequence[NDArray[np.intp] | None]
-"""For each query the slots of its candidates, in any order; None for one that has to be looked for without the mirror."""
+"""For each query the slots of its candidates, in any order; None for one that has to be looked for without this copy."""
 
 
-class Mirror(Protocol):
-    """The rows of one block, by slot, in another memory and perhaps in less precision.
-
-    A mirror never raises: what fails on the way makes it answer None, and the block reads its own rows.
-    """
-
-    def reserve(self, rows: int) -> None:
-        """Make room for this many slots."""
-
-    def put(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
-        """Copy (n, d) rows into their slots now."""
-
-    def note(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
-        """Remember to do so before the next search: quick, so that a write waits for no device."""
+class Proposer(Protocol):
+    """The rows of one block, by slot, in less precision or in another memory."""
 
     def propose(self, passing: NDArray[np.bool_], survivors: int, queries: Matrix, limit: int) -> Proposed | None:
         """A superset of the `limit` closest rows for each of (q, d) queries.
@@ -38,3 +26,19 @@ class Mirror(Protocol):
             survivors: How many of them there are, at least 1.
             limit: At least 1.
         """
+
+
+class Mirror(Proposer, Protocol):
+    """A copy on another device.
+
+    It never raises: what fails on the way makes it answer None, and the block reads its own rows.
+    """
+
+    def reserve(self, rows: int) -> None:
+        """Make room for this many slots."""
+
+    def put(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
+        """Copy (n, d) rows into their slots now."""
+
+    def note(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
+        """Remember to do so before the next search: quick, so that a write waits for no device."""

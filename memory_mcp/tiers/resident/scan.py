@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.models import Hit, Matrix
-from memory_mcp.tiers.resident.mirror import Mirror
+from memory_mcp.tiers.resident.mirror import Proposer
 from memory_mcp.tiers.resident.topk import largest
 
 CHUNK_ROWS = 2048
@@ -31,7 +31,7 @@ class View:
         passing: (n,) bool, which rows may be found.
         passages: (n,) the number of the passage a row holds; None where each memory has one row.
         survivors: How many rows pass; counted here where it is not known.
-        mirror: What may propose candidates in place of a scan.
+        proposers: What may propose candidates in place of a scan, each for what those before it decline.
     """
 
     matrix: Matrix
@@ -39,7 +39,7 @@ class View:
     passing: NDArray[np.bool_]
     passages: NDArray[np.int32] | None = None
     survivors: int = -1
-    mirror: Mirror | None = None
+    proposers: Sequence[Proposer] = ()
 
     def __post_init__(self) -> None:
         if self.survivors < 0:
@@ -67,13 +67,14 @@ def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
 
 
 def _closest_rows(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
-    mirrored = None if view.mirror is None else view.mirror.propose(view.passing, view.survivors, queries, limit)
-    if mirrored is None:
-        mirrored = [None] * len(queries)
-    left = [i for i, rows in enumerate(mirrored) if rows is None]
-    scanned = iter(_scanned(view, queries if len(left) == len(queries) else queries[left], limit) if left else ())
-    proposed = (next(scanned) if rows is None else rows for rows in mirrored)
-    return [_ranked(view, query, rows, limit) for query, rows in zip(queries, proposed, strict=True)]
+    proposed: dict[int, NDArray[np.intp]] = {}
+    for proposer in view.proposers:
+        left = [i for i in range(len(queries)) if i not in proposed]
+        found = proposer.propose(view.passing, view.survivors, queries[left], limit) if left else None
+        proposed.update((i, rows) for i, rows in zip(left, found or (), strict=False) if rows is not None)
+    if left := [i for i in range(len(queries)) if i not in proposed]:
+        proposed.update(zip(left, _scanned(view, queries[left], limit), strict=True))
+    return [_ranked(view, query, proposed[i], limit) for i, query in enumerate(queries)]
 
 
 def _scanned(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
@@ -111,7 +112,7 @@ def rounding(dimension: int) -> float:
 def _among(view: View, rows: NDArray[np.intp], queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
     """Candidates for each query out of some rows."""
     proposed = []
-    for part in _parts(len(rows), len(queries)):
+    for part in parts(len(rows), len(queries)):
         scores = _products(queries, view.matrix, rows[part])
         proposed.append([rows[part][best] for best in _best(scores, limit, view)])
     return [np.concatenate(parts) for parts in zip(*proposed, strict=True)]
@@ -121,7 +122,7 @@ def _among_all(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]
     """Candidates for each query, reading every row and barring those that do not pass."""
     barred = None if view.survivors == len(view.passing) else ~view.passing
     proposed = []
-    for part in _parts(len(view.matrix), len(queries)):
+    for part in parts(len(view.matrix), len(queries)):
         scores = _products(queries, view.matrix[part])
         if barred is not None:
             np.copyto(scores, -np.inf, where=barred[part])
@@ -134,8 +135,8 @@ def _best(scores: Matrix, limit: int, view: View) -> list[NDArray[np.intp]]:
     return [largest(row, limit, slack) for row in scores]
 
 
-def _parts(rows: int, queries: int) -> list[slice]:
-    """Runs of rows whose scores for all queries are held at once."""
+def parts(rows: int, queries: int) -> list[slice]:
+    """Runs of rows whose scores for all queries are held at once: `SCORES_HELD`."""
     step = max(SCORES_HELD // queries, CHUNK_ROWS)
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
