@@ -115,14 +115,16 @@ class QuantizedRows:
     def _closest(
         self, asked: NDArray[np.int8], slack: NDArray[np.float64], barred: NDArray[np.bool_] | None, used: int, limit: int
     ) -> list[NDArray[np.intp]]:
-        proposed: list[list[NDArray[np.intp]]] = [[] for _ in asked]
+        room = slack.tolist()
+        found: list[list[tuple[NDArray[np.intp], Matrix]]] = [[] for _ in asked]
         for part in parts(used, len(asked)):
             scores = self._scores(part, asked)
             if barred is not None:
                 np.copyto(scores, -np.inf, where=barred[part])
-            for mine, row, room in zip(proposed, scores, slack.tolist(), strict=True):
-                mine.append(part.start + largest(row, limit, room))
-        return [np.concatenate(rows) for rows in proposed]
+            for mine, row, near in zip(found, scores, room, strict=True):
+                best = largest(row, limit, near)
+                mine.append((part.start + best, row[best]))
+        return [_largest_of(mine, limit, near) for mine, near in zip(found, room, strict=True)]
 
     def _scores(self, part: slice, asked: NDArray[np.int8]) -> Matrix:
         """(q, n) products of what the codes say with the queries in their own steps."""
@@ -132,6 +134,14 @@ class QuantizedRows:
             out = scores[:, rows.start - part.start : rows.stop - part.start]
             np.multiply(_products(self._codes[rows], asked).T, self._steps[rows], out=out, dtype=np.float32, casting="same_kind")
         return scores
+
+
+def _largest_of(found: list[tuple[NDArray[np.intp], Matrix]], limit: int, slack: float) -> NDArray[np.intp]:
+    """Of what was found in each part the best of all."""
+    if len(found) == 1:
+        return found[0][0]
+    rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+    return rows[largest(scores, limit, slack)] if len(rows) else rows
 
 
 @cache
