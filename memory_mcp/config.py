@@ -77,7 +77,7 @@ class ResidentSettings(Section):
     """The index in memory."""
 
     max_megabytes: int = Field(
-        default=512, ge=0, le=1_000_000, description="for vectors in memory; whole namespaces are let go when it is full"
+        default=640, ge=0, le=1_000_000, description="for vectors in memory; whole namespaces are let go when it is full"
     )
     max_text_megabytes: int = Field(default=256, ge=0, le=1_000_000, description="likewise for texts")
     device: Literal["auto", "cpu", "gpu"] = Field(

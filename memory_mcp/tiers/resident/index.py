@@ -19,7 +19,7 @@ from memory_mcp.tiers.resident.block import Block, bytes_needed
 from memory_mcp.tiers.resident.device import Device
 from memory_mcp.tiers.resident.turns import Turns
 
-DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
+DEFAULT_BUDGET_BYTES = 640 * 1024 * 1024
 INLINE_ROWS = 2000
 """Rows below which writing is done on the event loop."""
 INLINE_SCORES = 12_000
