@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -15,7 +16,7 @@ from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import bag, keys_of
 from memory_mcp.tiers.resident.asides import Asides, Labels, label_texts, later_names
-from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, View
+from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, Scores, View
 from memory_mcp.tiers.resident.kinds import kinds_told
 from memory_mcp.tiers.resident.postings import Documents, Postings
 
@@ -76,6 +77,14 @@ class Texts:
         return Look(view, view.look_up(keys_of(terms)), terms, self._codes, self._names)
 
 
+class _Told(NamedTuple):
+    """What the words of a question tell of n memories and m sessions: (n,), (m,) and (n,) of `kinds_told`."""
+
+    rows: Scores
+    sessions: Scores
+    kinds: NDArray[np.float64]
+
+
 class Look:
     """One scope in view of one question, as of one moment.
 
@@ -89,22 +98,25 @@ class Look:
         self._view, self._matches, self._codes = view, matches, codes
         self._terms = frozenset(terms)
         self._later = later_names(terms, speakers)
-        self._scores = matches.rows()
-        self._session_scores = matches.sessions()
-        self._kinds = kinds_told(view, matches, terms)
+        self._asked = terms
         self.rows = view.live
         self.frequency = dict(zip(terms, matches.frequencies.tolist(), strict=True))
         self.speakers = speakers
+
+    @cached_property
+    def _told(self) -> "_Told":
+        """Found out when the first answers are asked for: what is to be embedded is known without, so that the model can begin."""
+        return _Told(self._matches.rows(), self._matches.sessions(), kinds_told(self._view, self._matches, self._asked))
 
     def best(self, where: Filter, limit: int) -> list[Hit]:
         """The `limit` best matches by words that pass the filter, best first, equal ones by id."""
         looked = limit if where == Filter(now=where.now) else limit * _FIRST_LOOK
         while True:
-            rows = self._view.best(self._scores, looked)
+            rows = self._view.best(self._told.rows, looked)
             kept = self._passing(rows, where)
             if len(kept) >= limit or len(rows) < looked:
                 kept = kept[:limit]
-                return [Hit(memory_id, score) for memory_id, score in zip(self._ids(kept), self._scores[kept].tolist(), strict=True)]
+                return [Hit(memory_id, score) for memory_id, score in zip(self._ids(kept), self._told.rows[kept].tolist(), strict=True)]
             looked *= _FIRST_LOOK
 
     def around(self, ids: Sequence[UUID], where: Filter) -> list[UUID]:
@@ -113,11 +125,11 @@ class Look:
         known = view.rows_of(ids)
         rows = known[known >= 0]
         rows = rows[view.session[rows] >= 0]
-        telling = np.argsort(-self._session_scores, kind="stable")[:_TELLING_SESSIONS]
-        telling = telling[self._session_scores[telling] > 0]
+        telling = np.argsort(-self._told.sessions, kind="stable")[:_TELLING_SESSIONS]
+        telling = telling[self._told.sessions[telling] > 0]
         if not len(rows) and not len(telling):
             return []
-        asked = np.zeros(len(self._session_scores) + 1, np.bool_)  # the last is what rows without a session point at
+        asked = np.zeros(len(self._told.sessions) + 1, np.bool_)  # the last is what rows without a session point at
         asked[view.session[rows]] = asked[telling] = True
         mates = np.flatnonzero(asked[view.session])
         places = view.session[mates] << 32 | view.order[mates]
@@ -137,12 +149,12 @@ class Look:
         view = self._view
         facts = view.asides.facts[rows]
         return Circumstances(
-            lexical=self._scores[rows].astype(np.float64),
+            lexical=self._told.rows[rows].astype(np.float64),
             standing=self._matches.standing(rows),
-            kinds=self._kinds[rows],
+            kinds=self._told.kinds[rows],
             session=view.session[rows],
             order=view.order[rows],
-            session_lexical=self._session_scores.astype(np.float64),
+            session_lexical=self._told.sessions.astype(np.float64),
             when=view.when[rows],
             asking=facts["asking"],
             dated=facts["dated"],
