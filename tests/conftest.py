@@ -6,8 +6,11 @@ known to be absent there may be: another skip fails the run, even if every test 
 
 import os
 import re
+import shutil
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import Callable
 
 import hypothesis
 import pytest
@@ -27,6 +30,15 @@ ALLOWED_SKIPS = {
     "the MCP inspector": re.compile(r"\b(Node|inspector)\b", re.IGNORECASE),
 }
 """What may be absent, and how the reason of such a skip says so."""
+
+
+@pytest.fixture
+def mounted() -> Callable[[str], list[str]]:
+    """What runs a command after mounting something that it alone sees."""
+    probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /tmp"]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("mounting in a namespace of one's own is not possible here")
+    return lambda mount: ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,6 +4,7 @@ What cannot be compiled, or does not give the original's vectors, gets a manifes
 sentence-transformers.
 """
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from memory_mcp.models import Matrix
 
 MIN_COSINE = 0.9999
 """Export moves rounding only: 1 - 1e-6 is usual, and 0.9999 is far below what could reorder two memories."""
+
+MACHINE_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 
 PROBES = (
     "a",
@@ -81,7 +84,9 @@ def bring_in(name: str, source: str, folder: Path) -> None:
         with published(folder) as partial:
             try:
                 manifest = compile_model(model, canonical_name(name, digests), files, digests, partial, named=not source)
-            except Exception as error:  # noqa: BLE001 - whatever an exporter dies of, the original still serves
+            except Exception as error:  # whatever an exporter dies of, the original still serves
+                if _is_of_the_machine(error):
+                    raise
                 for path in partial.iterdir():
                     path.unlink()
                 manifest = _original(model, canonical_name(name, digests), files, digests, _reason(error), named=not source)
@@ -199,6 +204,15 @@ def _original(model: SentenceTransformer, name: str, files: Path, source: Source
 def _snapshot(name: str) -> str:
     """Where the hub's cache has what was just loaded."""
     return snapshot_download(name if "/" in name else f"sentence-transformers/{name}", local_files_only=True)
+
+
+def _is_of_the_machine(error: BaseException | None) -> bool:
+    """Whether a want of room or memory is behind it, which says nothing of the model."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRORS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _reason(error: Exception) -> str:

@@ -61,6 +61,7 @@ class LoadingEmbedder:
         self._thread: threading.Thread | None = None
         self._ready: BatchingEmbedder | None = None
         self._state = EmbedderState(model, "loading", detail=f"The embedding model {model} is not being loaded yet.")
+        self._failure = ""  # what was said of the last one
         self._waiting: list[Future[None]] = []
         self._callbacks: list[Callable[[], None]] = []
 
@@ -176,8 +177,10 @@ class LoadingEmbedder:
         with self._lock:
             if self._attempt.stop.is_set():
                 return
+            again, self._failure = known and detail == self._failure, detail
             self._state = replace(self._state, phase="broken", detail=f"{detail} (It is tried again.)")
-        log.warning("embedder_load_failed", model=model, retry_seconds=delay, **described(error))
+        facts = {"error": type(error).__name__, "reason": "the same as before"} if again else described(error)
+        log.warning("embedder_load_failed", model=model, retry_seconds=delay, **facts)
         self._settle()
 
     def _say(self, detail: str) -> None:

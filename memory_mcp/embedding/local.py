@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 COMPILE_SECONDS = 1800.0
 """Bringing in includes the download of a model of any size."""
 
+LEAST_ROOM_BYTES = 250_000_000
+"""What is left on a disk when it has to do with it that a model was not brought in: the default's takes 91 MB, and as much on the way."""
+
 MAKERS = ("onnxscript", "sentence-transformers", "torch", "transformers")
 
 
@@ -46,7 +49,15 @@ def load_local(model: str, models: Path, attempt: Attempt, *, threads: int = 0, 
     source = source_of(model)
     folder = models / slug(model)
     if not is_current(folder, source):
-        _bring_in(model, source, folder, attempt, pins)
+        try:
+            _bring_in(model, source, folder, attempt, pins)
+        except (EmbedderNotReadyError, OSError) as error:
+            if (left := _room(models)) < LEAST_ROOM_BYTES:
+                raise EmbedderNotReadyError(
+                    f"The embedding model {short(model)} could not be brought in, and the disk of {models} has {left // 1_000_000:,} MB "
+                    "left. Make room there, or choose another data directory."
+                ) from error
+            raise
     try:
         return _serve(folder, model, threads)
     except EmbedderNotReadyError:
@@ -54,6 +65,11 @@ def load_local(model: str, models: Path, attempt: Attempt, *, threads: int = 0, 
     except TierError as error:
         shutil.rmtree(folder, ignore_errors=True)  # derived data; the next attempt makes it anew
         raise EmbedderNotReadyError(f"{error} It was removed and will be made again.") from error
+
+
+def _room(folder: Path) -> int:
+    """Bytes left where a folder is, or is to be."""
+    return shutil.disk_usage(next(there for there in (folder, *folder.parents) if there.exists())).free
 
 
 def _serve(folder: Path, model: str, threads: int) -> Encoder:

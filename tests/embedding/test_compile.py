@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,33 @@ def test_a_model_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None
         load_local(str(tmp_path / "broken"), tmp_path / "models", Attempt())
 
     assert not [path for path in (tmp_path / "models").iterdir() if path.suffix != ".lock"]
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from memory_mcp.embedding.loading import Attempt
+from memory_mcp.embedding.local import load_local
+from memory_mcp.errors import EmbedderNotReadyError
+try:
+    load_local(sys.argv[1], Path(sys.argv[2]) / "models", Attempt())
+except EmbedderNotReadyError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_what_is_blamed_and_not_the_model(
+    originals: dict[str, Any], tmp_path: Path, mounted: Callable[[str], list[str]]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    wrapper = mounted(f"mount -t tmpfs -o size=100k none '{disk}'")
+    command = [*wrapper, sys.executable, "-c", LOAD, originals["small"]["path"], str(disk)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert f"the disk of {disk}/models has 0 MB left. Make room there" in done.stdout
+    assert "model_not_compiled" not in done.stdout, "the model is not to blame, and is compiled when there is room"
 
 
 def test_stopping_ends_the_child(originals: dict[str, Any], tmp_path: Path) -> None:

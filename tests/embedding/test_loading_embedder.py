@@ -114,6 +114,25 @@ async def test_a_failed_load_is_repeated_with_growing_delays(encoder: OnnxEncode
     assert waits[2] >= 0.4
 
 
+async def test_a_failure_that_comes_again_is_traced_once(encoder: OnnxEncoder) -> None:
+    faults = [EmbedderNotReadyError("Away."), EmbedderNotReadyError("Away."), ValueError("odd"), ValueError("odd")]
+
+    def load(attempt: Attempt) -> Encoder:
+        if faults:
+            raise faults.pop(0)
+        return encoder
+
+    with structlog.testing.capture_logs() as logs:
+        embedder = LoadingEmbedder("m", load, first_delay_seconds=0.01)
+        embedder.start()
+        await until(lambda: embedder.state.phase == "ready")
+        embedder.close()
+
+    failures = [line for line in logs if line["event"] == "embedder_load_failed"]
+    assert ["trace" in line for line in failures] == [True, False, True, True], "what is not known is worth a trace each time"
+    assert [line["reason"] for line in failures] == ["Away.", "the same as before", "", ""]
+
+
 async def test_closing_while_loading_wakes_who_waits_and_keeps_nothing(encoder: OnnxEncoder) -> None:
     attempts: list[Attempt] = []
 

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -171,18 +170,6 @@ def test_the_wal_stays_small_under_a_flood(tmp_path: Path, start: Start) -> None
 def test_no_other_sqlite_comes_in(start: Start) -> None:
     """Two of them in one process undo each other's locks."""
     assert start("modules").answer() == []
-
-
-MOUNTS = shutil.which("unshare") is not None and os.name == "posix"
-
-
-@pytest.fixture
-def mounted() -> Callable[[str], list[str]]:
-    """What runs a command after mounting something that it alone sees."""
-    probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /tmp"]
-    if not MOUNTS or subprocess.run(probe, capture_output=True, check=False).returncode:
-        pytest.skip("mounting in a namespace of one's own is not possible here")
-    return lambda mount: ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
 
 
 def test_a_full_disk(tmp_path: Path, start: Start, mounted: Callable[[str], list[str]]) -> None:
