@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -26,10 +27,11 @@ class BlockInBytes(BlockAgainstBruteForce):
 
     def __init__(self) -> None:
         super().__init__()
-        self._usual, quantized.LEAST_ROWS = quantized.LEAST_ROWS, 0
+        self._usual = quantized.LEAST_ROWS, quantized.MOST_SHARE
+        quantized.LEAST_ROWS, quantized.MOST_SHARE = 0, 100.0
 
     def teardown(self) -> None:
-        quantized.LEAST_ROWS = self._usual
+        quantized.LEAST_ROWS, quantized.MOST_SHARE = self._usual
 
 
 TestBlockInBytes = BlockInBytes.TestCase
@@ -41,6 +43,7 @@ def _every_block(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     quantized.is_available.cache_clear()
     assert quantized.is_available(), "NumKong is a dependency, and right on the machines of tests"
     monkeypatch.setattr(quantized, "LEAST_ROWS", 0)
+    monkeypatch.setattr(quantized, "MOST_SHARE", 100.0)
     yield
     quantized.is_available.cache_clear()
 
@@ -100,7 +103,8 @@ def test_only_passing_rows_are_proposed_and_a_small_share_is_left_to_others(rng:
     assert proposed(rows, query, 30, few) == [None]
 
 
-def test_a_query_without_a_direction_is_left_to_others(rng: np.random.Generator) -> None:
+def test_a_query_without_a_direction_is_left_to_others(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized, "MOST_SHARE", 0.5)
     vectors = unit_rows(rng, 100, 8)
     queries = np.stack([vectors[0], np.zeros(8, np.float32), vectors[1]])
 
@@ -123,6 +127,34 @@ def test_a_block_of_long_and_short_rows_answers_alike(rng: np.random.Generator, 
     for asked in (queries[:1], queries[:2], queries):
         assert with_bytes.search(asked, Filter(), 20) == without.search(asked, Filter(), 20)
     assert without.nbytes < with_bytes.nbytes
+
+
+def test_a_model_that_it_is_of_no_use_for_is_left_alone(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All vectors alike but for little, as some models give them: bytes cannot tell them apart, and are tried ever more seldom."""
+    monkeypatch.setattr(quantized, "MOST_SHARE", 0.1)
+    rows = 0.02 * rng.standard_normal((2000, 64)).astype(np.float32)
+    rows[:, 0] = 1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    quantized_rows = rows_of(rows)
+    looks = 0
+    closest = quantized_rows._closest
+
+    def counted(*given: Any) -> list[Any]:
+        nonlocal looks
+        looks += 1
+        return closest(*given)
+
+    quantized_rows._closest = counted  # type: ignore[method-assign]
+    for _ in range(30):
+        assert proposed(quantized_rows, rows[:1], 10) == [None]
+    assert looks == 4, "the first, the third, the seventh and the fifteenth"
+
+    told_apart = unit_rows(rng, 2000, 64)
+    of_use = rows_of(told_apart)
+    of_use._pause = 3
+    assert proposed(of_use, told_apart[:1], 10) != [None]
+    assert of_use._pause == 0
+    assert proposed(of_use, told_apart[:1], 201) == [None], "so many are wanted that all may be read"
 
 
 def test_rows_in_several_parts_and_chunks(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def least_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantized, "LEAST_ROWS", request.param)
+    monkeypatch.setattr(quantized, "MOST_SHARE", quantized.MOST_SHARE if request.param else 100.0)
 
 
 @pytest.fixture

@@ -36,6 +36,11 @@ LEAST_ROWS = 8192
 """Below so many passing rows all is over too soon to begin with a first look (measured)."""
 LEAST_SHARE = 0.12
 """Below this share of passing rows, fetching those beats reading the bytes of all (measured)."""
+MOST_SHARE = 0.1
+"""Above this share of the rows, comparing what is proposed takes as long as comparing all (measured: from 0.2 on). It comes to that
+with models whose vectors differ little beside one large number."""
+LONGEST_PAUSE = 1023
+"""So many searches go by, at most, until a first look is tried again where it was of no use."""
 PRODUCT_QUERIES = 3
 """From this many queries on, one matrix product beats a pass for each (measured)."""
 TOO_SMALL = 1e-40
@@ -71,6 +76,7 @@ class QuantizedRows:
         self._steps = np.empty(capacity, np.float32)
         self._error = 0.0  # the longest difference between a row and what its codes say
         self._length = 0.0  # of the longest row
+        self._pause = self._pausing = 0
 
     @property
     def nbytes(self) -> int:
@@ -82,7 +88,7 @@ class QuantizedRows:
         longer = QuantizedRows()
         longer._codes = grown(self._codes, capacity) if len(self._codes) else np.empty((capacity, dimension), np.int8)
         longer._steps = grown(self._steps, capacity)
-        longer._error, longer._length = self._error, self._length
+        longer._error, longer._length, longer._pause = self._error, self._length, self._pause
         return longer
 
     def put(self, slots: NDArray[np.intp], vectors: Matrix) -> None:
@@ -98,19 +104,22 @@ class QuantizedRows:
 
     def propose(self, passing: NDArray[np.bool_], survivors: int, queries: Matrix, limit: int) -> Proposed | None:
         """See `Proposer`."""
-        if survivors < max(LEAST_ROWS, LEAST_SHARE * len(passing)):
+        most = MOST_SHARE * len(passing)
+        if survivors < max(LEAST_ROWS, LEAST_SHARE * len(passing)) or limit > most:
+            return None
+        if self._pausing:
+            self._pausing -= 1
             return None
         asked = _quantized(queries)
         apart = asked.lengths * self._error + asked.errors * (self._length + self._error)
         apart += asked.lengths * self._length * rounding(queries.shape[1])
         with np.errstate(divide="ignore"):
-            slack = 2.02 * apart / asked.steps  # in a query's own steps, as its scores are
-        able = np.isfinite(slack)  # not for a query of zeros
-        if not able.any():
-            return None
+            slack = 2.02 * apart / asked.steps  # in a query's own steps, as its scores are; without end where it has none
         barred = None if survivors == len(passing) else ~passing
-        found = iter(self._closest(asked.codes[able], slack[able], barred, len(passing), limit))
-        return [next(found) if one else None for one in able]
+        found = [rows if len(rows) <= most else None for rows in self._closest(asked.codes, slack, barred, len(passing), limit)]
+        self._pause = min(2 * self._pause + 1, LONGEST_PAUSE) if all(rows is None for rows in found) else 0
+        self._pausing = self._pause
+        return found
 
     def _closest(
         self, asked: NDArray[np.int8], slack: NDArray[np.float64], barred: NDArray[np.bool_] | None, used: int, limit: int
