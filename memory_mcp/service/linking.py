@@ -78,6 +78,8 @@ class Linking(Remembering):
             raise MemoryNotFoundError([memory_id])
         (memory,) = memories
         known = relations_of(memory.metadata)
+        of_same = {one.triple: one for one in known}
+        stated = [one if one.triple not in of_same else _with_since(one, of_same[one.triple]) for one in stated]
         new = [one for one in stated if one not in known]
         operation = None
         if new:
@@ -86,11 +88,10 @@ class Linking(Remembering):
                 raise RequestError(f"One memory states {MAX_RELATIONS} relations at most. Leave out source, and each is kept by itself.")
             changes = Changes(relations=tuple(new))
             operation = (await self.records.revise(scopes, memory_id, changes, caller.provenance, self.clock())).number
-        before = {one.triple for one in known}
         return [
             Related(one, memory_id, "already_known")
             if one not in new
-            else Related(one, memory_id, "changed" if one.triple in before else "stored", operation)
+            else Related(one, memory_id, "changed" if one.triple in of_same else "stored", operation)
             for one in stated
         ]
 
@@ -149,6 +150,18 @@ def relation_request(statement: Statement) -> RememberRequest:
     """A memory that says a relation and nothing else; the same relation, spelled the same, is the same memory."""
     same = "\0".join((RELATIONS, statement.subject, statement.predicate, statement.object))
     return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]}, identity=same)
+
+
+def _with_since(stated: Statement, known: Statement) -> Statement:
+    """A relation that is stated again, with what is known of since when: who ends it seldom says that, too.
+
+    Of one that had ended and holds again nobody has said since when.
+    """
+    begun = known.valid_from
+    again = known.valid_to is not None and stated.valid_to is None
+    if stated.valid_from is not None or begun is None or again or (stated.valid_to is not None and begun >= stated.valid_to):
+        return stated
+    return replace(stated, valid_from=begun)
 
 
 def _read(relations: Sequence[str], valid_from: str, valid_to: str) -> list[Statement]:

@@ -83,6 +83,23 @@ async def test_a_relation_said_again_is_known_and_one_that_ended_says_so(setting
         assert len(await around(service, "Ann")) == 1
 
 
+async def test_a_relation_that_is_ended_keeps_since_when_it_held(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        await service.relate(["Ann | works at | Acme | 2020-01-01"], CALLER)
+        (again,) = await service.relate(["Ann | works at | Acme"], CALLER)
+        (over,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_to="2024-01-01")
+        ended = await around(service, "Ann")
+        (back,) = await service.relate(["Ann | works at | Acme"], CALLER)
+        (before,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_from="2026-01-01")
+        (older,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_to="2025-01-01")
+
+        assert (again.status, over.status) == ("already_known", "changed")
+        assert ended == [str(over.statement)] == ["Ann | works at | Acme | 2020-01-01T00:00:00+00:00 | 2024-01-01T00:00:00+00:00"]
+        assert str(back.statement) == "Ann | works at | Acme"
+        assert str(before.statement) == "Ann | works at | Acme | 2026-01-01T00:00:00+00:00"
+        assert str(older.statement) == "Ann | works at | Acme |  | 2025-01-01T00:00:00+00:00"
+
+
 async def test_relations_that_come_at_once_are_all_kept(settings: Settings) -> None:
     """Two calls that read the same memory before either has written do not undo each other."""
     async with open_service(settings) as service:
