@@ -43,14 +43,14 @@ def text(value: str, name: str, *, max_characters: int) -> str:
     return value
 
 
-def content(value: str) -> str:
+def content(value: str, what: str = "content") -> str:
     """The text of a memory: 1 to 1,000,000 bytes of UTF-8."""
     if not value.strip():
-        raise RequestError("content is empty. Give the text to remember.")
-    text(value, "content", max_characters=MAX_CONTENT_BYTES)
+        raise RequestError(f"{what} is empty. Give its text.")
+    text(value, what, max_characters=MAX_CONTENT_BYTES)
     size = len(value.encode())
     if size > MAX_CONTENT_BYTES:
-        raise RequestError(f"content has {size:,} bytes; at most {MAX_CONTENT_BYTES:,} are allowed. Store it in parts.")
+        raise RequestError(f"{what} has {size:,} bytes; at most {MAX_CONTENT_BYTES:,} are allowed. Store it in parts.")
     return value
 
 

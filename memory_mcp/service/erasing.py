@@ -64,7 +64,7 @@ class Erasing(Parts):
 def _meant(request: EraseRequest) -> Meant:
     given = [name for name in ("ids", "person", "namespace", "everything") if getattr(request, name)]
     if len(given) != 1:
-        raise RequestError("Say what to erase: ids, or a person, or a namespace, or everything; one of the four.")
+        raise RequestError("Say what to erase, one thing: ids, or a person, or a namespace.")
     return Meant(
         ids=tuple(door.memory_ids(request.ids)) if request.ids else (),
         person=door.name(request.person, "person"),

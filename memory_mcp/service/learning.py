@@ -41,9 +41,9 @@ class Learning(Remembering, Recalling):
         Raises:
             RequestError: The report is at fault; nothing was stored.
         """
-        text = door.content(report.error)
+        text = door.content(report.error, "error")
         mark = _mark(text)
-        solution = door.content(report.solution) if report.solution.strip() else ""
+        solution = door.content(report.solution, "solution") if report.solution.strip() else ""
         look = Inspection(self.tuning.secrets)
         await self._looked_through(lambda: look.text(solution, "solution"), len(solution))  # refused before anything is stored
         request = RememberRequest(
@@ -81,7 +81,7 @@ class Learning(Remembering, Recalling):
         Raises:
             RequestError: There is no problem given, or it is too long.
         """
-        text = door.content(problem)
+        text = door.content(problem, "problem")
         scopes = self._scopes(caller, namespace)
         found = [(memory, 1.0, True) for memory in await self._told_for(_mark(text), scopes)]
         searched = text[:_SEARCHED_CHARACTERS]

@@ -159,7 +159,7 @@ async def test_bad_values_are_refused_in_words(tmp_path: Path) -> None:
             await service.report_outcome(error, True, CALLER, seconds=-1)
         with pytest.raises(RequestError, match="days"):
             await service.insights(CALLER, days=0)
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError, match="error is empty"):
             await service.record_error(ErrorReport("  "), CALLER)
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError, match="problem is empty"):
             await service.find_solution("", CALLER)
