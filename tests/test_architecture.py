@@ -56,6 +56,7 @@ FLOORS = [
         "memory_mcp.slips",
         "memory_mcp.passages",
         "memory_mcp.clock",
+        "memory_mcp.counted",
         "memory_mcp.loopback",
         "memory_mcp.handover",
         "memory_mcp.front",

@@ -8,6 +8,7 @@ from rich.text import Text
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.printed import say_json
+from memory_mcp.counted import counted
 
 
 def sessions(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJson = False) -> None:
@@ -18,11 +19,10 @@ def sessions(data_dir: DataDir = None, namespace: Namespace = "", as_json: AsJso
         say_json(facts)
         return
     console = Console(soft_wrap=not sys.stdout.isatty())
-    count = len(facts["sessions"])
-    console.print(Text.assemble((f"{count} {'session' if count == 1 else 'sessions'}", "bold"), f" in {facts['namespace']}, times in UTC"))
+    console.print(Text.assemble((counted(len(facts["sessions"]), "session"), "bold"), f" in {facts['namespace']}, times in UTC"))
     for one in facts["sessions"]:
         until = one["ended"] if one["ended"][:10] != one["began"][:10] else one["ended"][11:]
-        beside = [", ".join(f"{count} {kind}" for kind, count in one["kinds"].items())]
+        beside = [", ".join(counted(count, kind) for kind, count in one["kinds"].items())]
         beside += [f"session {one['session_id']}"] if "session_id" in one else []
         console.print(Text.assemble("\n", (f"{one['began']} – {until}  ", "cyan"), one["title"]))
         console.print(Text("      " + "; ".join([one["age"], *beside]), "dim"))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import Browsed, ToErase
+from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Recalled, Scope
-from memory_mcp.server.render import DATA_NOTE, brief, brief_line, done_by, fitting, line, result, shown, tokens
+from memory_mcp.server.render import DATA_NOTE, brief, brief_line, fitting, line, result, shown, tokens
+from memory_mcp.server.render_whole import done_by
 from memory_mcp.states import State, state_of
 
 if TYPE_CHECKING:  # a handshake does not wait for what they bring along
@@ -49,7 +51,7 @@ def namespaces(found: Mapping[Scope, Mapping[State, int]], max_tokens: int) -> C
     ranked = sorted(found.items(), key=lambda pair: (-pair[1].get("live", 0), pair[0].namespace))
     entries = [{"namespace": scope.namespace, **held} for scope, held in ranked]
     said = [f"- {scope.namespace}: {', '.join(f'{count:,} {state}' for state, count in held.items())}" for scope, held in ranked]
-    return _listed("namespaces", entries, said, max_tokens)
+    return _listed("namespace", entries, said, max_tokens)
 
 
 def operations(entries: Sequence[Operation], max_tokens: int) -> CallToolResult:
@@ -72,7 +74,7 @@ def operations(entries: Sequence[Operation], max_tokens: int) -> CallToolResult:
         + (f"; undone by {one['undone_by']}" if "undone_by" in one else "")
         for one in told
     ]
-    return _listed("operations", told, said, max_tokens)
+    return _listed("operation", told, said, max_tokens)
 
 
 def _listed(name: str, entries: Sequence[Mapping[str, Any]], said: Sequence[str], max_tokens: int) -> CallToolResult:
@@ -83,14 +85,15 @@ def _listed(name: str, entries: Sequence[Mapping[str, Any]], said: Sequence[str]
         if left < 0:
             break
         kept += 1
-    rest = f" of {len(entries)}" if kept < len(entries) else ""
-    return result({name: list(entries[:kept]), "total": len(entries)}, [f"{kept}{rest} {name}", *said[:kept]])
+    head = f"{kept} of {counted(len(entries), name)}" if kept < len(entries) else counted(kept, name)
+    return result({f"{name}s": list(entries[:kept]), "total": len(entries)}, [head, *said[:kept]])
 
 
 def saved(made: "Saved", what: str) -> CallToolResult:
     """The answer to an export or a backup."""
     facts = {"file": made.path, "memories": made.memories, "bytes": made.size_bytes}
-    return result(facts, [f"{what}: {made.memories:,} memories, {made.size_bytes:,} bytes, in {made.path} of the data directory"])
+    size = f"{counted(made.memories, 'memory')}, {counted(made.size_bytes, 'byte')}"
+    return result(facts, [f"{what}: {size}, in {made.path} of the data directory"])
 
 
 def tidied(done: "Tidied", token: str) -> CallToolResult:
@@ -129,14 +132,14 @@ def to_erase(meant: ToErase) -> CallToolResult:
         "confirm": meant.token,
     }
     lines = [
-        f"Would erase {meant.count:,} memories for good, past forms and forgotten ones included: {where}. It reaches every tier and "
-        f"file of the data directory, exports and backups there included, and nothing brings them back. Ask the user, and only "
+        f"Would erase {counted(meant.count, 'memory')} for good, past forms and forgotten ones included: {where}. It reaches every tier "
+        f"and file of the data directory, exports and backups there included, and nothing brings them back. Ask the user, and only "
         f"then call again with confirm: {meant.token}.",
         *map(brief_line, facts["sample"]),
     ]
     if meant.mentions:
         facts["mentions"] = [brief(memory, _SAMPLE_CHARACTERS) for memory in meant.mentions[:10]]
-        lines += [f"{len(meant.mentions)} with that name in the text would stay; erase them by their ids:"]
+        lines += [f"{len(meant.mentions)} with that name in the text would stay; to erase them, give their ids:"]
         lines += map(brief_line, facts["mentions"])
     return result(facts, lines)
 
@@ -158,7 +161,8 @@ def erased(done: "Erased") -> CallToolResult:
         "copies_cleaned": len(done.copies),
         "copies_not_looked_into": [path.name for path in done.closed],
     }
-    lines = [f"erased {count:,} memories for good; looked for {proof.strings} pieces of them in {proof.files} files"]
+    looked = f"{counted(proof.strings, 'piece')} of text in {counted(proof.files, 'file')}"
+    lines = [f"erased {counted(count, 'memory')} for good; looked for {looked}"]
     lines[0] += ": nothing is left" if proof.holds else f": something is left in {', '.join(files) or 'the tables'}"
     lines += [f"{tier} is away and is told when it is back" for tier in done.away]
     lines += [] if done.scoured else ["the store's own files could not be overwritten now; a later start does it, or the database's owner"]

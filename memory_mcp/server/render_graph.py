@@ -8,6 +8,7 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import Explored, Related
+from memory_mcp.counted import counted
 from memory_mcp.entities import Statement
 from memory_mcp.knowledge.neighbourhood import Fact, ended
 from memory_mcp.models import Recalled
@@ -63,7 +64,7 @@ def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
     lines += [_line(entry) for entry in relations]
     if len(relations) < len(found.facts):
         facts["relations_left_out"] = len(found.facts) - len(relations)
-        lines.append(f"{facts['relations_left_out']} more relations: raise max_tokens")
+        lines.append(f"{counted(facts['relations_left_out'], 'more relation')}: raise max_tokens")
     left = budget - sum(map(_relation_cost, relations))
     facts["memories"] = fitting(entries, left, {}) if left >= min(needed, _LEAST_FOR_MEMORIES) else []
     lines += [line(entry) for entry in facts["memories"]]

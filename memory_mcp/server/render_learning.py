@@ -7,6 +7,7 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from memory_mcp.answers import ErrorSeen, Outcome
+from memory_mcp.counted import counted
 from memory_mcp.knowledge.failures import in_a_line
 from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
@@ -24,7 +25,7 @@ def error_seen(seen: ErrorSeen, now: datetime) -> CallToolResult:
     again = added.status == "already_known"
     facts: dict[str, Any] = {"id": str(added.id), "status": "seen_again" if again else added.status, "times": seen.times}
     facts["namespace"] = seen.receipt.namespace
-    met = f"met {seen.times} times" if again else "met for the first time"
+    met = f"met {counted(seen.times, 'time')}" if again else "met for the first time"
     lines = [f"{facts['status']} in {seen.receipt.namespace}: {met}; id {added.id}"]
     if seen.receipt.pending:
         facts["pending"] = seen.receipt.pending
@@ -58,8 +59,8 @@ def outcome(told: Outcome) -> CallToolResult:
 def insights(found: Insights, now: datetime, namespace: str, days: int, max_tokens: int) -> CallToolResult:
     """The answer to `insights`: each heading by its most telling entries, as many as the budget allows."""
     head: dict[str, Any] = {"namespace": namespace, "days": days, "grew": dict(found.grew)}
-    grew = ", ".join(f"{count} {kind}" for kind, count in found.grew.items()) or "nothing"
-    lines = [f"{namespace}, {days} days. {DATA_NOTE}", f"new: {grew}"]
+    grew = ", ".join(counted(count, kind) for kind, count in found.grew.items()) or "nothing"
+    lines = [f"{namespace}, {counted(days, 'day')}. {DATA_NOTE}", f"new: {grew}"]
     if found.calibration is not None:
         own = found.calibration
         head["decisions_with_outcome"] = {
@@ -69,7 +70,7 @@ def insights(found: Insights, now: datetime, namespace: str, days: int, max_toke
             "brier": round(own.brier, 3),
         }
         lines.append(
-            f"{own.decisions} decisions with confidence and outcome: mean confidence {own.stated:.2f}, worked {own.worked:.2f}, "
+            f"{counted(own.decisions, 'decision')} with confidence and outcome: mean confidence {own.stated:.2f}, worked {own.worked:.2f}, "
             f"Brier score {own.brier:.3f}"
         )
     sections: dict[str, tuple[int, list[dict[str, Any]]]] = {

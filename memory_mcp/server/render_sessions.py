@@ -6,6 +6,7 @@ from typing import Any
 
 from mcp.types import CallToolResult
 
+from memory_mcp.counted import counted
 from memory_mcp.recall.sessions import Session
 from memory_mcp.server.render import DATA_NOTE, age, cautions, quoted, result, warnings
 
@@ -13,8 +14,11 @@ from memory_mcp.server.render import DATA_NOTE, age, cautions, quoted, result, w
 def sessions(found: Sequence[Session], now: datetime, namespace: str) -> CallToolResult:
     """The answer to `stats` for the section `sessions`."""
     entries = [_entry(one, now) for one in found]
-    count = f"{len(entries)} {'session' if len(entries) == 1 else 'sessions'}"
-    head = f"{count} in {namespace}, the latest first. {DATA_NOTE}" if entries else f"No sessions in {namespace} yet."
+    head = (
+        f"{counted(len(entries), 'session')} in {namespace}, the latest first. {DATA_NOTE}"
+        if entries
+        else f"No sessions in {namespace} yet."
+    )
     return result({"namespace": namespace, "sessions": entries}, [head, *map(_line, entries)])
 
 
@@ -25,8 +29,9 @@ def _entry(session: Session, now: datetime) -> dict[str, Any]:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in entry["kinds"].items())
-    facts = [f"{entry['began']} to {entry['ended']} UTC, {entry['age']}", kinds]
+    kinds = ", ".join(counted(count, kind) for kind, count in entry["kinds"].items())
+    until = entry["ended"] if entry["ended"][:10] != entry["began"][:10] else entry["ended"][11:]
+    facts = [f"{entry['began']} to {until} UTC, {entry['age']}", kinds]
     facts += [f"session {quoted(entry['session_id'], entry)}"] if "session_id" in entry else []
     return f"- {quoted(entry['title'], entry)} ({'; '.join([*facts, *warnings(entry)])})"
 

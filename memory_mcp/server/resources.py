@@ -10,7 +10,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import Resource, ResourceTemplate
 
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
-from memory_mcp.server import render
+from memory_mcp.server import render, render_whole
 from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.starting import started
 
@@ -26,7 +26,7 @@ def add_resources(server: MCPServer[Desk]) -> None:
                 ((memory, _),) = await service.get([id], caller)
             except (MemoryNotFoundError, RequestError) as error:
                 raise ResourceNotFoundError(str(error)) from error
-            return json.dumps(render.everything(memory, service.clock()), ensure_ascii=False)
+            return json.dumps(render_whole.everything(memory, service.clock()), ensure_ascii=False)
 
     @server.resource(
         "memory://context{?task}", title="Context", description="What to know when a session starts, or for a task", mime_type="text/plain"

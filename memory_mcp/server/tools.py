@@ -20,7 +20,7 @@ from memory_mcp.errors import RequestError
 from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.server import again, render, render_sessions
+from memory_mcp.server import again, render, render_sessions, render_whole
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import NO_BOOLEAN, Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Reach, Tags, Texts
@@ -130,7 +130,7 @@ async def find_similar(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     answer = await service.find_similar(text, id, caller, limit=limit, kinds=kind, namespace=namespace, min_score=min_score)
-    return told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, explain=False))
+    return told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, hint=render.LIKEN_OTHERWISE))
 
 
 async def context(
@@ -156,7 +156,7 @@ async def get(
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.get(ids, caller, history=history)
-    return told(service, caller, render.whole(found, service.clock(), await service.entries(found, caller)))
+    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller)))
 
 
 async def update(

@@ -81,7 +81,7 @@ async def test_sessions_are_told_in_both_forms_and_what_is_planted_in_a_title_is
     _, first, second = text_of(told).splitlines()
     assert first.startswith(f'- "{order}" (')
     assert second.startswith("- Trip a (")
-    assert "2 fact; session a" in second
+    assert "2 facts; session a" in second
 
 
 async def test_the_surface_is_small_and_flat(open_memory_client: Open) -> None:
@@ -153,6 +153,28 @@ async def test_a_repeated_request_with_the_same_idempotency_key_gets_the_first_r
     assert again.structured_content is not None
     assert (again.structured_content["id"], again.structured_content["status"]) == (first.structured_content["id"], "stored")
     assert clash.is_error
+
+
+async def test_history_says_what_was_otherwise_beside_the_text(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        made = await ask(client, "remember", content="The ferry leaves at nine", metadata={"said_by": ["Ann", "Bob"]})
+        await ask(client, "update", id=made["id"], tags=["ferry"], metadata={"said_by": ["Cy"]}, importance=0.9)
+        told = await client.call_tool("get", {"ids": [made["id"]], "history": True})
+
+    assert told.structured_content is not None
+    (past,) = told.structured_content["memories"][0]["history"]
+    assert (past["tags"], past["metadata"], past["importance"]) == ([], {"said_by": ["Ann", "Bob"]}, 0.5)
+    assert "expires" not in past
+    assert "; tags ferry; metadata said_by Cy; importance 0.9; " in text_of(told)
+    assert "; tags none; metadata said_by Ann, Bob; importance 0.5): The ferry leaves at nine" in text_of(told)
+
+
+async def test_where_nothing_is_alike_no_question_is_advised_that_find_similar_does_not_take(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        asked, likened = await ask(client, "recall", query="zebra"), await ask(client, "find_similar", text="zebra")
+
+    assert "an empty query for the newest" in asked["hint"]
+    assert likened["hint"] == "nothing stored that fits. To answer a question use recall."
 
 
 async def test_bulk_forgetting_takes_a_dry_run_and_its_token(open_memory_client: Open) -> None:

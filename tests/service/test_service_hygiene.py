@@ -13,7 +13,7 @@ from memory_mcp.config import RememberSettings
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller, Provenance
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.server import render
+from memory_mcp.server import render, render_whole
 from memory_mcp.service import MemoryService
 from tests.hygiene.hostile_texts import IMITATIONS
 from tests.hygiene.secret_shapes import TOKENS, drawing
@@ -25,7 +25,7 @@ RULE = "Deploys happen on Fridays with make release, after Ann has tagged the co
 
 async def tell(service: MemoryService, *ids: str, caller: Caller = CALLER) -> Sequence[str]:
     """Show memories to a caller as `get` does; the lines that it reads."""
-    result = render.whole(await service.get(list(ids), caller), service.clock())
+    result = render_whole.whole(await service.get(list(ids), caller), service.clock())
     service.told(caller, render.told(result.structured_content))
     return text_of(result).splitlines()
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.models import Memory, Recalled, Scope
-from memory_mcp.server.render import age, fitting, line, sections, shortened, shown, tokens
+from memory_mcp.counted import counted
+from memory_mcp.models import Memory, Operation, Provenance, Recalled, Scope
+from memory_mcp.server.render import age, fitting, line, sections, shortened, shown, tokens, undone
 from tests.memories import text_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -123,3 +125,30 @@ def test_many_rules_leave_room_for_what_comes_after_them() -> None:
         assert tokens(json.dumps(told)) <= budget
     assert (len(told["relevant to the task"]), len(told["recent decisions"])) == (3, 2)
     assert len(told["rules"]) > 5
+
+
+def test_values_of_metadata_are_said_without_the_signs_of_a_language() -> None:
+    metadata = {"people": ["Ann", "Bob"], "lines": 3, "open": True, "place": {"city": "Ghent", "floors": [1, 2]}, "none": None}
+    memory = replace(hit("A meeting").memory, metadata=metadata)
+    text = line(shown(Recalled(memory, 0.7), NOW, "project"))
+
+    assert "people Ann, Bob; lines 3; open true; place city Ghent, floors 1, 2; none null; id" in text
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "expected"),
+    [(0, "day", "0 days"), (1, "day", "1 day"), (1, "memory", "1 memory"), (2, "memory", "2 memories"), (1200, "fact", "1,200 facts")],
+)
+def test_what_is_counted_has_its_number(count: int, noun: str, expected: str) -> None:
+    assert counted(count, noun) == expected
+
+
+def test_an_undone_operation_says_how_many_memories_it_was_also_where_not_all_are_named() -> None:
+    ids = tuple(UUID(int=number) for number in range(25))
+    act = Operation(2, Scope("local", "project"), NOW, "undo", ids, Provenance(), undoes=1)
+    reply = undone([act])
+
+    assert reply.structured_content is not None
+    assert (reply.structured_content["memories"], len(reply.structured_content["ids"])) == (25, 20)
+    assert text_of(reply).startswith("undone in project: operation 1, by operation 2; 25 memories: 00000000-")
+    assert text_of(reply).endswith("000013 and 5 more")

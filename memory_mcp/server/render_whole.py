@@ -1,0 +1,93 @@
+"""Memories in full, as `get` tells them, in both forms: everything about each, and what it was before."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from mcp.types import CallToolResult
+
+from memory_mcp.hygiene.hidden import shown_openly
+from memory_mcp.models import Memory, Operation, Version
+from memory_mcp.server.render import CAUTIONS, DATA_NOTE, age, cautions, one_line, quoted, result, said, warnings
+
+
+def whole(
+    memories: Sequence[tuple[Memory, list[Version]]], now: datetime, log: Mapping[int, Operation] = MappingProxyType({})
+) -> CallToolResult:
+    """The answer to `get`: everything about each memory, in full, and by the log who changed it."""
+    entries, lines = [], [DATA_NOTE]
+    for memory, versions in memories:
+        entry = everything(memory, now, log.get(memory.operation))
+        lines += [f"| {part}" for part in (shown_openly(memory.content) if "hidden_characters" in entry else memory.content).splitlines()]
+        facts = [f"{name} {said(value)}" for name, value in entry.items() if name not in ("text", *CAUTIONS)]
+        lines.append(f"  ({one_line(shown_openly('; '.join([*facts, *warnings(entry)])))})")
+        if versions:
+            entry["history"] = [_past(past, memory, log.get(past.operation)) for past in versions]
+            lines += [f"  before {past['until']} ({_beside(past)}): {quoted(past['text'], past)}" for past in entry["history"]]
+        entries.append(entry)
+    return result({"memories": entries}, lines)
+
+
+def _past(past: Version, memory: Memory, by: Operation | None) -> dict[str, Any]:
+    """A past form, with what besides its text was otherwise than it is now."""
+    form = past.memory
+    told: dict[str, Any] = {"text": form.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
+    told |= {} if by is None else {"by": done_by(by)}
+    told |= {"id": str(form.id)} if form.id != memory.id else {}
+    told |= {name: value for name, value in _attributes(form).items() if value != _attributes(memory)[name]}
+    return told | cautions(form.content, *form.tags, json.dumps(dict(form.metadata), ensure_ascii=False))
+
+
+def _attributes(memory: Memory) -> dict[str, Any]:
+    """What `update` can change beside the text."""
+    expires = "" if memory.expires_at is None else memory.expires_at.isoformat(timespec="seconds")
+    return {"tags": list(memory.tags), "metadata": dict(memory.metadata), "importance": memory.importance, "expires": expires}
+
+
+def done_by(entry: Operation) -> str:
+    """Who did it, and how far that is trusted, in words: `update by cursor, ann (conversation)`."""
+    who = ", ".join(filter(None, (entry.actor.client, entry.actor.user)))
+    return f"{entry.action} by {who or 'nobody named'} ({entry.actor.source})"
+
+
+def _beside(told: Mapping[str, Any]) -> str:
+    facts = [f"operation {told['operation']}", *([told["by"]] if "by" in told else [])]
+    facts += [f"{name} {said(told[name]) or 'none'}" for name in ("id", "tags", "metadata", "importance", "expires") if name in told]
+    return one_line(shown_openly("; ".join([*facts, *warnings(told)])))
+
+
+def everything(memory: Memory, now: datetime, changed: Operation | None = None) -> dict[str, Any]:
+    """All that is known of a memory, with the entry of the log that changed it last; what is empty is left out."""
+
+    def moment(value: datetime | None) -> str:
+        return "" if value is None else value.isoformat(timespec="seconds")
+
+    entry = {
+        "id": str(memory.id),
+        "text": memory.content,
+        "kind": memory.kind,
+        "domain": memory.domain,
+        "namespace": memory.scope.namespace,
+        "age": age(memory.when, now),
+        "created": moment(memory.created_at),
+        "updated": moment(memory.updated_at) if memory.updated_at != memory.created_at else "",
+        "occurred_at": moment(memory.occurred_at),
+        "valid_to": moment(memory.valid_to),
+        "expires": moment(memory.expires_at),
+        "key": memory.key,
+        "tags": list(memory.tags),
+        "metadata": dict(memory.metadata),
+        "session_id": memory.session_id,
+        "importance": memory.importance,
+        "retention": memory.retention,
+        "superseded_by": str(memory.superseded_by or ""),
+        "source": memory.provenance.client,
+        "source_class": memory.provenance.source,
+        "author": memory.provenance.user,
+        "changed": "" if changed is None else done_by(changed),
+        "recalled": memory.recalled_count,
+    }
+    found = {name: value for name, value in entry.items() if value not in ("", [], {}, None, 0)}
+    return found | cautions(memory.content, memory.key, *memory.tags, json.dumps(found.get("metadata", {}), ensure_ascii=False))
