@@ -93,5 +93,5 @@ def _explained(error: ValidationError, tool: Tool) -> str:
         elif fault["type"] == "missing":
             said.append(f"{'.'.join(map(str, fault['loc']))} is missing: give it.")
         else:
-            said.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}.")
+            said.append(f"{where}: {fault['msg'].removeprefix('Value error, ').replace('valid dictionary', 'JSON object')}.")
     return " ".join(dict.fromkeys(said))

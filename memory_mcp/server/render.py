@@ -117,12 +117,10 @@ def line(entry: Mapping[str, Any]) -> str:
 
 
 def said(value: Any) -> str:
-    """A value of JSON in a line: texts as they are, what is in lists and objects one after the other."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {said(inner)}" for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(said, value))
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value of JSON in a line: texts as they are, a list of texts as `a, b`, all else as JSON."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def shortened(text: str, limit: int, start: int = 0) -> str:
@@ -280,13 +278,14 @@ def receipt(made: Receipt) -> CallToolResult:
 def brief(memory: Memory, characters: int) -> dict[str, Any]:
     """A memory as an example of what is meant."""
     text = shortened(memory.content, characters)
-    return {"id": str(memory.id), "line": text, **cautions(text)}
+    return {"id": str(memory.id), "line": text, **({"key": memory.key} if memory.key else {}), **cautions(text, memory.key)}
 
 
 def brief_line(sample: Mapping[str, Any], facts: Sequence[str] = ()) -> str:
     """What `brief` made as one line of text."""
-    said = "; ".join([*facts, *warnings(sample), f"id {sample['id']}"])
-    return f"- {quoted(sample['line'], sample)} ({said})"
+    key = [f"key {quoted(sample['key'], sample)}"] if "key" in sample else []
+    beside = "; ".join([*facts, *key, *warnings(sample), f"id {sample['id']}"])
+    return f"- {quoted(sample['line'], sample)} ({beside})"
 
 
 def one_line(text: str) -> str:

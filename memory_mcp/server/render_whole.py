@@ -54,7 +54,7 @@ def done_by(entry: Operation) -> str:
 
 def _beside(told: Mapping[str, Any]) -> str:
     facts = [f"operation {told['operation']}", *([told["by"]] if "by" in told else [])]
-    facts += [f"{name} {said(told[name]) or 'none'}" for name in ("id", "tags", "metadata", "importance", "expires") if name in told]
+    facts += [f"{name} {said(told[name] or 'none')}" for name in ("id", "tags", "metadata", "importance", "expires") if name in told]
     return one_line(shown_openly("; ".join([*facts, *warnings(told)])))
 
 

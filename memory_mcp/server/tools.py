@@ -37,7 +37,7 @@ async def remember(
     content: Annotated[str, Field(description="One self-contained statement, names and reasons included; kept word for word")],
     kind: Annotated[Kind, Field(description="rule: always to be followed")] = "fact",
     tags: Texts = [],  # noqa: B006 - read only, and pydantic copies it
-    key: Annotated[str, Field(description="subject/attribute with one current value, like user.editor; a new value replaces the old")] = "",
+    key: Annotated[str, Field(description="subject.attribute with one current value, like user.editor; a new value replaces the old")] = "",
     supersedes: Annotated[Texts, Field(description="Ids this replaces")] = [],  # noqa: B006
     importance: Annotated[float, Field(ge=0, le=1), NO_BOOLEAN] = 0.5,
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",

@@ -70,7 +70,8 @@ class Remembering(Parts):
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
                 return Receipt(added, scope.namespace, pending=pending, redacted=redacted)
             least = max(self.tuning.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
-            similar = await self._similar(embedding, [scope], least, leave_out={added.id, *added.replaced})
+            settled = {added.id, *added.replaced, *filter(None, [added.superseded_by])}  # what became of these the receipt tells
+            similar = await self._similar(embedding, [scope], least, leave_out=settled)
             return Receipt(added, scope.namespace, similar, redacted=redacted)
 
     def told(self, caller: Caller, told: Iterable[tuple[UUID, str]]) -> None:

@@ -155,6 +155,18 @@ async def test_a_repeated_request_with_the_same_idempotency_key_gets_the_first_r
     assert clash.is_error
 
 
+async def test_a_receipt_tells_the_key_of_what_is_similar_and_nothing_of_what_is_settled(open_memory_client: Open) -> None:
+    async with open_memory_client() as client:
+        now = await ask(client, "remember", content="The rent of depot 3 is 4000 euro", key="depot3.rent", occurred_at="2026-05-01")
+        past = await ask(client, "remember", content="The rent of depot 3 is 3500 euro", key="depot3.rent", occurred_at="2025-05-01")
+        other = await client.call_tool("remember", {"content": "The rent of depot 3 is 4100 euro", "key": "Depot3.Rent"})
+
+    assert (past["superseded_by"], "similar" in past) == (now["id"], False)
+    assert other.structured_content is not None
+    assert [(near["id"], near["key"]) for near in other.structured_content["similar"]] == [(now["id"], "depot3.rent")]
+    assert "; key depot3.rent; id " in text_of(other)
+
+
 async def test_history_says_what_was_otherwise_beside_the_text(open_memory_client: Open) -> None:
     async with open_memory_client() as client:
         made = await ask(client, "remember", content="The ferry leaves at nine", metadata={"said_by": ["Ann", "Bob"]})
@@ -165,8 +177,8 @@ async def test_history_says_what_was_otherwise_beside_the_text(open_memory_clien
     (past,) = told.structured_content["memories"][0]["history"]
     assert (past["tags"], past["metadata"], past["importance"]) == ([], {"said_by": ["Ann", "Bob"]}, 0.5)
     assert "expires" not in past
-    assert "; tags ferry; metadata said_by Cy; importance 0.9; " in text_of(told)
-    assert "; tags none; metadata said_by Ann, Bob; importance 0.5): The ferry leaves at nine" in text_of(told)
+    assert '; tags ferry; metadata {"said_by": ["Cy"]}; importance 0.9; ' in text_of(told)
+    assert '; tags none; metadata {"said_by": ["Ann", "Bob"]}; importance 0.5): The ferry leaves at nine' in text_of(told)
 
 
 async def test_where_nothing_is_alike_no_question_is_advised_that_find_similar_does_not_take(open_memory_client: Open) -> None:
@@ -244,7 +256,7 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("remember", {"content": "x", "metadata": {"a": "b" * 70_000}}, "metadata"),
     ("remember", {"content": "x", "metadata": json.loads('{"a":' * 40 + "1" + "}" * 40)}, "nested"),
     ("remember", {"content": "x", "metadata": {"n": 2**64}}, "64 bits"),
-    ("remember", {"content": "x", "metadata": "nonsense"}, "metadata"),
+    ("remember", {"content": "x", "metadata": "nonsense"}, "metadata: Input should be a JSON object"),
     ("remember", {"content": "x", "namespace": "../etc"}, "namespace"),
     ("recall", {"query": "x", "limit": 0}, "limit"),
     ("recall", {"query": "x", "limit": -1}, "limit"),

@@ -157,6 +157,20 @@ async def test_context_brings_rules_first_and_each_memory_once(tmp_path: Path) -
     assert len(listed) == len(set(listed))
 
 
+async def test_context_calls_relevant_only_what_recall_would_answer_with_alone(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, "Labels are printed with Code 128, since the scanners cannot read QR", session_id="a")
+        for content in ("The canteen serves soup on Mondays", "Ann's birthday is on 3 March", "The lease of the office ends in 2031"):
+            await remember(service, content, session_id="a")
+        await remember(service, "The printer is done", session_id="b")
+        sections = await service.context("change how labels are printed", CALLER)
+
+    assert sections["relevant to the task"][0].memory.content.startswith("Labels")
+    assert not {"The canteen serves soup on Mondays", "The lease of the office ends in 2031"} & {
+        hit.memory.content for hits in sections.values() for hit in hits
+    }
+
+
 async def test_context_leaves_out_solved_errors_and_tells_what_the_last_session_left(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         await service.record_error(ErrorReport("ValueError: bad port"), CALLER)

@@ -132,7 +132,7 @@ def test_values_of_metadata_are_said_without_the_signs_of_a_language() -> None:
     memory = replace(hit("A meeting").memory, metadata=metadata)
     text = line(shown(Recalled(memory, 0.7), NOW, "project"))
 
-    assert "people Ann, Bob; lines 3; open true; place city Ghent, floors 1, 2; none null; id" in text
+    assert 'people Ann, Bob; lines 3; open true; place {"city": "Ghent", "floors": [1, 2]}; none null; id' in text
 
 
 @pytest.mark.parametrize(
