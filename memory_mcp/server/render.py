@@ -357,7 +357,7 @@ def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: 
         lines += [f"{heading}:", *(line(entry) for entry in kept)]
         left -= sum(map(cost, kept)) + _HEADING_TOKENS
     if not structured:
-        lines.append("Nothing is stored yet." if not entries else "max_tokens is too small to show anything.")
+        lines.append(f"Nothing is stored in {namespace} yet." if not entries else "max_tokens is too small to show anything.")
     return result({"namespace": namespace, "sections": structured}, lines)
 
 

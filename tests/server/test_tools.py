@@ -375,6 +375,14 @@ async def test_an_id_that_was_replaced_or_forgotten_leads_to_what_is_current(tmp
         assert said == f"No memory with id {gone['id']} here. It may have been forgotten or replaced since. Recall finds what is current."
 
 
+async def test_context_of_an_empty_namespace_says_so_of_that_namespace_alone(tmp_path: Path) -> None:
+    async with open_client(settings_without_model(tmp_path), ready=False) as client:
+        await ask(client, "remember", content="The bakery opens at seven", namespace="global")
+        told = await client.call_tool("context", {})
+
+    assert text_of(told).splitlines()[-1] == "Nothing is stored in project yet."
+
+
 async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
     async with open_client(settings_for(tmp_path)) as client:
         old = await ask(client, "remember", content="The team lead is Ann", key="team.lead", occurred_at="2025-01-01")
