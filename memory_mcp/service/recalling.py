@@ -29,6 +29,7 @@ from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
+from memory_mcp.recall.wanted import asks_of_a_time_alone, time_asked_for
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
@@ -94,9 +95,11 @@ class Recalling(Parts):
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
+        times = time_spans(query, now)
+        if asks_of_a_time_alone(query, times):
+            return await self._newest(scopes, _within(where, *time_asked_for(times, now)), limit, offset)
         candidates = await self._candidates(query, written, where)
         needed = max(offset + limit + 1, JUDGED)
-        times = time_spans(query, now)
         best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
@@ -198,6 +201,12 @@ class Recalling(Parts):
             null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
         ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+
+
+def _within(where: Filter, since: datetime | None, until: datetime) -> Filter:
+    """What passes the filter and is of that time."""
+    since = max((moment for moment in (since, where.since) if moment is not None), default=None)
+    return replace(where, since=since, until=min(until, where.until or until))
 
 
 def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
