@@ -27,9 +27,9 @@ from memory_mcp.models import (
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
+from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
-from memory_mcp.recall.wanted import asks_of_a_time_alone, time_asked_for
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
@@ -96,8 +96,10 @@ class Recalling(Parts):
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
         times = time_spans(query, now)
-        if asks_of_a_time_alone(query, times):
-            return await self._newest(scopes, _within(where, *time_asked_for(times, now)), limit, offset)
+        if (wanted := overview(query, times, now)) is not None:
+            answer = await self._newest(scopes, _narrowed(where, wanted), limit, offset)
+            if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
+                return answer
         candidates = await self._candidates(query, written, where)
         needed = max(offset + limit + 1, JUDGED)
         best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
@@ -203,10 +205,10 @@ class Recalling(Parts):
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
 
-def _within(where: Filter, since: datetime | None, until: datetime) -> Filter:
-    """What passes the filter and is of that time."""
-    since = max((moment for moment in (since, where.since) if moment is not None), default=None)
-    return replace(where, since=since, until=min(until, where.until or until))
+def _narrowed(where: Filter, wanted: Overview) -> Filter:
+    """What passes the filter and is wanted."""
+    since = max((moment for moment in (wanted.since, where.since) if moment is not None), default=None)
+    return replace(where, kinds=where.kinds or wanted.kinds, since=since, until=min(wanted.until, where.until or wanted.until))
 
 
 def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:

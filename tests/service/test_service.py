@@ -56,6 +56,21 @@ async def test_a_question_of_a_time_alone_gets_what_is_of_that_time_newest_first
         assert (await recall(service, "What happened yesterday with the billing tests?"))[0] == tests
 
 
+async def test_a_question_of_a_kind_alone_gets_all_of_that_kind(tmp_path: Path) -> None:
+    """Unless there is none of it: then the word may have been meant as a topic."""
+    async with open_service(settings_for(tmp_path)) as service:
+        chess = await remember(service, "The rules of the chess club forbid phones.")
+        await remember(service, "Secrets live in 1Password.", kind="fact")
+        postgres = await remember(service, "Tests run against a real Postgres.", kind="decision")
+        typst = await remember(service, "Invoices are made by Typst.", kind="decision")
+
+        assert await recall(service, "Which decisions have we made?") == [typst, postgres]
+        assert await recall(service, "list all decisions", limit=1, offset=1) == [postgres]
+        assert (await recall(service, "What are the rules?"))[:1] == [chess]
+        assert len(await recall(service, "What do you know about me?")) == 4
+        assert (await recall(service, "What did we decide about Postgres?"))[0] == postgres
+
+
 async def test_concurrent_calls_share_commits_and_all_are_kept(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         ids: set[str] = set()
