@@ -37,15 +37,15 @@ _OF_KIND = {
 }
 """Words for a kind of memories."""
 _NO_TOPIC = frozenset(
-    """accomplish accomplished apply continue conversation current discuss discussed discussing done encounter encountered exist finish
-    finished fix fixed follow found get go going got happen happened happening important known learn learned let lets list made main make
-    memories pick project repo repository resume ran run saw seen session show solved stored taken talk talked talking thing things
-    together us user work worked working
-    alle an arbeitet auf aufgetreten bekannt bekannte bekannten besprochen da das den die dir du es gab gearbeitet gelten geht gemacht
-    geredet geschehen gespeichert gesprochen getan getroffen gibt hab habe haben hast ich ihr ist los mach machte machten mich mir
-    passiert projekt sind stehen uber und uns von waren warst was welche welchen wir wo woran woruber worum wurden
-    a ai as avions avons ce ci de est et etait etions fait faisais faisions il j je nous on ou parle parlions passe quoi qu que s sommes sur
-    travaillais travaille travaillions""".split()
+    """accomplish accomplished after anything apply before between change changed continue conversation current discuss discussed discussing
+    done encounter encountered exist far finish finished fix fixed follow found get go going got happen happened happening important known
+    learn learned let lets list made main make memories pick project ran repo repository resume run saw seen session show since solved
+    stored taken talk talked talking thing things together us user work worked working
+    alle an arbeitet auf aufgetreten bekannt bekannte bekannten besprochen da das den die dir du es gab gearbeitet geht gelten gemacht
+    geredet geschehen gespeichert gesprochen getan getroffen gibt hab habe haben hast ich ihr ist los mach machte machten mich mir nach
+    passiert projekt seit sind stehen uber und uns von vor waren warst was welche welchen wir wo woran woruber worum wurden
+    a ai as avions avons ce ci de est et etait etions faisais faisions fait il j je nous on ou parle parlions passe qu que quoi s sommes
+    sur travaillais travaille travaillions""".split()
 )
 """What is said of doing anything at all; English stop words go without saying."""
 

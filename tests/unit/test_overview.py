@@ -41,6 +41,8 @@ def asked(query: str) -> Overview | None:
         ("What did we decide yesterday?", "decision", YESTERDAY, TODAY),
         ("Which errors did we run into lately?", "error", datetime(2026, 10, 19, tzinfo=UTC), TODAY + timedelta(days=1)),
         ("known issues", "error", None, NOW),
+        ("What have we decided so far?", "decision", None, NOW),
+        ("Has anything changed since yesterday?", "", YESTERDAY, datetime(9999, 12, 30, tzinfo=UTC)),
         ("what conventions does this project follow?", "rule", None, NOW),
         ("Welche Entscheidungen wurden getroffen?", "decision", None, NOW),
     ],
