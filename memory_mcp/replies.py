@@ -28,6 +28,7 @@ class Similar(Flagged):
 
     id: UUID
     line: str
+    key: str = ""
     similarity: float = 0.0
 
 
@@ -86,13 +87,17 @@ class Context(Reply):
 
 
 class Past(Flagged):
-    """What a memory said before."""
+    """What a memory said before; what stands behind `by` is there where it was otherwise than it is now."""
 
     text: str
     until: datetime
     operation: int
     id: UUID | None = Field(default=None, description="Of another memory, whose place it took")
     by: str = Field(default="", description="Which change made it so, by whom and from what source")
+    tags: tuple[str, ...] | None = None
+    metadata: dict[str, Any] | None = None
+    importance: float | None = None
+    expires: datetime | None = None
 
 
 class Memory(Flagged):
@@ -153,6 +158,7 @@ class Sample(Flagged):
 
     id: UUID
     line: str
+    key: str = ""
 
 
 class ToForget(Reply):
@@ -170,7 +176,8 @@ class Undone(Reply):
     status: str
     operation: int = Field(description="By which that can be undone in turn")
     namespace: str
-    ids: tuple[UUID, ...]
+    memories: int = Field(default=0, description="How many they concern")
+    ids: tuple[UUID, ...] = Field(description="Of those memories, the first 20")
     undone: int | tuple[int, ...] = Field(description="Numbers of the operations that were reversed")
 
 

@@ -42,7 +42,7 @@ def _past(past: Version, memory: Memory, by: Operation | None) -> dict[str, Any]
 
 def _attributes(memory: Memory) -> dict[str, Any]:
     """What `update` can change beside the text."""
-    expires = "" if memory.expires_at is None else memory.expires_at.isoformat(timespec="seconds")
+    expires = None if memory.expires_at is None else memory.expires_at.isoformat(timespec="seconds")
     return {"tags": list(memory.tags), "metadata": dict(memory.metadata), "importance": memory.importance, "expires": expires}
 
 

@@ -123,10 +123,14 @@ async def test_everything_that_the_tools_answer_is_typed(tmp_path: Path) -> None
         assert (await ask(replies.Context, "context", task="speak with the lead"))["sections"]
         await ask(replies.Memories, "get", ids=[old["id"], new["id"]], history=True)
         await ask(replies.Changed, "update", id=new["id"], content="The lead is Bob Smith")
+        await ask(replies.Changed, "update", id=new["id"], tags=["lead"], metadata={"speaker": "Flo"}, importance=1, expires_in="7d")
+        (told,) = (await ask(replies.Memories, "get", ids=[new["id"]], history=True))["memories"]
+        before = told["history"][-1]
+        assert (before["tags"], before["metadata"], before["importance"], before["expires"]) == ([], {"speaker": "Eve"}, 0.5, None)
         await ask(replies.ToForget, "forget", tags=["team"])
         await ask(replies.ToForget, "forget", tags=["nothing"])
         await ask(replies.Forgotten, "forget", ids=[new["id"]])
-        await ask(replies.Undone, "forget", undo="last 2")
+        assert (await ask(replies.Undone, "forget", undo="last 2"))["memories"] == 1
         await ask(replies.Statistics, "stats")
         assert (await ask(replies.Statistics, "stats", section="sessions"))["sessions"]
 
