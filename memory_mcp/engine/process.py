@@ -7,8 +7,10 @@ an engine already.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from memory_mcp.engine.claim import Claim, claim
 from memory_mcp.engine.logfile import divert_stderr
@@ -58,7 +60,11 @@ def _go_on_in_background(claimed: Claim) -> None:
     """Let whoever started this know that it listens, and be nobody's child: hosts end the trees of their processes."""
     child = os.fork()
     if child:
-        claimed.announce(child)
+        try:
+            claimed.announce(child)
+        except OSError:
+            os.kill(child, signal.SIGKILL)  # nobody could find it
+            raise
         os._exit(0)
 
 
@@ -74,5 +80,6 @@ def _parse(arguments: Sequence[str]) -> tuple[str, bool, bool]:
 
 
 def _end(sentence: str, status: int) -> "NoReturn":
-    os.write(2, f"memory-mcp engine: {sentence}\n".encode(errors="replace"))
+    with suppress(OSError):  # the log may be on the disk that is full
+        os.write(2, f"memory-mcp engine: {sentence}\n".encode(errors="replace"))
     os._exit(status)
