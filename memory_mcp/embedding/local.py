@@ -17,7 +17,7 @@ import structlog
 
 from memory_mcp.embedding.encoder import Encoder
 from memory_mcp.embedding.loading import Attempt
-from memory_mcp.embedding.manifest import MANIFEST, Source, read_manifest, read_source
+from memory_mcp.embedding.manifest import MANIFEST, Source, is_whole, read_manifest, read_source
 from memory_mcp.embedding.pins import ALL_MINILM, Pins
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 
@@ -63,6 +63,10 @@ def load_local(model: str, models: Path, attempt: Attempt, *, threads: int = 0, 
     except EmbedderNotReadyError:
         raise
     except TierError as error:
+        if is_whole(folder):  # as where memory is short, of which making it anew would take far more
+            raise EmbedderNotReadyError(
+                f"{error} Its files are as they were made, so memory may be short. If it is not, remove {folder}: it is made anew."
+            ) from error
         shutil.rmtree(folder, ignore_errors=True)  # derived data; the next attempt makes it anew
         raise EmbedderNotReadyError(f"{error} It was removed and will be made again.") from error
 

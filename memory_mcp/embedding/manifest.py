@@ -96,6 +96,18 @@ def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
             raise TierError("embedder", f"{name} of the embedding model is missing or damaged.")
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether it holds a compiled model whose files are what they were."""
+    manifest = read_manifest(folder)
+    if manifest is None or not manifest.digests:
+        return False
+    try:
+        check_digests(folder, manifest.digests)
+    except TierError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The contents of a sentence-transformers folder.
