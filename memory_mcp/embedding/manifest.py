@@ -10,6 +10,8 @@ from typing import Any, Literal
 from memory_mcp.errors import TierError
 
 FORMAT = 1
+EXPORT_FAILED = "its export failed"
+"""How a reason begins that may lie in the machine and not in the model."""
 MANIFEST, GRAPH, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
 
 Pooling = Literal["mean", "cls"]
