@@ -36,8 +36,8 @@ def run(arguments: Sequence[str]) -> "NoReturn":
     """
     folder, detached, tcp = _parse(arguments)
     fill_holes()
-    places = Places(data_folder(folder, os.environ))
     try:
+        places = Places(data_folder(folder, os.environ))
         claimed = claim(places, tcp=tcp)
         if claimed is None:
             _end(f"There is an engine for {places.folder} already.", TAKEN)
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> "NoReturn":
             divert_stderr(places.log)
         os.chdir(places.folder)  # which may be anywhere, but not where some client works
     except OSError as error:
-        _end(f"{error.filename or places.folder}: {error.strerror}.", CANNOT_BE_MADE)
+        _end(f"{error.filename or folder or 'the data directory'}: {error.strerror}.", CANNOT_BE_MADE)
     from memory_mcp.server.ending import Ending  # noqa: PLC0415 - from here on fronts can wait
 
     ending = Ending(_LAST_RESORT_SECONDS)

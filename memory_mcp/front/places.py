@@ -45,8 +45,14 @@ class Places:
 
 
 def data_folder(given: str, environment: Mapping[str, str]) -> str:
-    """The data directory, absolute: the one given, that of the environment, or the one in the home folder."""
+    """The data directory, absolute: the one given, that of the environment, or the one in the home folder.
+
+    Raises:
+        OSError: It is to lie in a home folder, and none is known.
+    """
     folder = os.path.expanduser(given or environment.get("MEMORY_MCP_DATA_DIR") or _DEFAULT)
+    if folder.startswith("~"):  # else it would be made in the folder where the client happens to work
+        raise FileNotFoundError(2, "no home folder is known; name a folder with --data-dir or MEMORY_MCP_DATA_DIR", folder)
     return folder if os.path.isabs(folder) else os.path.join(os.getcwd(), folder)
 
 

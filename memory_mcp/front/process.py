@@ -41,7 +41,10 @@ def run(given: Given) -> None:
     nothing to share, and a process alone can at least read.
     """
     fill_holes()
-    places = Places(data_folder(given.data_dir, os.environ))
+    try:
+        places = Places(data_folder(given.data_dir, os.environ))
+    except OSError:
+        return  # which is then told as any other setting that makes no sense
     there = dial(places, time.monotonic() + PATIENCE_SECONDS)
     if there is None and (problem := places.why_no_engine()):
         _say(f"{problem} No engine can be shared there, so this client is served by a process of its own.")

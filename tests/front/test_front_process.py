@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -364,6 +365,34 @@ def test_a_configuration_that_makes_no_sense_is_told_to_the_client_and_ends_the_
     assert ("namespace" if fault == "namespace" else "recall.candidats") in answer["error"]["message"]
     (line,) = done.stderr.splitlines()
     assert answer["error"]["message"] in line
+
+
+def test_where_no_home_folder_is_known_a_data_directory_has_to_be_named(folder: Path) -> None:
+    (elsewhere := folder / "elsewhere").mkdir()
+    nobody = {name: value for name, value in surroundings({}).items() if name != "HOME"}
+    wrapper = ["unshare", "--map-user=54321", "--map-group=54321"]  # whom no list of users has
+    probe = [*wrapper, sys.executable, "-c", "import os; print(os.path.expanduser('~'))"]
+    if shutil.which("unshare") is None or subprocess.run(probe, env=nobody, capture_output=True, check=False).stdout != b"~\n":
+        pytest.skip("being nobody in a namespace of one's own is not possible here")
+    asked = '{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}\n'
+    unnamed, named = (
+        subprocess.run(
+            [*wrapper, sys.executable, "-m", "memory_mcp", *arguments],
+            input=asked,
+            env={**nobody, "PYTHONPATH": os.getcwd()},
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        for arguments in (["serve"], ["remember", "The pump is blue.", "--data-dir", str(folder)])
+    )
+
+    assert unnamed.returncode == 2
+    assert "no home folder is known" in json.loads(unnamed.stdout)["error"]["message"]
+    assert list(elsewhere.iterdir()) == []
+    assert named.stdout.startswith("stored in ")
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
