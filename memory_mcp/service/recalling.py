@@ -27,6 +27,7 @@ from memory_mcp.models import (
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
+from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
@@ -94,9 +95,13 @@ class Recalling(Parts):
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
+        times = time_spans(query, now)
+        if (wanted := overview(query, times, now)) is not None:
+            answer = await self._newest(scopes, _narrowed(where, wanted), limit, offset)
+            if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
+                return answer
         candidates = await self._candidates(query, written, where)
         needed = max(offset + limit + 1, JUDGED)
-        times = time_spans(query, now)
         best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
@@ -198,6 +203,12 @@ class Recalling(Parts):
             null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
         ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+
+
+def _narrowed(where: Filter, wanted: Overview) -> Filter:
+    """What passes the filter and is wanted."""
+    since = max((moment for moment in (wanted.since, where.since) if moment is not None), default=None)
+    return replace(where, kinds=where.kinds or wanted.kinds, since=since, until=min(wanted.until, where.until or wanted.until))
 
 
 def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:

@@ -1,7 +1,6 @@
 from statistics import fmean
 
-from tests.benchmarks.bench_quality import small_verdicts
-from tests.benchmarks.filling import empty_store
+from tests.benchmarks.bench_quality import verdicts_in_small_stores
 from tests.benchmarks.sets import FIRST_DAYS, OWN, read_sets
 from tests.benchmarks.small_stores import MOST_ASKED, small_stores
 
@@ -21,9 +20,8 @@ def test_stores_are_drawn_the_same_each_time_and_whoever_asks_is_told_apart() ->
 
 async def test_in_a_small_store_what_is_stored_is_found_and_what_is_not_is_not_made_up() -> None:
     """Floors lie some points below what was measured (see README.md): they tell a verdict that went wrong from noise."""
-    own, first = read_sets([OWN, FIRST_DAYS])
-    async with empty_store() as service:
-        of_own, of_first = await small_verdicts(service, own, [first]), await small_verdicts(service, first, [own])
+    table = await verdicts_in_small_stores(read_sets([OWN, FIRST_DAYS]))  # as a clone without other sets has them
+    of_own, of_first = ({row: shares[name] for row, shares in table.items()} for name in ("own", "first-days"))
 
     for size in (5, 20):
         assert of_own[f"{size} memories, stored: none %"] <= 3

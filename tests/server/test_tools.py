@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client, MCPError
 
@@ -307,9 +308,9 @@ async def test_the_backlog_is_embedded_once_the_model_is_there(tmp_path: Path) -
     async with open_client(settings_without_model(tmp_path), ready=False) as client:
         receipt = await ask(client, "remember", content="Our cat is called Mia")
     async with open_client(settings_for(tmp_path)) as client:
-        for _ in range(200):
-            if (await ask(client, "stats", section="counts"))["counts"]["unembedded"] == 0:
-                break
+        with anyio.fail_after(30):
+            while (await ask(client, "stats", section="counts"))["counts"]["unembedded"]:  # noqa: ASYNC110 - nothing tells of it
+                await anyio.sleep(0.02)
         answer = await ask(client, "recall", query="What is the pet's name?")
 
     assert [hit["id"] for hit in answer["hits"]] == [receipt["id"]]

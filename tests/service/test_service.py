@@ -1,6 +1,7 @@
 """The use cases over the real store and the real model."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +34,41 @@ async def test_what_is_acknowledged_is_found_by_the_very_next_recall(tmp_path: P
         for number in range(20):
             stored = await remember(service, f"The meeting room number {number} is painted in colour {number * 7}")
             assert stored in await recall(service, f"What colour is meeting room {number}?", limit=3)
+
+
+async def test_a_question_of_a_time_alone_gets_what_is_of_that_time_newest_first(tmp_path: Path) -> None:
+    """`What did we do yesterday?` shares neither words nor meaning with what answers it."""
+    async with open_service(settings_for(tmp_path)) as service:
+        ago = [(service.clock() - timedelta(days=days)).isoformat() for days in range(9)]
+        offer = await remember(service, "Wrote the offer for the bakery.", occurred_at=ago[8])
+        tests = await remember(service, "Moved the billing tests to pytest.", occurred_at=ago[1])
+        flaky = await remember(service, "The flaky test of the cart is mended.", occurred_at=ago[1], kind="event")
+        await remember(service, "The fair in Lyon", occurred_at=(service.clock() + timedelta(days=30)).isoformat())
+        today = await remember(service, "Began to draw the map of the harbour.")
+        elsewhere = await remember(service, "We did nothing yesterday", replace(CALLER, namespace="other"), occurred_at=ago[1])
+
+        assert set(await recall(service, "What did we do yesterday?")) == {tests, flaky}
+        assert await recall(service, "What did we do yesterday?", kinds=("event",)) == [flaky]
+        assert await recall(service, "What did we do yesterday?", namespace="other") == [elsewhere]
+        assert await recall(service, "What did we do yesterday?", since=ago[0]) == []
+        assert await recall(service, "Where did we leave off?", limit=1) == [today], "what is still to come is not where we left off"
+        assert await recall(service, "Where did we leave off?", limit=10, offset=3) == [offer]
+        assert (await recall(service, "What happened yesterday with the billing tests?"))[0] == tests
+
+
+async def test_a_question_of_a_kind_alone_gets_all_of_that_kind(tmp_path: Path) -> None:
+    """Unless there is none of it: then the word may have been meant as a topic."""
+    async with open_service(settings_for(tmp_path)) as service:
+        chess = await remember(service, "The rules of the chess club forbid phones.")
+        await remember(service, "Secrets live in 1Password.", kind="fact")
+        postgres = await remember(service, "Tests run against a real Postgres.", kind="decision")
+        typst = await remember(service, "Invoices are made by Typst.", kind="decision")
+
+        assert await recall(service, "Which decisions have we made?") == [typst, postgres]
+        assert await recall(service, "list all decisions", limit=1, offset=1) == [postgres]
+        assert (await recall(service, "What are the rules?"))[:1] == [chess]
+        assert len(await recall(service, "What do you know about me?")) == 4
+        assert (await recall(service, "What did we decide about Postgres?"))[0] == postgres
 
 
 async def test_concurrent_calls_share_commits_and_all_are_kept(tmp_path: Path) -> None:
