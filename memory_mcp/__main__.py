@@ -26,7 +26,9 @@ def main() -> None:
         run_engine(arguments[2:])
     else:
         from memory_mcp.cli.app import make_app  # noqa: PLC0415
+        from memory_mcp.cli.printed import take_any_text  # noqa: PLC0415
 
+        take_any_text()
         make_app(arguments[0])()
 
 

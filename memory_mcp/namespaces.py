@@ -2,6 +2,7 @@
 
 import configparser
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,11 @@ from memory_mcp.access import PERSONAL
 _SCP_LIKE = re.compile(r"(?:[^@/]+@)?([^:/]+):(?!//)(.+)")
 _ODD = re.compile(r"[^A-Za-z0-9._/~-]+")
 _MAX_CONFIG_BYTES = 1_000_000
+
+
+def home_folder() -> Path:
+    """The user's; where none is known, a path that is no folder's."""
+    return Path(os.path.expanduser("~"))
 
 
 def client_namespace(given: str, environment: Mapping[str, str], directory: Path, home: Path) -> str:

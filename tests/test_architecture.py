@@ -30,6 +30,7 @@ FLOORS = [
     {
         "memory_mcp.client",
         "memory_mcp.states",
+        "memory_mcp.folders",
         "memory_mcp.graph",
         "memory_mcp.namespaces",
         "memory_mcp.log",

@@ -21,7 +21,7 @@ from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller
-from memory_mcp.namespaces import client_namespace
+from memory_mcp.namespaces import client_namespace, home_folder
 from memory_mcp.service import MemoryService
 from memory_mcp.upkeep.exporting import write_lines
 from memory_mcp.upkeep.lines import MAX_LINE_BYTES, Line, read, written
@@ -87,7 +87,7 @@ def import_(
     if not source.is_file():
         raise RequestError(f"There is no file {source}.")
     settings = settings_of(data_dir)
-    project = client_namespace(settings.namespace, os.environ, Path.cwd(), Path.home())
+    project = client_namespace(settings.namespace, os.environ, Path.cwd(), home_folder())
     caller = Caller(tenant, project, operator())
     console = Console(stderr=True)
     progress = _Progress()

@@ -1,7 +1,15 @@
 """What commands print on stdout."""
 
+import io
 import json
+import sys
 from typing import Any
+
+
+def take_any_text() -> None:
+    """See to it that stdout refuses no text: files and programs get UTF-8, and a terminal what it cannot show as an escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
 
 
 def say(text: str) -> None:

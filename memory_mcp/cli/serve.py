@@ -13,7 +13,7 @@ from memory_mcp.errors import ConfigError
 from memory_mcp.front.arguments import Given, parse
 from memory_mcp.front.hello import working_directory
 from memory_mcp.front.process import run
-from memory_mcp.namespaces import client_namespace
+from memory_mcp.namespaces import client_namespace, home_folder
 from memory_mcp.remember import door
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
@@ -40,6 +40,6 @@ def serve_isolated(given: Given) -> NoReturn:
         refuse_client(str(error))
         sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured, behind the handshake
-    namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), Path.home())
+    namespace = client_namespace(settings.namespace, os.environ, Path(working_directory()), home_folder())
     desk = Desk(Opening(lambda: open_behind(settings)), tenant="local", namespace=namespace)
     run_stdio(lambda: make_server(desk, settings.tools.sets))

@@ -18,6 +18,7 @@ from memory_mcp.embedding.encoder import unit_rows
 from memory_mcp.embedding.folders import exclusive, published
 from memory_mcp.embedding.local import canonical_name, is_current, made_with
 from memory_mcp.embedding.manifest import (
+    EXPORT_FAILED,
     GRAPH,
     TOKENIZER,
     Manifest,
@@ -216,4 +217,4 @@ def _is_of_the_machine(error: BaseException | None) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, NotCompilableError) else f"its export failed ({type(error).__name__})"
+    return str(error) if isinstance(error, NotCompilableError) else f"{EXPORT_FAILED} ({type(error).__name__})"

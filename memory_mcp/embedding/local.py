@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from memory_mcp.embedding.encoder import Encoder
 from memory_mcp.embedding.loading import Attempt
-from memory_mcp.embedding.manifest import MANIFEST, Source, read_manifest, read_source
+from memory_mcp.embedding.manifest import EXPORT_FAILED, MANIFEST, Source, is_whole, read_manifest, read_source
 from memory_mcp.embedding.pins import ALL_MINILM, Pins
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 
@@ -28,6 +29,9 @@ COMPILE_SECONDS = 1800.0
 
 LEAST_ROOM_BYTES = 250_000_000
 """What is left on a disk when it has to do with it that a model was not brought in: the default's takes 91 MB, and as much on the way."""
+
+RETRY_SECONDS = 86_400.0
+"""After which an export that failed is tried again: where memory is short it dies of anything."""
 
 MAKERS = ("onnxscript", "sentence-transformers", "torch", "transformers")
 
@@ -52,6 +56,10 @@ def load_local(model: str, models: Path, attempt: Attempt, *, threads: int = 0, 
         try:
             _bring_in(model, source, folder, attempt, pins)
         except (EmbedderNotReadyError, OSError) as error:
+            if serves(folder, source) and not attempt.stop.is_set():
+                with suppress(OSError):
+                    os.utime(folder / MANIFEST)  # it was tried
+                return _serve(folder, model, threads)
             if (left := _room(models)) < LEAST_ROOM_BYTES:
                 raise EmbedderNotReadyError(
                     f"The embedding model {short(model)} could not be brought in, and the disk of {models} has {left // 1_000_000:,} MB "
@@ -63,6 +71,10 @@ def load_local(model: str, models: Path, attempt: Attempt, *, threads: int = 0, 
     except EmbedderNotReadyError:
         raise
     except TierError as error:
+        if is_whole(folder):  # as where memory is short, of which making it anew would take far more
+            raise EmbedderNotReadyError(
+                f"{error} Its files are as they were made, so memory may be short. If it is not, remove {folder}: it is made anew."
+            ) from error
         shutil.rmtree(folder, ignore_errors=True)  # derived data; the next attempt makes it anew
         raise EmbedderNotReadyError(f"{error} It was removed and will be made again.") from error
 
@@ -160,13 +172,22 @@ def source_of(model: str) -> Path | None:
 
 
 def is_current(folder: Path, source: Path | None) -> bool:
-    """Whether the folder serves the source as it is now; without a source, whether it serves."""
+    """Whether the folder serves the source as well as can be; without a source, whether it serves so well."""
     manifest = read_manifest(folder)
     if manifest is None:
         return False
-    if manifest.form == "original" and manifest.made_with != made_with():
-        return False  # other versions may be able to compile it
-    return source is None or not manifest.source or manifest.source == read_source(source).digest
+    if manifest.form == "original" and (
+        manifest.made_with != made_with()  # other versions may be able to compile it
+        or (manifest.reason.startswith(EXPORT_FAILED) and abs(time.time() - (folder / MANIFEST).stat().st_mtime) > RETRY_SECONDS)
+    ):
+        return False
+    return serves(folder, source)
+
+
+def serves(folder: Path, source: Path | None) -> bool:
+    """Whether it was made from the source as it is now; without a source, whether it was made."""
+    manifest = read_manifest(folder)
+    return manifest is not None and (source is None or not manifest.source or manifest.source == read_source(source).digest)
 
 
 def is_default(model: str, pins: Pins) -> bool:

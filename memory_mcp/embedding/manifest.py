@@ -10,6 +10,8 @@ from typing import Any, Literal
 from memory_mcp.errors import TierError
 
 FORMAT = 1
+EXPORT_FAILED = "its export failed"
+"""How a reason begins that may lie in the machine and not in the model."""
 MANIFEST, GRAPH, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
 
 Pooling = Literal["mean", "cls"]
@@ -94,6 +96,18 @@ def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
             raise TierError("embedder", f"{name} of the embedding model is missing or damaged.")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether it holds a compiled model whose files are what they were."""
+    manifest = read_manifest(folder)
+    if manifest is None or not manifest.digests:
+        return False
+    try:
+        check_digests(folder, manifest.digests)
+    except TierError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

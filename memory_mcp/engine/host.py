@@ -28,7 +28,7 @@ from memory_mcp.engine.reception import House, Verdict, Visitor, full, judge, vi
 from memory_mcp.engine.refusal import refuse_all
 from memory_mcp.errors import ConfigError, RequestError
 from memory_mcp.front import hello
-from memory_mcp.namespaces import client_namespace
+from memory_mcp.namespaces import client_namespace, home_folder
 from memory_mcp.remember import door
 from memory_mcp.server.app import TOOL_SETS, make_server
 from memory_mcp.server.calls import Limits
@@ -186,7 +186,7 @@ class _Host:
         if given:
             door.namespace(given)
         differences = compare(self._settings, guest.settings, self._own)
-        return differences, client_namespace(given, {"CLAUDE_PROJECT_DIR": guest.project}, Path(guest.directory or "/"), Path.home())
+        return differences, client_namespace(given, {"CLAUDE_PROJECT_DIR": guest.project}, Path(guest.directory or "/"), home_folder())
 
     async def _answer(self, stream: BufferedByteStream, **said: Any) -> None:
         await stream.send(hello.write({"program": __version__, **said}))

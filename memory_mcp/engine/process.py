@@ -7,8 +7,10 @@ an engine already.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from memory_mcp.engine.claim import Claim, claim
 from memory_mcp.engine.logfile import divert_stderr
@@ -34,8 +36,8 @@ def run(arguments: Sequence[str]) -> "NoReturn":
     """
     folder, detached, tcp = _parse(arguments)
     fill_holes()
-    places = Places(data_folder(folder, os.environ))
     try:
+        places = Places(data_folder(folder, os.environ))
         claimed = claim(places, tcp=tcp)
         if claimed is None:
             _end(f"There is an engine for {places.folder} already.", TAKEN)
@@ -44,7 +46,7 @@ def run(arguments: Sequence[str]) -> "NoReturn":
             divert_stderr(places.log)
         os.chdir(places.folder)  # which may be anywhere, but not where some client works
     except OSError as error:
-        _end(f"{error.filename or places.folder}: {error.strerror}.", CANNOT_BE_MADE)
+        _end(f"{error.filename or folder or 'the data directory'}: {error.strerror}.", CANNOT_BE_MADE)
     from memory_mcp.server.ending import Ending  # noqa: PLC0415 - from here on fronts can wait
 
     ending = Ending(_LAST_RESORT_SECONDS)
@@ -58,7 +60,11 @@ def _go_on_in_background(claimed: Claim) -> None:
     """Let whoever started this know that it listens, and be nobody's child: hosts end the trees of their processes."""
     child = os.fork()
     if child:
-        claimed.announce(child)
+        try:
+            claimed.announce(child)
+        except OSError:
+            os.kill(child, signal.SIGKILL)  # nobody could find it
+            raise
         os._exit(0)
 
 
@@ -74,5 +80,6 @@ def _parse(arguments: Sequence[str]) -> tuple[str, bool, bool]:
 
 
 def _end(sentence: str, status: int) -> "NoReturn":
-    os.write(2, f"memory-mcp engine: {sentence}\n".encode(errors="replace"))
+    with suppress(OSError):  # the log may be on the disk that is full
+        os.write(2, f"memory-mcp engine: {sentence}\n".encode(errors="replace"))
     os._exit(status)

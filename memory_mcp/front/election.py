@@ -144,7 +144,7 @@ class Election:
         except OSError as error:
             raise self._unavailable(f"{error.filename or 'Its process'}: {error.strerror}.") from error
         if status not in (STARTED, TAKEN):
-            self._failed(f"Its process ends with status {status}.")
+            self._failed(self._places.why_no_engine() or f"Its process ends with status {status}.")
 
     def _failed(self, why: str) -> None:
         self._failures += 1

@@ -41,9 +41,12 @@ def run(given: Given) -> None:
     nothing to share, and a process alone can at least read.
     """
     fill_holes()
-    places = Places(data_folder(given.data_dir, os.environ))
+    try:
+        places = Places(data_folder(given.data_dir, os.environ))
+    except OSError:
+        return  # which is then told as any other setting that makes no sense
     there = dial(places, time.monotonic() + PATIENCE_SECONDS)
-    if there is None and (problem := _why_none_can_be(places)):
+    if there is None and (problem := places.why_no_engine()):
         _say(f"{problem} No engine can be shared there, so this client is served by a process of its own.")
         return
     introduction = hello(__version__, given.namespace, os.environ)
@@ -60,17 +63,6 @@ def run(given: Given) -> None:
         _leave(relay.run())
     except ClientGoneError:
         _leave(0)
-
-
-def _why_none_can_be(places: Places) -> str:
-    """A sentence, if an engine could not make its files; empty otherwise."""
-    try:
-        os.makedirs(places.folder, 0o700, exist_ok=True)
-        for path in (places.starting, places.log):
-            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-    except OSError as error:
-        return f"{error.filename} cannot be written: {error.strerror}."
-    return ""
 
 
 def _hurry(relay: Relay, ending: threading.Event) -> None:

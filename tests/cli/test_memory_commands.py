@@ -160,3 +160,17 @@ def test_an_engine_that_cannot_be_is_said_in_one_line(folder: Path) -> None:
     (folder / "config.toml").write_text("[recall]\nno_such_key = 1\n", "utf-8")
 
     assert "no_such_key" in refused(command("recall", "x", folder=folder), status=2)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_text_that_the_locale_has_no_letters_for_is_printed_all_the_same(folder: Path, encoding: str) -> None:
+    text = "Die Bäckerei in Zürich öffnet um 7 — 🚀"
+    line = [sys.executable, "-m", "memory_mcp"]
+    written = [*line, "remember", text, "--data-dir", str(folder)]
+    subprocess.run(written, env=surroundings({}), capture_output=True, timeout=60, check=True)
+    for arguments in (["recall", "Bäckerei"], ["recall", "Bäckerei", "--json"], ["browse"], ["export", "-"]):
+        command = [*line, *arguments, "--data-dir", str(folder)]
+        done = subprocess.run(command, env=surroundings({"PYTHONIOENCODING": encoding}), capture_output=True, timeout=60, check=False)
+
+        assert done.returncode == 0, done.stderr
+        assert text in done.stdout.decode("utf-8")

@@ -132,7 +132,7 @@ from memory_mcp.embedding.loading import Attempt
 from memory_mcp.embedding.local import load_local
 from memory_mcp.errors import EmbedderNotReadyError
 try:
-    load_local(sys.argv[1], Path(sys.argv[2]) / "models", Attempt())
+    print(type(load_local(sys.argv[1], Path(sys.argv[2]) / "models", Attempt())).__name__)
 except EmbedderNotReadyError as error:
     print(error)
 """
@@ -150,6 +150,31 @@ def test_a_full_disk_is_what_is_blamed_and_not_the_model(
     assert done.returncode == 0, done.stderr
     assert f"the disk of {disk}/models has 0 MB left. Make room there" in done.stdout
     assert "model_not_compiled" not in done.stdout, "the model is not to blame, and is compiled when there is room"
+
+
+def test_an_export_that_failed_is_tried_again_later_and_what_serves_meanwhile_is_kept(originals: dict[str, Any], tmp_path: Path) -> None:
+    model = originals["small"]["path"]
+    folder = tmp_path / "models" / slug(model)
+
+    def loaded(*wrapper: str) -> str:
+        command = [*wrapper, sys.executable, "-c", LOAD, model, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()[-1]
+
+    first = loaded("sh", "-c", 'ulimit -f 32; exec "$@"', "sh")
+    manifest = read_manifest(folder)
+    assert is_current(folder, Path(model))
+    os.utime(folder / "manifest.json", (time.time() - 100_000,) * 2)
+    lock = folder.with_name(f"{folder.name}.lock")
+    lock.unlink()
+    lock.mkdir()  # so that nothing can be brought in
+    while_it_cannot = loaded()
+    lock.rmdir()
+    os.utime(folder / "manifest.json", (time.time() - 100_000,) * 2)
+    then = loaded()
+
+    assert manifest is not None
+    assert manifest.reason.startswith("its export failed")
+    assert [first, while_it_cannot, then] == ["SentenceTransformersEncoder", "SentenceTransformersEncoder", "OnnxEncoder"]
 
 
 def test_stopping_ends_the_child(originals: dict[str, Any], tmp_path: Path) -> None:

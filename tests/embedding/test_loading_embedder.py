@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import structlog
 
 from memory_mcp.embedding.encoder import Encoder
 from memory_mcp.embedding.loading import Attempt, LoadingEmbedder
+from memory_mcp.embedding.local import load_local
 from memory_mcp.embedding.onnx import OnnxEncoder
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.embedding.settings import EmbeddingSettings
@@ -167,6 +169,43 @@ async def test_settings_open_a_local_model(compiled: Path, tmp_path: Path) -> No
 
     assert vectors.shape == (1, 384)
     assert not (tmp_path / "models").exists()
+
+
+LOAD_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import onnxruntime, tokenizers
+from memory_mcp.embedding.loading import Attempt
+from memory_mcp.embedding.local import load_local
+from memory_mcp.errors import EmbedderNotReadyError
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 80_000_000, -1))
+try:
+    load_local("all-MiniLM-L6-v2", Path(sys.argv[1]), Attempt())
+except EmbedderNotReadyError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_model_for_which_there_is_no_memory_is_kept(compiled: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(compiled, tmp_path / "all-MiniLM-L6-v2"))
+    done = subprocess.run([sys.executable, "-c", LOAD_WITH_LITTLE_MEMORY, str(tmp_path)], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert "memory may be short" in done.stdout
+    assert OnnxEncoder(folder).dimension == 384
+
+
+def test_a_damaged_model_is_removed_to_be_made_anew(compiled: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(compiled, tmp_path / "all-MiniLM-L6-v2"))
+    with (folder / "model.onnx").open("r+b") as file:
+        file.truncate(1000)
+
+    with pytest.raises(EmbedderNotReadyError, match="made again"):
+        load_local("all-MiniLM-L6-v2", tmp_path, Attempt())
+
+    assert not folder.exists()
 
 
 async def test_settings_that_name_nothing_give_a_broken_state_that_says_so(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +367,34 @@ def test_a_configuration_that_makes_no_sense_is_told_to_the_client_and_ends_the_
     assert answer["error"]["message"] in line
 
 
+def test_where_no_home_folder_is_known_a_data_directory_has_to_be_named(folder: Path) -> None:
+    (elsewhere := folder / "elsewhere").mkdir()
+    nobody = {name: value for name, value in surroundings({}).items() if name != "HOME"}
+    wrapper = ["unshare", "--map-user=54321", "--map-group=54321"]  # whom no list of users has
+    probe = [*wrapper, sys.executable, "-c", "import os; print(os.path.expanduser('~'))"]
+    if shutil.which("unshare") is None or subprocess.run(probe, env=nobody, capture_output=True, check=False).stdout != b"~\n":
+        pytest.skip("being nobody in a namespace of one's own is not possible here")
+    asked = '{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}\n'
+    unnamed, named = (
+        subprocess.run(
+            [*wrapper, sys.executable, "-m", "memory_mcp", *arguments],
+            input=asked,
+            env={**nobody, "PYTHONPATH": os.getcwd()},
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        for arguments in (["serve"], ["remember", "The pump is blue.", "--data-dir", str(folder)])
+    )
+
+    assert unnamed.returncode == 2
+    assert "no home folder is known" in json.loads(unnamed.stdout)["error"]["message"]
+    assert list(elsewhere.iterdir()) == []
+    assert named.stdout.startswith("stored in ")
+
+
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_a_real_client_reads_the_sentence(tmp_path: Path, mode: Any) -> None:
     with data_directory(tmp_path / "data", "candidats = 9\n") as folder, pytest.raises(ExceptionGroup) as caught:
@@ -409,6 +439,44 @@ async def test_where_no_engine_can_be_a_client_is_served_by_a_process_of_its_own
     assert "cannot be opened" in text_in(answer)
     assert "/proc/memory" in said.splitlines()[0]
     assert "process of its own" in said.splitlines()[0]
+
+
+ON_A_FULL_DISK = """
+import json, subprocess, sys
+from contextlib import suppress
+from pathlib import Path
+from tests.engines import command, data_directory, front
+folder, disk = Path(sys.argv[1]), Path(sys.argv[1]).parent
+with data_directory(folder):
+    command("remember", "The pump in the cellar is blue.", "--namespace", "project", folder=folder)
+    command("engine", "stop", folder=folder)
+    with suppress(OSError), open(disk / "filling", "wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    server = front(folder)
+    done = subprocess.run([server.command, *server.args], input=sys.argv[2], env=server.env, capture_output=True, text=True, check=False)
+    by_command = command("recall", "colour of the pump", folder=folder).stderr
+    (disk / "filling").unlink()
+    later = command("recall", "colour of the pump", "--namespace", "project", folder=folder).stdout
+print(json.dumps({"answer": done.stdout, "said": done.stderr, "by_command": by_command, "later": later}))
+"""
+
+
+def test_on_a_full_disk_what_is_known_can_be_recalled(tmp_path: Path, mounted: Callable[[str], list[str]]) -> None:
+    (disk := tmp_path / "disk").mkdir()
+    call = {"name": "recall", "arguments": {"query": "colour of the pump"}, "_meta": MODERN}
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}) + "\n"
+    wrapper = mounted(f"mount -t tmpfs -o size=8m none '{disk}'")
+    command = [*wrapper, sys.executable, "-c", ON_A_FULL_DISK, str(disk / "data"), asked]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
+
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert "No space left on device" in seen["said"].splitlines()[0]
+    assert "process of its own" in seen["said"].splitlines()[0]
+    assert "The pump in the cellar is blue." in seen["answer"]
+    assert "No space left on device" in seen["by_command"]
+    assert "The pump in the cellar is blue." in seen["later"]
 
 
 def test_it_does_not_matter_which_standard_descriptors_are_open(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a configuration may say, where it is looked for, and how it is refused: in one line that names the key."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,8 @@ def test_the_key_itself_comes_from_the_environment_alone(tmp_path: Path, monkeyp
     assert "hunter2" not in f"{settings!r} {settings}"
     written(tmp_path, "[encryption]\nkey_file = 'a'")
     assert "hunter2" not in refusal(tmp_path)
+
+
+def test_a_folder_that_sqlite_cannot_be_told_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"'/tmp/m\\udcff' is not UTF-8"):
+        load_settings(data_dir=Path(os.fsdecode(b"/tmp/m\xff")))
