@@ -57,7 +57,7 @@ def data_folder(given: str, environment: Mapping[str, str]) -> str:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Whether it can be done; nothing of it is left."""
+    """Nothing of it is left, whether it can be done or not."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         while content:
