@@ -84,6 +84,7 @@ class Context(Reply):
 
     namespace: str
     sections: dict[str, tuple[Hit, ...]]
+    hint: str = Field(default="", description="Where there is nothing to show, why")
 
 
 class Past(Flagged):

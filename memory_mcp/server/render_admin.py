@@ -9,7 +9,19 @@ from mcp.types import CallToolResult
 from memory_mcp.answers import Browsed, ToErase
 from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Recalled, Scope
-from memory_mcp.server.render import DATA_NOTE, brief, brief_line, fitting, line, result, shown, tokens
+from memory_mcp.server.render import (
+    COUNT_TOKENS,
+    DATA_NOTE,
+    TOO_SMALL,
+    brief,
+    brief_line,
+    fitting,
+    line,
+    result,
+    shown,
+    size,
+    tokens,
+)
 from memory_mcp.server.render_whole import done_by
 from memory_mcp.states import State, state_of
 
@@ -25,14 +37,23 @@ _SAMPLE_CHARACTERS = 100
 def browsed(page: Browsed, now: datetime, *, max_tokens: int, mark: str) -> CallToolResult:
     """The answer to `browse`; `mark` tells a cursor that goes with the question."""
     entries = [_entry(memory, now, page.namespace) for memory in page.memories]
-    kept = fitting(entries, max_tokens - _HEAD_TOKENS, {})
+    cursors = [f"{one.when.isoformat()}_{one.id.hex}.{mark}" for one in page.memories]
+    room = max_tokens - size(_page(page, [], "", max(cursors, key=len, default=""))) - COUNT_TOKENS
+    kept = fitting(entries, room, {})
+    hint = "" if kept else TOO_SMALL if entries else "Nothing of that kind."
+    more = kept and (page.more or len(kept) < len(entries))
+    return _page(page, kept, hint, cursors[len(kept) - 1] if more else "")
+
+
+def _page(page: Browsed, kept: list[dict[str, Any]], hint: str, cursor: str) -> CallToolResult:
     facts: dict[str, Any] = {"namespace": page.namespace, "memories": kept}
-    lines = [f"{len(kept)} in {page.namespace}, newest first. {DATA_NOTE}" if kept else f"Nothing of that kind in {page.namespace}."]
-    lines += [line(entry) for entry in kept]
-    if kept and (page.more or len(kept) < len(entries)):
-        last = page.memories[len(kept) - 1]
-        facts["cursor"] = f"{last.when.isoformat()}_{last.id.hex}.{mark}"
-        lines.append(f"more: cursor {facts['cursor']}")
+    lines = [f"{len(kept)} in {page.namespace}, newest first. {DATA_NOTE}", *map(line, kept)]
+    if hint:
+        facts["hint"] = hint
+        lines = [f"0 in {page.namespace}. {hint}"]
+    if cursor:
+        facts["cursor"] = cursor
+        lines.append(f"more: cursor {cursor}")
     return result(facts, lines)
 
 

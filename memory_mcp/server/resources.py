@@ -10,7 +10,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import Resource, ResourceTemplate
 
 from memory_mcp.errors import MemoryMcpError, MemoryNotFoundError, RequestError
-from memory_mcp.server import render, render_whole
+from memory_mcp.server import render_statistics, render_whole
 from memory_mcp.server.desk import Desk, desk_of
 from memory_mcp.server.starting import started
 
@@ -38,7 +38,7 @@ def add_resources(server: MCPServer[Desk]) -> None:
     @server.resource("memory://stats{?section}", title="Statistics", description="What stats tells, as JSON", mime_type="application/json")
     async def stats(ctx: Context[Any, Any], section: str = "") -> str:
         with _told():
-            facts = render.statistics_facts(await desk_of(ctx).statistics(ctx))
+            facts = render_statistics.statistics_facts(await desk_of(ctx).statistics(ctx))
             return json.dumps({section: facts[section]} if section in facts else facts, ensure_ascii=False)
 
 

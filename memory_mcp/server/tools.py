@@ -20,7 +20,7 @@ from memory_mcp.errors import RequestError
 from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.server import again, render, render_sessions, render_whole
+from memory_mcp.server import again, render, render_sessions, render_statistics, render_whole
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import NO_BOOLEAN, Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Reach, Tags, Texts
@@ -216,7 +216,7 @@ async def stats(
     if section == "sessions":  # not among the others: it reads memories
         service, caller = await desk_of(ctx).ask(ctx)
         return render_sessions.sessions(await service.sessions(caller), service.clock(), caller.namespace)
-    return render.statistics(await desk_of(ctx).statistics(ctx), section)
+    return render_statistics.statistics(await desk_of(ctx).statistics(ctx), section)
 
 
 def annotated(*, reads: bool = False, destroys: bool = False, repeatable: bool = True) -> ToolAnnotations:

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_mcp.answers import Answer, Browsed
 from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Provenance, Recalled, Scope
-from memory_mcp.server.render import age, fitting, line, sections, shortened, shown, tokens, undone
+from memory_mcp.recall.gather import BY_WORDS_ONLY, MEANING_MISSING, NAMES_MISSING, WORDS_MISSING
+from memory_mcp.server.render import age, fitting, line, recalled, sections, shortened, shown, tokens, undone
+from memory_mcp.server.render_admin import browsed
 from tests.memories import text_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -109,6 +112,49 @@ def test_hidden_characters_and_line_breaks_are_made_visible() -> None:
     assert entry["hidden_characters"]
     assert "contains hidden characters" in line(entry)
     assert "\n" not in line(entry)
+
+
+labels = st.text(min_size=1, max_size=200)
+labelled = st.tuples(any_text, st.lists(labels, max_size=10), st.dictionaries(labels, labels, max_size=3), st.integers(0, 5))
+all_at_once = (WORDS_MISSING, NAMES_MISSING, MEANING_MISSING, BY_WORDS_ONLY)
+
+
+@given(
+    st.lists(labelled, max_size=6),
+    st.sampled_from(["project", "n" * 200]),
+    st.sampled_from([(), (WORDS_MISSING,), all_at_once]),
+    st.integers(50, 600),
+)
+def test_no_reply_costs_more_than_max_tokens_whatever_it_has_to_tell(
+    told: list[tuple[str, list[str], dict[str, str], int]], namespace: str, degraded: tuple[str, ...], budget: int
+) -> None:
+    budget = max(budget, 50 + len(namespace) // 2)  # less than 50 is refused, and a name is told whole
+    hits = []
+    for number, (content, tags, metadata, alike) in enumerate(told):
+        memory = replace(hit(content, number).memory, tags=tuple(tags), metadata=metadata, key="k" * 40 * alike)
+        hits.append(Recalled(memory, 0.7, alike=tuple(UUID(int=100 + other) for other in range(alike))))
+    answer = Answer(hits, "weak" if hits else "none", namespace, more=True, degraded=degraded)
+    page = Browsed([each.memory for each in hits], namespace, more=True)
+    replies = [
+        recalled(answer, NOW, max_tokens=budget, explain=True, next_cursor="{}.01234567"),
+        browsed(page, NOW, max_tokens=budget, mark="01234567"),
+        sections({"rules": hits[:2], "recent decisions": hits[2:]} if hits else {}, NOW, namespace, budget),
+    ]
+
+    for reply in replies:
+        facts = json.dumps(reply.structured_content, ensure_ascii=False)
+        assert max(tokens(text_of(reply)), tokens(facts)) <= budget
+        assert '"text"' in facts or (reply.structured_content or {})["hint"] in text_of(reply)
+
+
+def test_a_memory_with_more_labels_than_the_budget_holds_is_shown_without_them() -> None:
+    memory = replace(hit("The boiler was replaced in May.").memory, tags=tuple(f"{number}" * 200 for number in range(10)))
+    reply = recalled(Answer([Recalled(memory, 0.9)], "strong", "project"), NOW, max_tokens=200, explain=False)
+
+    (entry,) = (reply.structured_content or {})["hits"]
+    assert (entry["id"], entry["truncated"], "tags" in entry) == (str(memory.id), True, False)
+    assert entry["text"].startswith("The boiler was")
+    assert "truncated: get(id) shows all" in text_of(reply)
 
 
 def test_many_rules_leave_room_for_what_comes_after_them() -> None:
