@@ -185,7 +185,7 @@ def test_wrong_products_are_noticed_and_not_used(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(quantized, "_products", lambda codes, asked: right(codes, asked) + (len(asked) > 1))
     quantized.is_available.cache_clear()
 
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="memory_mcp.tiers.resident.quantized"):
         assert not quantized.is_available()
     assert "NumKong computes wrong products" in caplog.text
 
