@@ -96,8 +96,9 @@ class Recalling(Parts):
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
         times = time_spans(query, now)
-        if (wanted := overview(query, times, now)) is not None:
-            answer = await self._newest(scopes, _narrowed(where, wanted), limit, offset)
+        wanted = overview(query, times, now)
+        if wanted is not None and (narrowed := _narrowed(where, wanted)) is not None:
+            answer = await self._newest(scopes, narrowed, limit, offset)
             if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
                 return answer
         candidates = await self._candidates(query, written, where)
@@ -205,10 +206,13 @@ class Recalling(Parts):
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
 
-def _narrowed(where: Filter, wanted: Overview) -> Filter:
-    """What passes the filter and is wanted."""
+def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
+    """What passes the filter and is wanted; None where the filter leaves out the kinds that are."""
+    kinds = where.kinds & wanted.kinds if where.kinds and wanted.kinds else where.kinds or wanted.kinds
+    if wanted.kinds and not kinds:
+        return None
     since = max((moment for moment in (wanted.since, where.since) if moment is not None), default=None)
-    return replace(where, kinds=where.kinds or wanted.kinds, since=since, until=min(wanted.until, where.until or wanted.until))
+    return replace(where, kinds=kinds, since=since, until=min(wanted.until, where.until or wanted.until))
 
 
 def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:

@@ -66,6 +66,8 @@ async def test_a_question_of_a_kind_alone_gets_all_of_that_kind(tmp_path: Path) 
 
         assert await recall(service, "Which decisions have we made?") == [typst, postgres]
         assert await recall(service, "list all decisions", limit=1, offset=1) == [postgres]
+        assert await recall(service, "Which decisions and rules are there?", kinds=("decision", "fact")) == [typst, postgres]
+        assert await recall(service, "Which decisions have we made?", kinds=("fact",)) == [], "facts are no decisions"
         assert (await recall(service, "What are the rules?"))[:1] == [chess]
         assert len(await recall(service, "What do you know about me?")) == 4
         assert (await recall(service, "What did we decide about Postgres?"))[0] == postgres
