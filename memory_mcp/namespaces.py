@@ -4,7 +4,8 @@ import configparser
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,11 @@ from memory_mcp.access import PERSONAL
 _SCP_LIKE = re.compile(r"(?:[^@/]+@)?([^:/]+):(?!//)(.+)")
 _ODD = re.compile(r"[^A-Za-z0-9._/~-]+")
 _MAX_CONFIG_BYTES = 1_000_000
+_LEAST_PART = 3
+"""Characters of a name that is found within others."""
+_ALIKE_FROM = 0.75
+"""Of two names, as `difflib` compares them: a slip or two."""
+_MOST_ALIKE = 3
 
 
 def home_folder() -> Path:
@@ -87,6 +93,23 @@ def address_without_secrets(url: str) -> str:
         return ""
     address = _plain(f"{host.lower()}/{path.strip('/').removesuffix('.git')}")
     return address[:200] if host and path.strip("/") else ""
+
+
+def similar_names(name: str, others: Iterable[str]) -> list[str]:
+    """Those that may be meant by a name that is none of them, the likeliest first, at most three.
+
+    `parcels` may mean `github.com/acme/parcels`, and `parcles` as well.
+    """
+    likely = sorted((-_likeness(name.lower(), other.lower()), other) for other in others if other != name)
+    return [other for likeness, other in likely if -likeness >= _ALIKE_FROM][:_MOST_ALIKE]
+
+
+def _likeness(name: str, other: str) -> float:
+    shorter, longer = sorted((name, other), key=len)
+    if len(shorter) >= _LEAST_PART and shorter in longer:
+        return 1.0
+    pairs = ((name, other), (name.rpartition("/")[2], other.rpartition("/")[2]))
+    return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
 
 def _plain(name: str) -> str:

@@ -234,13 +234,23 @@ def recalled(
     """
     entries = [shown(hit, now, answer.namespace, explain=explain) for hit in answer.hits]
     degraded = list(answer.degraded)
-    while (room := max_tokens - size(_recalled(answer, [], degraded, "", next_cursor)) - COUNT_TOKENS) < max_tokens // 2 and degraded:
+    note = next(note for note in (*_emptiness(answer), "") if tokens(note) <= max_tokens // 4)
+    while (room := max_tokens - size(_recalled(answer, [], degraded, note, next_cursor)) - COUNT_TOKENS) < max_tokens // 2 and degraded:
         degraded.pop()
     kept = fitting(entries, room, starts_in(answer.hits))
     found = f"nothing relevant ({answer.below} just below the line)" if answer.below else "nothing stored that fits"
+    nothing = TOO_SMALL if entries else note or f"{found}. {hint}"
     more = kept and next_cursor and (answer.more or len(kept) < len(entries))
     cursor = next_cursor.format(answer.offset + len(kept)) if more else ""
-    return _recalled(answer, kept, degraded, "" if kept else TOO_SMALL if entries else f"{found}. {hint}", cursor)
+    return _recalled(answer, kept, degraded, note if kept else nothing, cursor)
+
+
+def _emptiness(answer: Answer) -> list[str]:
+    """Where nothing is stored in the namespace that was meant: that, the longest words for it first."""
+    if not answer.empty:
+        return []
+    near = [f"this namespace is empty; is {' or '.join(answer.near)} meant?"] if answer.near else []
+    return [*near, "this namespace is empty; namespace * searches every one.", "this namespace is empty."]
 
 
 def _recalled(answer: Answer, kept: list[dict[str, Any]], degraded: list[str], hint: str, cursor: str) -> CallToolResult:
@@ -248,7 +258,7 @@ def _recalled(answer: Answer, kept: list[dict[str, Any]], degraded: list[str], h
     lines = [f"{answer.verdict}: {len(kept)} in {answer.namespace}. {DATA_NOTE}", *map(line, kept)]
     if hint:
         head["hint"] = hint
-        lines = [f"{answer.verdict} in {answer.namespace}: {hint}"]
+        lines = [*lines, hint] if kept else [f"{answer.verdict} in {answer.namespace}: {hint}"]
     if degraded:
         head["degraded"] = degraded
         lines.append("degraded: " + "; ".join(degraded))

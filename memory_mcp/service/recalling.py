@@ -24,6 +24,7 @@ from memory_mcp.models import (
     Scope,
     Verdict,
 )
+from memory_mcp.namespaces import similar_names
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
@@ -32,7 +33,7 @@ from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, sti
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
-from memory_mcp.service.parts import PROMPT_TOKENS, Parts
+from memory_mcp.service.parts import EVERY_NAMESPACE, PROMPT_TOKENS, Parts
 from memory_mcp.timewords import time_spans
 
 INLINE_CHARACTERS = 100_000
@@ -68,7 +69,21 @@ class Recalling(Parts):
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
                 if self.questions is not None and not request.offset:
                     self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
+            return await self._with_emptiness(answer, caller, request.namespace)
+
+    async def _with_emptiness(self, answer: Answer, caller: Caller, namespace: str) -> Answer:
+        """An answer that has nothing of the namespace that was meant, with whether that holds anything, and what is called like it."""
+        if answer.offset or namespace.strip() == EVERY_NAMESPACE:
             return answer
+        own = self._own(caller, namespace)
+        if any(hit.memory.scope in own for hit in answer.hits) or await self._holds(own):
+            return answer
+        alike = similar_names(answer.namespace, [scope.namespace for scope in await self._open_to(caller) if scope not in own])
+        near = [name for name in alike if await self._holds([Scope(caller.tenant, name)])]
+        return replace(answer, empty=True, near=near, shown={})  # names may change while the answer is still known
+
+    async def _holds(self, scopes: Sequence[Scope]) -> bool:
+        return bool(await self.records.newest(scopes, Filter(now=self.clock()), limit=1))
 
     def _where(self, request: RecallRequest) -> Filter:
         since, until = door.moment(request.since, "since"), door.moment(request.until, "until")
@@ -203,7 +218,7 @@ class Recalling(Parts):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
             null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
         ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
-        return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+        return await self._with_emptiness(_told(ranked, scopes[0].namespace, 0, wanted, min_score), caller, namespace)
 
 
 def _narrowed(where: Filter, wanted: Overview) -> Filter | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_mcp.namespaces import address_without_secrets, client_namespace, project_namespace
+from memory_mcp.namespaces import address_without_secrets, client_namespace, project_namespace, similar_names
 from memory_mcp.remember import door
 
 
@@ -77,3 +77,21 @@ def test_a_broken_repository_still_has_a_name(repository: Path, tmp_path: Path) 
 )
 def test_addresses_lose_their_secrets(url: str, expected: str) -> None:
     assert address_without_secrets(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "likely"),
+    [
+        ("parcels", ["github.com/acme/parcels"]),
+        ("Parcles", ["github.com/acme/parcels"]),
+        ("acme/parcels", ["github.com/acme/parcels"]),
+        ("personnal", ["personal"]),
+        ("github.com/acme/parcels", []),
+        ("w", []),
+        ("invoices", []),
+        ("team-1", ["team-10", "team-11", "team-12"]),
+    ],
+)
+def test_a_name_that_is_none_leads_to_those_that_may_be_meant(name: str, likely: list[str]) -> None:
+    known = ["global", "personal", "github.com/acme/parcels", "web", *(f"team-{number}" for number in range(10, 14))]
+    assert similar_names(name, known) == likely

@@ -133,7 +133,8 @@ def test_no_reply_costs_more_than_max_tokens_whatever_it_has_to_tell(
     for number, (content, tags, metadata, alike) in enumerate(told):
         memory = replace(hit(content, number).memory, tags=tuple(tags), metadata=metadata, key="k" * 40 * alike)
         hits.append(Recalled(memory, 0.7, alike=tuple(UUID(int=100 + other) for other in range(alike))))
-    answer = Answer(hits, "weak" if hits else "none", namespace, more=True, degraded=degraded)
+    near = [namespace, "github.com/acme/parcels"]
+    answer = Answer(hits, "weak" if hits else "none", namespace, more=True, degraded=degraded, empty=budget % 2 == 0, near=near)
     page = Browsed([each.memory for each in hits], namespace, more=True)
     replies = [
         recalled(answer, NOW, max_tokens=budget, explain=True, next_cursor="{}.01234567"),
