@@ -2,7 +2,7 @@
 
 import threading
 
-from memory_mcp.front.messages import Id, Message
+from memory_mcp.front.messages import LASTING, Id, Message
 
 _MOST_SENDINGS = 3
 """A request that was with so many engines when they ended may well be what ended them."""
@@ -55,6 +55,10 @@ class Flight:
         """Those still in flight, oldest first."""
         with self._lock:
             return list(self._requests.values())
+
+    def awaited(self) -> list[Request]:
+        """Likewise, without those that are answered by the end alone."""
+        return [request for request in self.open() if request.message.method not in LASTING]
 
 
 def _key(request_id: Id) -> tuple[bool, Id]:

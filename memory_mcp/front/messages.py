@@ -17,6 +17,8 @@ FAULT = "memory-mcp/fault"
 INVALID, MISCONFIGURED, BUSY, UNAVAILABLE = "invalid_request", "misconfigured", "busy", "unavailable"
 """Codes of `errors` that a front uses, too: the request is at fault, or the settings; nothing was done; it is unknown what was done."""
 
+LASTING = frozenset({"subscriptions/listen"})
+"""Methods that run until the conversation ends, so that its end does not wait for them."""
 READING_TOOLS = frozenset({"recall", "find_similar", "context", "get", "stats"})
 """Tools that change nothing: a call of one can be sent again without asking."""
 

@@ -1,7 +1,7 @@
 """The front as a process: how it begins, and how it ends with its client, whatever else is going on (rule R13).
 
-the client's stdin closes, its process dies, SIGTERM, SIGINT:  answers still to come 1.0 s -> exit
-likewise during the first search for an engine:                 up to 4 s for that before
+the client's process dies, SIGTERM, SIGINT:  answers still to come 1.0 s -> exit
+its stdin closes:                            answers still to come, while any is, up to 60 s -> likewise
 """
 
 import os
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 _PARENT_POLL_SECONDS = 0.5
 _LAST_ANSWERS_SECONDS = 1.0
-_START_SECONDS = 4.0
-"""For an engine to start, when the client has asked something and closed its side at once, as scripts do."""
+_ANSWERS_SECONDS = 60.0
+"""For an engine to start and to answer, when the client has asked something and closed its side at once, as scripts do."""
+_ANSWERS_POLL_SECONDS = 0.1
 
 
 def run(given: Given) -> None:
@@ -55,25 +56,27 @@ def run(given: Given) -> None:
     def engage(deadline: float) -> tuple[Connection, list[str]]:
         return Election(places, introduction, deadline, at_hand.pop() if at_hand else None).engage()
 
-    ending = threading.Event()
+    ending, hurry = threading.Event(), threading.Event()
     relay = Relay(0, 1, engage, _say, on_end=ending.set)
-    _watch(partial(_hurry, relay, ending))
-    threading.Thread(target=_end_in_time, args=[relay, ending], name="ending", daemon=True).start()
+    _watch(partial(_hurry, relay, ending, hurry))
+    threading.Thread(target=_end_in_time, args=[relay, ending, hurry], name="ending", daemon=True).start()
     try:
         _leave(relay.run())
     except ClientGoneError:
         _leave(0)
 
 
-def _hurry(relay: Relay, ending: threading.Event) -> None:
-    relay.started.set()  # or not: it is not waited for
+def _hurry(relay: Relay, ending: threading.Event, hurry: threading.Event) -> None:
+    hurry.set()
     ending.set()
     relay.stop()
 
 
-def _end_in_time(relay: Relay, ending: threading.Event) -> None:
+def _end_in_time(relay: Relay, ending: threading.Event, hurry: threading.Event) -> None:
     ending.wait()
-    relay.started.wait(_START_SECONDS)
+    until = time.monotonic() + _ANSWERS_SECONDS
+    while relay.owes_answers() and time.monotonic() < until and not hurry.wait(_ANSWERS_POLL_SECONDS):
+        pass
     time.sleep(_LAST_ANSWERS_SECONDS)
     _leave(0)
 

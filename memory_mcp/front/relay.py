@@ -65,12 +65,15 @@ class Relay:
         self._modern = True
         self._said: set[str] = set()
         self._trouble = ""
-        self.started = threading.Event()
-        """Set when the first search for an engine is over."""
+        self._heard_all = False
 
     def stop(self) -> None:
         """Take nothing more from the client, pass on what is being answered, and end; from any thread."""
         self._events.put(_STOP)
+
+    def owes_answers(self) -> bool:
+        """Whether the client, having closed its side, still has something to read; from any thread."""
+        return bool(self._flight.awaited()) if self._heard_all else self._inlet.has_read
 
     def run(self) -> int:
         """Hold the conversation until the client is gone; the exit status.
@@ -85,8 +88,6 @@ class Relay:
             self._tell(str(error))
             self._refuse(str(error))
             return error.status
-        finally:
-            self.started.set()
         ending = False
         while (not ending or self._engine) and (event := self._events.get()) != _GONE:
             if isinstance(event, Connection):
@@ -99,7 +100,7 @@ class Relay:
             else:
                 if event == _END:
                     self._take_all([self._lines.take()])
-                ending = True
+                ending = self._heard_all = True
                 if self._engine:
                     self._engine.half_close()
         return 0
@@ -154,6 +155,7 @@ class Relay:
             self._flight.hand_back()
         self._engine, self._broken, self._parted = None, False, False
         if ending:
+            self._answer(lambda _: True, _UNKNOWN, messages.UNAVAILABLE)
             return
         self._count_end()
         self._answer(lambda request: not request.can_be_sent, _UNKNOWN, messages.UNAVAILABLE)

@@ -46,6 +46,8 @@ class Inlet:
     def __init__(self, fd: int, take: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         self._fd, self._take, self._on_end = fd, take, on_end
         self._room = threading.Semaphore(1)
+        self.has_read = False
+        """Whether the client has said anything."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -57,6 +59,7 @@ class Inlet:
 
     def _read(self) -> None:
         while chunk := self._chunk():
+            self.has_read = True
             self._room.acquire()
             self._take(chunk)
         self._on_end()

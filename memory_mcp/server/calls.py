@@ -21,7 +21,9 @@ class Limits:
     held_bytes: int = 64 * 2**20
     """Bytes of the lines of all calls at work or waiting; a call alone is taken whatever its size."""
     grace_seconds: float = 1.0
-    """For calls at work when the conversation ends."""
+    """For calls at work when the conversation is ended from here, or the client does not read any more."""
+    answers_seconds: float = 30.0
+    """For open calls when the client has only closed its side: scripts say all they have to say, and then read."""
     flush_seconds: float = 0.3
     """For the last answers to be written."""
 

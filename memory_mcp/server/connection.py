@@ -22,13 +22,11 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.types import INVALID_REQUEST, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from memory_mcp.front.lines import LineBuffer, OverlongLine
-from memory_mcp.front.messages import BUSY, UNAVAILABLE
+from memory_mcp.front.messages import BUSY, LASTING, UNAVAILABLE
 from memory_mcp.server.calls import Call, Calls, Limits
 from memory_mcp.server.probe import answer_probe
 from memory_mcp.server.wire import ENDING, OVERLOADED, Answer, encode, error, parse_line, refuse
 
-_LASTING = frozenset({"subscriptions/listen"})
-"""Methods that run until the conversation ends, so that its end does not wait for them."""
 _OUTBOX_LINES = 16
 _BATCH_BYTES = 65_536
 _PARSED_IN_PLACE_BYTES = 65_536
@@ -76,7 +74,7 @@ class _Conversation:
         self._parser = anyio.CapacityLimiter(1)
         self._opening = True  # no request but probes so far
         self._ending = False
-        self._reading, self._starting = anyio.CancelScope(), anyio.CancelScope()
+        self._reading, self._starting, self._settling = anyio.CancelScope(), anyio.CancelScope(), anyio.CancelScope()
         self._to_server, self._from_client = anyio.create_memory_object_stream[SessionMessage | Exception]()
         self._to_outbox, self._outbox = anyio.create_memory_object_stream[bytes](_OUTBOX_LINES)
 
@@ -88,7 +86,8 @@ class _Conversation:
                 tasks.start_soon(self._start_waiting)
                 tasks.start_soon(self._end_on_stop, watching := anyio.CancelScope())
                 await self._read()
-                with anyio.move_on_after(self._limits.grace_seconds):
+                self._wait_at_most(self._limits.answers_seconds)
+                with self._settling:
                     await self._calls.settled(self._is_awaited)
                 self._end()
                 tasks.cancel_scope.deadline = anyio.current_time() + self._limits.flush_seconds
@@ -222,23 +221,27 @@ class _Conversation:
     def _end(self) -> None:
         """From now on no call starts; a client that merely closed its side has its waiting calls started until then."""
         self._ending = True
+        self._wait_at_most(self._limits.grace_seconds)
         self._reading.cancel()
         self._starting.cancel()
         self._calls.wake()
+
+    def _wait_at_most(self, seconds: float) -> None:
+        self._settling.deadline = min(self._settling.deadline, anyio.current_time() + seconds)
 
     def _hands_over(self) -> bool:
         """Whether what is not begun by now is another server's."""
         return bool(self._parting) and self._stop.is_set()
 
     def _is_awaited(self, call: Call) -> bool:
-        return call.request.method not in _LASTING and not (self._ending and call.slot is None)
+        return call.request.method not in LASTING and not (self._ending and call.slot is None)
 
     async def _part(self) -> None:
         """Say the last word on everything still open, and hang up."""
         await self._take_lines()
         for call in self._calls.unanswered():
             call.answered = True
-            if not self._hands_over() or (call.slot and call.request.method not in _LASTING):
+            if not self._hands_over() or (call.slot and call.request.method not in LASTING):
                 said = (_INTERRUPTED, UNAVAILABLE) if call.slot else (_NOT_STARTED, BUSY)
                 await self._send(refuse(call.request.id, call.request.method, ENDING, *said))
         if self._hands_over():

@@ -6,6 +6,9 @@ process is left by os._exit, which waits for no thread (rule R13).
 
     calls at work 1.0 s -> last answers 0.3 s -> lifespan 0.5 s -> exit, at 1.9 s in any case
 
+Who has only closed its stdin, with calls still open, may be a script that now reads the answers: these calls get up to
+30 s, in which a signal still ends it as above. With no call open there is nothing to wait for.
+
 This module imports nothing heavy, so that a program can watch for signals before it imports the rest of itself.
 """
 
@@ -15,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -35,17 +39,26 @@ class Ending:
         self._last_resort_seconds = last_resort_seconds
         self._lock = threading.Lock()
         self._clock: threading.Timer | None = None
+        self._ends_at = float("inf")
         self._stop: Callable[[], object] | None = None
 
     def attach(self, stop: Callable[[], object]) -> None:
         """From now on there is something to stop; `stop` will be called from some thread, perhaps more than once."""
         self._stop = stop
 
-    def start_clock(self) -> None:
-        """The client is gone: the server will see that too, but has no more time than this."""
+    def start_clock(self, answers_seconds: float = 0.0) -> None:
+        """The client is gone: the server will see that too, but has no more time than this; a second sign may shorten it.
+
+        Args:
+            answers_seconds: How long it may still be waiting for answers.
+        """
+        seconds = self._last_resort_seconds + answers_seconds
         with self._lock:
-            if self._clock is None:
-                self._clock = threading.Timer(self._last_resort_seconds, leave, [0])
+            if time.monotonic() + seconds < self._ends_at:
+                self._ends_at = time.monotonic() + seconds
+                if self._clock is not None:
+                    self._clock.cancel()
+                self._clock = threading.Timer(seconds, leave, [0])
                 self._clock.daemon = True
                 self._clock.start()
 

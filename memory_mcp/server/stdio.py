@@ -34,12 +34,14 @@ class StdioStream(ByteStream):
 
     Args:
         wire: Left open at the end: a thread may still be blocked on it.
-        on_end: Called, from any thread, when the client has closed its side or cannot be written to any more.
+        on_end: Called, from any thread, when the client has closed its side or cannot be written to any more, with how many
+            seconds it may still be waiting for answers.
+        answers_seconds: How many that are in the first case.
     """
 
-    def __init__(self, wire: Wire, on_end: Callable[[], None]) -> None:
+    def __init__(self, wire: Wire, on_end: Callable[[float], None], answers_seconds: float) -> None:
         self.closed = anyio.Event()
-        self._wire, self._on_end = wire, on_end
+        self._wire, self._on_end, self._answers_seconds = wire, on_end, answers_seconds
         self._chunks_in, self._chunks = anyio.create_memory_object_stream[bytes]()
         self._writer = _DaemonThread("stdout")
         threading.Thread(target=self._read, args=[asyncio.get_running_loop()], name="stdin", daemon=True).start()
@@ -49,7 +51,7 @@ class StdioStream(ByteStream):
         with suppress(OSError, RuntimeError, CancelledError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             while chunk := _read_some(self._wire.incoming):
                 asyncio.run_coroutine_threadsafe(self._chunks_in.send(chunk), loop).result()
-        self._on_end()
+        self._on_end(self._answers_seconds)
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(self._chunks_in.close)
 
@@ -62,7 +64,7 @@ class StdioStream(ByteStream):
         try:
             await self._writer.run(partial(self._write, item))
         except OSError:
-            self._on_end()
+            self._on_end(0.0)
             raise
 
     def _write(self, item: bytes) -> None:
@@ -128,7 +130,7 @@ async def serve_stdio(
     wire: Wire,
     *,
     stop: anyio.Event | None = None,
-    on_end: Callable[[], None] = lambda: None,
+    on_end: Callable[[float], None] = lambda _: None,
     leave: Callable[[], None] = lambda: None,
     limits: Limits | None = None,
 ) -> None:
@@ -138,12 +140,12 @@ async def serve_stdio(
         mcp: The server.
         wire: Where the client is.
         stop: Ends it all from outside, a start-up included.
-        on_end: Called, from any thread, as soon as the client is seen to have gone.
+        on_end: Called, from any thread, as soon as the client is seen to have gone; see `StdioStream`.
         leave: Called when the last answer is written and the lifespan is over. A synchronous tool may still be stuck
             in its thread then, and this function cannot return before it does; a process can be left here.
         limits: Bounds of the conversation.
     """
-    stop = stop or anyio.Event()
+    stop, limits = stop or anyio.Event(), limits or Limits()
     server = mcp._lowlevel_server
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as lifetime:
@@ -157,7 +159,7 @@ async def serve_stdio(
             tasks.start_soon(give_up_starting)
             async with server.lifespan(server) as state:
                 starting = False
-                stream = StdioStream(wire, on_end)
+                stream = StdioStream(wire, on_end, limits.answers_seconds)
                 tasks.start_soon(partial(serve_lines, mcp, stream, state=state, stop=stop, limits=limits))
                 await stream.closed.wait()
                 lifetime.deadline = anyio.current_time() + _CLEANUP_SECONDS

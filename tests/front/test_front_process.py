@@ -256,18 +256,37 @@ async def test_answers_still_to_come_are_passed_on_after_the_end_of_the_input(fo
     assert sorted(answer["id"] for answer in said) == [1, 2, 3, 4, 5]
 
 
-async def test_a_front_whose_engine_stands_still_ends_all_the_same(folder: Path) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_front_whose_engine_stands_still_ends_all_the_same(folder: Path, asked: bool) -> None:
+    """With its input, and with a call open, by a signal: until then somebody may be waiting for the answer."""
     async with by_hand(front(folder)) as hand:
         assert hand.process.stdin
-        pid = await paused(folder, hand, (1, "stats", {}))
+        pid = await paused(folder, hand, *([(1, "stats", {})] if asked else []))
         began = time.monotonic()
         hand.process.stdin.close()
+        if asked:
+            hand.process.send_signal(signal.SIGTERM)
         ended = await hand.ended()
         took = time.monotonic() - began
         os.kill(pid, signal.SIGCONT)
 
     assert ended == 0
     assert took < 2.0
+
+
+async def test_who_has_said_all_and_still_reads_gets_the_answer_of_a_slow_engine(folder: Path) -> None:
+    async with by_hand(front(folder)) as hand:
+        assert hand.process.stdin
+        assert hand.process.stdout
+        pid = await paused(folder, hand, (1, "stats", {"section": "counts"}))
+        hand.process.stdin.close()
+        await anyio.sleep(2.5)
+        os.kill(pid, signal.SIGCONT)
+        with anyio.fail_after(PATIENCE):
+            answered = json.loads(await hand.process.stdout.read())
+        ended = await hand.ended()
+
+    assert (answered["id"], ended) == (1, 0)
 
 
 @linux_only

@@ -265,7 +265,7 @@ async def test_at_the_end_of_input_calls_may_finish_and_waiting_ones_still_start
 
 async def test_what_does_not_finish_in_time_is_told_so() -> None:
     gate = Gate()
-    async with talking(gate.mcp, Limits(calls=1, grace_seconds=0.05)) as talk:
+    async with talking(gate.mcp, Limits(calls=1, answers_seconds=0.05)) as talk:
         await talk.initialize()
         await talk.call(1, "wait")
         await talk.call(2, "wait")
@@ -276,6 +276,21 @@ async def test_what_does_not_finish_in_time_is_told_so() -> None:
 
     assert "may have taken effect" in text_of(answers[1])
     assert "Nothing was done" in text_of(answers[2])
+
+
+async def test_a_stop_shortens_the_wait_of_a_client_that_has_closed_its_side() -> None:
+    gate, stop = Gate(), anyio.Event()
+    async with talking(gate.mcp, Limits(calls=1, grace_seconds=0.05), stop) as talk:
+        await talk.initialize()
+        await talk.call(1, "wait")
+        await gate.until_at_work(1)
+        await talk.stream.send_eof()
+        await anyio.wait_all_tasks_blocked()
+        stop.set()
+        answer = await talk.answer()
+        await talk.nothing_more()
+
+    assert "may have taken effect" in text_of(answer)
 
 
 async def test_a_stop_declines_what_waits_and_lets_the_rest_finish() -> None:

@@ -69,12 +69,16 @@ class Toy:
                 assert line, self.notes
                 self.notes.append(line.decode().strip())
 
+    def close(self) -> None:
+        """Close its input."""
+        assert self._stdin
+        self._stdin.close()
+
     async def end(self, how: str) -> float:
         """End it, and return the seconds that took."""
-        assert self._stdin
         began = time.monotonic()
         if how == "eof":
-            self._stdin.close()
+            self.close()
         else:
             self.process.send_signal(signal.Signals[how])
         with anyio.fail_after(PATIENCE):
@@ -248,11 +252,11 @@ async def test_the_end_comes_soon_whatever_is_at_work() -> None:
         ("eof", "", None, 1.0, True),
         ("SIGTERM", "", None, 1.0, True),
         ("SIGINT", "", None, 1.0, True),
-        ("eof", "", "slow", 2.5, True),
+        ("eof", "hasty", "slow", 2.5, True),
         ("SIGTERM", "", "slow", 2.5, True),
-        ("eof", "", "stuck", 2.5, True),
+        ("eof", "hasty", "stuck", 2.5, True),
         ("SIGINT", "", "stuck", 2.5, True),
-        ("eof", "", "blocking", 3.0, False),
+        ("eof", "hasty", "blocking", 3.5, False),
         ("SIGINT", "", "blocking", 3.0, False),
         ("SIGTERM", "stuck-end", None, 3.0, False),
     ]
@@ -298,9 +302,24 @@ async def test_calls_that_finish_in_time_are_answered() -> None:
 
 
 @posix_only
+async def test_who_has_only_closed_its_side_gets_its_answers_unless_a_signal_ends_that() -> None:
+    async with toy() as patient, toy() as ended:
+        for server, seconds in ((patient, 2.5), (ended, 60)):
+            await server.call(1, "slow", seconds=seconds)
+            await server.noted("slow at work")
+        await patient.end("eof")
+        ended.close()
+        await ended.end("SIGTERM")
+        (slept,), (interrupted,) = await patient.rest(), await ended.rest()
+
+    assert text_of(slept) == "slept"
+    assert "may have taken effect" in text_of(interrupted)
+
+
+@posix_only
 async def test_the_end_comes_soon_under_load() -> None:
     async def run(how: str) -> float:
-        async with toy() as server:
+        async with toy("hasty") as server:
             for request_id in range(1, 301):
                 await server.call(request_id, *(("stuck",) if request_id % 2 else ("slow",)), seconds=30)
             await server.request(301, "ping")

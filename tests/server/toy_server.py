@@ -1,6 +1,6 @@
 """A server with well and badly behaved tools, run as a process by the stdio tests.
 
-Arguments: any of `slow-start`, `stuck-start`, `stuck-end`, `failing-start`, `small` or `narrow` (limits).
+Arguments: any of `slow-start`, `stuck-start`, `stuck-end`, `failing-start`, `small`, `narrow` or `hasty` (limits).
 Its lifespan notes on stderr where it is: "up", and "down" once cleaned up.
 """
 
@@ -36,6 +36,7 @@ WAYS = frozenset(sys.argv[1:])
 LIMITS = {
     "small": Limits(line_bytes=100_000, calls=2, queued_calls=2),
     "narrow": Limits(calls=4, queued_calls=500),
+    "hasty": Limits(answers_seconds=0.5),
 }
 
 
