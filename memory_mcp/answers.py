@@ -22,6 +22,7 @@ class Receipt:
         similar: Live memories of the namespace that say nearly the same.
         redacted: What was cut out before the text was stored, in words.
         echoes: Memories that the text only says back; nothing was stored.
+        otherwise: Of a text that is known already, arguments that were given with it and that the memory does not have.
     """
 
     added: Added
@@ -30,13 +31,20 @@ class Receipt:
     pending: str = ""
     redacted: Sequence[str] = ()
     echoes: Sequence[UUID] = ()
+    otherwise: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """How a memory was changed; `redacted` as in a `Receipt`."""
+    """How a memory was changed; `redacted` as in a `Receipt`.
 
-    operation: Operation
+    Attributes:
+        memory: As it was before.
+        operation: None: it was so already, and nothing was done.
+    """
+
+    memory: Memory
+    operation: Operation | None
     redacted: Sequence[str] = ()
 
 

@@ -42,6 +42,7 @@ class Receipt(Reply):
     superseded: tuple[UUID, ...] = ()
     superseded_by: UUID | None = Field(default=None, description="What is current of its key, where that is dated later")
     echo_of: tuple[UUID, ...] = Field(default=(), description="Memories that the text only said back: nothing was stored")
+    not_taken_over: tuple[str, ...] = Field(default=(), description="Of a text known already, arguments that the memory does not have")
     redacted: tuple[str, ...] = Field(default=(), description="Kinds of secrets that were cut out before it was stored")
     indexed: bool = True
     pending: str = Field(default="", description="In words, what is done later by itself")
@@ -139,7 +140,7 @@ class Memories(Reply):
 class Changed(Reply):
     """A change that was made."""
 
-    status: str
+    status: str = Field(description="`unchanged` where it was so already")
     operation: int = Field(description="By which it can be undone")
     namespace: str
     ids: tuple[UUID, ...]

@@ -25,6 +25,8 @@ MAX_IDS = 100
 MAX_UNDONE = 1_000
 MAX_NAME_CHARACTERS = 200
 
+ITEM = "memory://item/"
+"""With an id behind it the address of a memory, as a resource."""
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@:+~-]{0,199}")
 _DURATION = re.compile(r"(\d{1,6})\s*(minutes?|min|hours?|h|days?|d|weeks?|w|months?|years?|y)")
 _DATE = re.compile(r"\s*\d{4}-")
@@ -72,7 +74,7 @@ def tags(values: Sequence[str], what: str = "tags") -> tuple[str, ...]:
     if len(values) > MAX_TAGS:
         raise RequestError(f"{what} has {len(values):,} entries; at most {MAX_TAGS} are allowed.")
     for value in values:
-        text(value, what, max_characters=MAX_TAG_CHARACTERS)
+        text(value, f"an entry of {what}", max_characters=MAX_TAG_CHARACTERS)
         if not value.strip():
             raise RequestError(f"{what} holds an empty entry. Remove it.")
     return tuple(dict.fromkeys(values))
@@ -132,11 +134,12 @@ def limit(value: int) -> int:
 
 
 def memory_id(value: str) -> UUID:
-    """An id as it stands in receipts and results."""
+    """An id as it stands in receipts and results, or the address of that memory."""
     try:
-        return UUID(value.strip())
+        return UUID(value.strip().removeprefix(ITEM))
     except ValueError:
-        raise RequestError(f"{value[:40]!r} is not a memory id. Use an id from recall, find_similar or a receipt.") from None
+        whole = "Give all 36 characters of one that recall, find_similar or a receipt has told; a key is no id."
+        raise RequestError(f"{value[:60]!r} is not a memory id. {whole}") from None
 
 
 def memory_ids(values: Sequence[str]) -> list[UUID]:
@@ -190,8 +193,8 @@ def lifetime(value: str, what: str, now: datetime) -> datetime | None:
 
 
 def operations(value: str) -> tuple[int | None, int]:
-    """The number of an operation, as it stands in receipts, and 1; or None and how many of the last: `last`, `last 3`."""
-    match = re.fullmatch(r"\s*(?:last(?:\s+([0-9]{1,6}))?|([0-9]{1,18}))\s*", value.lower())
+    """The number of an operation, with or without that word, and 1; or None and how many of the last: `last`, `last 3`."""
+    match = re.fullmatch(r"\s*(?:last(?:\s+([0-9]{1,6}))?|(?:operation\s+)?([0-9]{1,18}))\s*", value.lower())
     if not match:
         raise RequestError("undo takes the number of an operation, from a receipt, or the word last, or how many: last 3.")
     if match[2]:

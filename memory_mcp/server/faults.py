@@ -18,6 +18,9 @@ from memory_mcp.server.requests import ended, outcome_of, unexpected
 
 log = logging.getLogger(__name__)
 
+_MOST_NAMED = 10
+"""Of unknown arguments."""
+
 
 class StrictTool(Tool):
     """A tool with unknown arguments refused by name, absent values taken for absent, and errors as sentences.
@@ -35,6 +38,7 @@ class StrictTool(Tool):
         plain = Tool.from_function(function, description=description, structured_output=False, **options)
         arguments = plain.fn_metadata.arg_model
         arguments.model_config["extra"] = "forbid"
+        arguments.model_config["coerce_numbers_to_str"] = True  # who read `operation 5` sends 5 back
         arguments.model_rebuild(force=True)
         described = plain.model_copy(update={"parameters": _spare(arguments.model_json_schema(by_alias=True))})
         return cls.model_construct(**dict(described), needs=needs)
@@ -84,14 +88,16 @@ def _idle(key: str, value: Any) -> bool:
 
 
 def _explained(error: ValidationError, tool: Tool) -> str:
-    known = ", ".join(tool.parameters["properties"])
+    faults = error.errors(include_url=False, include_input=False)
     said = []
-    for fault in error.errors(include_url=False, include_input=False):
+    for fault in faults:
         where = str(fault["loc"][0]) if fault["loc"] else "the call"
         if fault["type"] == "extra_forbidden":
-            said.append(f"{tool.name} has no argument {where[:60]!r}. It takes: {known}.")
-        elif fault["type"] == "missing":
+            continue
+        if fault["type"] == "missing":
             said.append(f"{'.'.join(map(str, fault['loc']))} is missing: give it.")
         else:
             said.append(f"{where}: {fault['msg'].removeprefix('Value error, ').replace('valid dictionary', 'JSON object')}.")
+    if unknown := [repr(str(fault["loc"][0])[:60]) for fault in faults if fault["type"] == "extra_forbidden"][:_MOST_NAMED]:
+        said.append(f"{tool.name} has no argument {' or '.join(unknown)}. It takes: {', '.join(tool.parameters['properties'])}.")
     return " ".join(dict.fromkeys(said))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from mcp.types import CallToolResult, TextContent
 
-from memory_mcp.answers import Answer, Forgotten, Receipt
+from memory_mcp.answers import Answer, Forgotten, Receipt, Revised
 from memory_mcp.counted import counted
 from memory_mcp.hygiene.hidden import hides, shown_openly
 from memory_mcp.hygiene.orders import reads_as_order
@@ -37,6 +37,11 @@ ASK_OTHERWISE = "Do not guess; try other words, fewer filters, or an empty query
 LIKEN_OTHERWISE = "To answer a question use recall."
 """What to do where nothing is found, and where nothing is alike."""
 _SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]?\s|\n")
+
+
+_LASTING = frozenset({"kind", "occurred_at"})
+_OTHERS = "; kind and occurred_at come with remembering it again with supersedes"
+"""Of a memory: what no update changes."""
 
 
 def tokens(text: str) -> int:
@@ -294,6 +299,9 @@ def receipt(made: Receipt) -> CallToolResult:
         lines.append(
             f"echo of {', '.join(facts['echo_of'])}: memory has just told you this, so nothing was stored. Store only what is new."
         )
+    if made.otherwise:
+        facts["not_taken_over"] = list(made.otherwise)
+        lines.append(f"not taken over: {', '.join(made.otherwise)}. update sets them{_OTHERS if set(made.otherwise) & _LASTING else ''}.")
     if made.redacted:
         facts["redacted"] = list(made.redacted)
         lines.append(f"redacted, and not stored: {', '.join(made.redacted)}")
@@ -345,14 +353,15 @@ def forgotten(done: Forgotten) -> CallToolResult:
     )
 
 
-def operation(done: Operation, what: str, redacted: Sequence[str] = ()) -> CallToolResult:
-    """The answer to a change that has a number and concerns some memories."""
-    ids = [str(memory_id) for memory_id in done.subjects[:_IDS_SHOWN]]
-    facts: dict[str, Any] = {"status": what, "operation": done.number, "namespace": done.scope.namespace, "ids": ids}
-    lines = [f"{what} in {done.scope.namespace} (operation {done.number}): {', '.join(ids)}"]
-    if redacted:
-        facts["redacted"] = list(redacted)
-        lines.append(f"redacted, and not stored: {', '.join(redacted)}")
+def updated(done: Revised) -> CallToolResult:
+    """The answer to `update`; of what was so already, with the number of what had made it so."""
+    memory, what = done.memory, "updated" if done.operation else "unchanged"
+    number, said = (done.operation.number, "") if done.operation else (memory.operation, "it says so already, since ")
+    facts: dict[str, Any] = {"status": what, "operation": number, "namespace": memory.scope.namespace, "ids": [str(memory.id)]}
+    lines = [f"{what} in {memory.scope.namespace} ({said}operation {number}): {memory.id}"]
+    if done.redacted:
+        facts["redacted"] = list(done.redacted)
+        lines.append(f"redacted, and not stored: {', '.join(done.redacted)}")
     return result(facts, lines)
 
 

@@ -34,7 +34,7 @@ Call = Context[Any, Any]
 
 async def remember(
     ctx: Call,
-    content: Annotated[str, Field(description="One self-contained statement, names and reasons included; kept word for word")],
+    content: Annotated[str, Field(strict=True, description="One self-contained statement, names and reasons included; kept word for word")],
     kind: Annotated[Kind, Field(description="rule: always to be followed")] = "fact",
     tags: Texts = [],  # noqa: B006 - read only, and pydantic copies it
     key: Annotated[str, Field(description="subject.attribute with one current value, like user.editor; a new value replaces the old")] = "",
@@ -43,7 +43,7 @@ async def remember(
     session_id: Annotated[str, Field(description="Groups what belongs to one conversation")] = "",
     occurred_at: Annotated[str, Field(description="When it happened, if not now: ISO date or time")] = "",
     expires_in: Annotated[str, Field(description="Like 7d, or until a date; absent: kept")] = "",
-    metadata: Annotated[Metadata, Field(description="Flat, like {speaker: Ann}")] = {},  # noqa: B006
+    metadata: Annotated[Metadata, Field(description="Like {speaker: Ann}; what is nested is kept, but not searched")] = {},  # noqa: B006
     namespace: Namespace = "",
     visibility: Literal["", "private", "shared"] = "",
 ) -> CallToolResult:
@@ -162,10 +162,10 @@ async def get(
 async def update(
     ctx: Call,
     id: str,
-    content: str = "",
+    content: Annotated[str, Field(strict=True)] = "",
     tags: Texts = [],  # noqa: B006
     importance: Annotated[float, Field(ge=-1, le=1, description="-1: as it is"), NO_BOOLEAN] = -1,
-    metadata: Metadata = {},  # noqa: B006
+    metadata: Annotated[Metadata, Field(description="In place of all there is")] = {},  # noqa: B006
     expires_in: str = "",
 ) -> CallToolResult:
     """Correct a memory in place; what is not given stays. For a fact that has changed, remember the new one with supersedes instead."""
@@ -179,7 +179,7 @@ async def update(
         metadata=metadata or None,
         expires_in=expires_in,
     )
-    return render.operation(done.operation, "updated", done.redacted)
+    return render.updated(done)
 
 
 async def forget(

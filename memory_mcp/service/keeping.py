@@ -23,6 +23,7 @@ from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.remember.drafts import fingerprint
 from memory_mcp.remember.hygiene import Inspection, weight_of
+from memory_mcp.remember.otherwise import SAME_END
 from memory_mcp.service.parts import Parts
 from memory_mcp.timing import memory_used
 
@@ -68,7 +69,7 @@ class Keeping(Parts):
         metadata: Mapping[str, Any] | None = None,
         expires_in: str = "",
     ) -> Revised:
-        """Change a memory in place; what is not given stays.
+        """Change a memory in place; what is not given stays. Repeated it changes nothing, and is no further operation.
 
         Raises:
             RequestError: Nothing to change is given, or a value is not allowed.
@@ -85,28 +86,44 @@ class Keeping(Parts):
         given = door.content(content) if content else "", door.tags(tags or ()), door.metadata(metadata or {})
         look = Inspection(self.tuning.secrets)
         content, clean_tags, clean_metadata = await self._looked_through(lambda: look.parts(*given), weight_of(*given))
-        changes = Changes(
+        asked = Changes(
             content=content or None,
-            fingerprint=fingerprint(content, memory.kind, memory.session_id, memory.occurred_at) if content else None,
             tags=None if tags is None else clean_tags,
             metadata=None if metadata is None else clean_metadata,
             importance=None if importance is None else door.fraction(importance, "importance"),
             expires_at=door.lifetime(expires_in, "expires_in", now),
-            embedding=await self._embed(content) if content else None,
         )
-        if changes == Changes():
+        if asked == Changes():
             raise RequestError("Nothing to change: give content, tags, importance, metadata or expires_in.")
+        changes = _otherwise(asked, memory)
+        if changes == Changes() and memory.superseded_by is None:
+            return Revised(memory, None, look.redactions)
+        if changes.content is not None:
+            new_print = fingerprint(content, memory.kind, memory.session_id, memory.occurred_at)
+            changes = replace(changes, fingerprint=new_print, embedding=await self._embed(content))
         operation = await self.records.revise(scopes, target, changes, caller.provenance, now)
-        if content and changes.embedding is None:
+        if changes.content is not None and changes.embedding is None:
             self.indexer.wake()
-        return Revised(operation, look.redactions)
+        return Revised(memory, operation, look.redactions)
 
     async def forget(self, ids: Sequence[str], caller: Caller) -> Forgotten:
-        """Take single memories out of every answer; `undo` brings them back."""
+        """Take single memories out of every answer, all of them or none; `undo` brings them back.
+
+        Repeated it changes nothing, and says that they are not there.
+
+        Raises:
+            MemoryNotFoundError: One of them is not there, or not any more.
+        """
         require(caller.access, Role.WRITER)
         wanted, scopes = door.memory_ids(ids), await self._changeable_by(caller)
         memories = await self.records.get_many(scopes, wanted)
-        operation = await self.records.forget(scopes, wanted, caller.provenance, self.clock())
+        try:
+            operation = await self.records.forget(scopes, wanted, caller.provenance, self.clock())
+        except MemoryNotFoundError as error:
+            if len(wanted) == 1:
+                raise
+            gone = f"No memory with id {', '.join(error.ids)} here: forgotten already, or replaced."
+            raise MemoryNotFoundError(error.ids, f"{gone} Nothing was forgotten by this call; leave out what is gone.") from None
         return Forgotten(operation.scope.namespace, memories, operation)
 
     async def forget_selected(self, selection: Selection, caller: Caller, namespace: str, token: str) -> Forgotten:
@@ -164,3 +181,17 @@ class Keeping(Parts):
 
     def _process(self) -> dict[str, Any]:
         return {"pid": os.getpid(), "uptime_seconds": round(time.monotonic() - self.started), **memory_used()}
+
+
+def _otherwise(asked: Changes, memory: Memory) -> Changes:
+    """Of the changes those that would make another memory of it."""
+    expires = asked.expires_at
+    if expires is not None and memory.expires_at is not None and abs(expires - memory.expires_at) <= SAME_END:
+        expires = None
+    return Changes(
+        content=None if asked.content == memory.content else asked.content,
+        tags=None if asked.tags == memory.tags else asked.tags,
+        metadata=None if asked.metadata == memory.metadata else asked.metadata,
+        importance=None if asked.importance == memory.importance else asked.importance,
+        expires_at=expires,
+    )

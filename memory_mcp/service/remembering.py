@@ -25,6 +25,7 @@ from memory_mcp.recall.similar import nearest
 from memory_mcp.remember.drafts import RememberRequest, draft
 from memory_mcp.remember.echo import deliberate, says_back
 from memory_mcp.remember.hygiene import cleaned, weight_of
+from memory_mcp.remember.otherwise import not_taken_over
 from memory_mcp.service.parts import Parts
 
 _NOT_STATEMENTS = EPISODIC_KINDS | {"code"}
@@ -64,7 +65,8 @@ class Remembering(Parts):
                 added = await self.records.add(new, embedding, within=await self._reach(new, caller))
             if added.status == "already_known":
                 self.reinforcer.note(caller.tenant, [added.id])
-                return Receipt(added, scope.namespace, redacted=redacted)
+                otherwise = [not_taken_over(new, known) for known in await self.records.get_many([scope], [added.id])]
+                return Receipt(added, scope.namespace, redacted=redacted, otherwise=otherwise[0] if otherwise else ())
             if embedding is None:
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"

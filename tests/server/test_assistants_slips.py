@@ -1,13 +1,29 @@
 """What assistants get wrong when they call, and what they are told then."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from mcp import Client
 
 from memory_mcp.access import Access, Role
 from memory_mcp.answers import RecallRequest
 from memory_mcp.remember.drafts import RememberRequest
 from tests.memories import CALLER, open_client, open_service, settings_for, settings_without_model, text_of
-from tests.server.test_tools import ask
+from tests.server.test_tools import ask, refused
+
+
+def opened(tmp_path: Path) -> AbstractAsyncContextManager[Client]:
+    """A client of a server without a model."""
+    return open_client(settings_without_model(tmp_path), ready=False, sets=["graph"])
+
+
+async def told(client: Client, tool: str, **arguments: Any) -> str:
+    """A call that succeeds; its text."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, text_of(result)
+    return text_of(result)
 
 
 async def test_who_asks_in_an_empty_namespace_is_told_so_and_what_is_called_like_it(tmp_path: Path) -> None:
@@ -43,3 +59,88 @@ async def test_namespaces_that_a_caller_may_not_read_are_not_named_to_it(tmp_pat
 
     assert (of_ann.empty, of_ann.near) == (True, [])
     assert (of_bob.empty, of_bob.near) == (True, ["web-secret"])
+
+
+async def test_an_update_that_is_repeated_is_told_to_be_so_already_and_undone_as_one(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        made = await ask(client, "remember", content="Standup is at 9:15.", tags="team", metadata={"speaker": "Ann"})
+        wanted = {"id": made["id"], "content": "Standup is at 9:30.", "tags": ["team", "daily"], "importance": 0.9, "expires_in": "7d"}
+        changed = await ask(client, "update", **wanted)
+        repeated = await ask(client, "update", **wanted)
+        said = await told(client, "update", id=made["id"], metadata={"speaker": "Ann"})
+        partly = await ask(client, "update", id=made["id"], content="Standup is at 9:30.", tags="team")
+        past = (await ask(client, "get", ids=made["id"], history=True))["memories"][0]["history"]
+        await ask(client, "forget", undo="last 2")
+        restored = (await ask(client, "get", ids=made["id"]))["memories"][0]
+
+        assert (changed["status"], changed["operation"]) == ("updated", 2)
+        assert repeated == {**changed, "status": "unchanged"}
+        assert said == f"unchanged in project (it says so already, since operation 2): {made['id']}"
+        assert (partly["status"], partly["operation"], len(past)) == ("updated", 3, 2)
+        assert (restored["text"], restored["tags"], restored["metadata"]) == ("Standup is at 9:15.", ["team"], {"speaker": "Ann"})
+
+
+async def test_forgetting_again_changes_nothing_and_of_several_all_or_none_are_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        one, two = [await ask(client, "remember", content=content) for content in ("The first", "The second")]
+        gone = await ask(client, "forget", ids=one["id"])
+        again = await refused(client, "forget", ids=one["id"])
+        both = await refused(client, "forget", ids=[one["id"], two["id"]])
+        left = await ask(client, "recall")
+        await ask(client, "forget", undo=gone["operation"])
+        twice = await refused(client, "forget", undo=f"operation {gone['operation']}")
+
+        assert "It may have been forgotten" in again
+        assert both.startswith(f"No memory with id {one['id']} here: forgotten already")
+        assert "Nothing was forgotten" in both
+        assert [hit["id"] for hit in left["hits"]] == [two["id"]]
+        assert twice == "Operation 3 was undone already, by operation 4."
+
+
+async def test_what_comes_with_a_text_that_is_known_is_not_lost_without_a_word(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        first = await ask(client, "remember", content="Anna is the product owner.", tags="people", expires_in="7d")
+        same = await ask(client, "remember", content="Anna is the product owner.", tags="people", expires_in="7d")
+        more = {"kind": "rule", "tags": ["people", "roles"], "importance": 0.9, "metadata": {"speaker": "Ben"}, "expires_in": "30d"}
+        other = await ask(client, "remember", content="Anna is the product owner.", occurred_at="2026-01-01", **more)
+        said = await told(client, "remember", content="Anna is the product owner.", tags="roles")
+
+        assert same == {"id": first["id"], "status": "already_known", "namespace": "project", "indexed": True}
+        assert other["not_taken_over"] == ["kind", "tags", "importance", "occurred_at", "expires_in", "metadata"]
+        assert said.splitlines()[1] == "not taken over: tags. update sets them."
+
+
+async def test_numbers_where_words_belong_are_read_as_such_but_for_what_is_kept_word_for_word(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        made = await ask(client, "remember", content="The year of the move", tags=[2026, "move"], key=2026)
+        whole = (await ask(client, "get", ids=f"memory://item/{made['id']}"))["memories"][0]
+        undone = await ask(client, "forget", undo=1)
+
+        assert (whole["tags"], whole["key"], undone["undone"]) == (["2026", "move"], "2026", 1)
+        assert await refused(client, "remember", content=42.10) == "content: Input should be a valid string."
+        assert "'7' is not a duration" in await refused(client, "remember", content="VPN is down", expires_in=7)
+        assert "valid string" in await refused(client, "remember", content="VPN is down", key=True)
+
+
+async def test_an_id_that_is_none_is_told_what_one_looks_like(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        made = await ask(client, "remember", content="We use Postgres.", key="orders.database")
+        for wrong in (made["id"][:8], made["id"][:-1], "orders.database"):
+            said = await refused(client, "get", ids=wrong)
+            assert said.startswith(f"{wrong!r} is not a memory id. Give all 36 characters")
+        tag = await refused(client, "remember", content="x", tags=["t" * 201])
+        unknown = await refused(client, "relate", subject="Ann", predicate="manages", object="Bob")
+
+        assert tag == "an entry of tags has 201 characters; at most 200 are allowed. Shorten it."
+        assert unknown == (
+            "relations is missing: give it. relate has no argument 'subject' or 'predicate' or 'object'. "
+            "It takes: relations, source, valid_from, valid_to, namespace."
+        )
+
+
+async def test_nested_metadata_comes_back_as_it_was(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        nested = {"speaker": {"name": "Ann", "roles": ["owner", {"since": 2024}]}, "open": None}
+        made = await ask(client, "remember", content="Invoices are due after 30 days.", metadata=nested)
+
+        assert (await ask(client, "get", ids=made["id"]))["memories"][0]["metadata"] == nested

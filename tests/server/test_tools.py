@@ -184,6 +184,7 @@ async def test_history_says_what_was_otherwise_beside_the_text(open_memory_clien
 
 async def test_where_nothing_is_alike_no_question_is_advised_that_find_similar_does_not_take(open_memory_client: Open) -> None:
     async with open_memory_client() as client:
+        await ask(client, "remember", content="Invoices are due after 30 days.")
         asked, likened = await ask(client, "recall", query="zebra"), await ask(client, "find_similar", text="zebra")
 
     assert "an empty query for the newest" in asked["hint"]
@@ -246,7 +247,7 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("remember", {"content": "x", "importance": True}, "importance"),
     ("remember", {"content": "x", "tags": ["t"] * 101}, "tags"),
     ("remember", {"content": "x", "tags": ["t" * 201]}, "tags"),
-    ("remember", {"content": "x", "tags": [1]}, "tags"),
+    ("remember", {"content": "x", "tags": [["t"]]}, "tags"),
     ("remember", {"content": "x", "key": "k" * 201}, "key"),
     ("remember", {"content": "x", "key": "a\nb"}, "key"),
     ("remember", {"content": "x", "supersedes": ["nonsense"]}, "not a memory id"),
