@@ -68,8 +68,9 @@ def ended(statement: Statement, now: datetime) -> bool:
 
 
 def sentence(statement: Statement) -> str:
-    """As a memory says it that says nothing else."""
-    return f"{statement.subject} {statement.predicate} {statement.object}"
+    """As a memory says it that says nothing else, so that one that has ended is not read as if it held."""
+    end = "" if statement.valid_to is None else f" (until {statement.valid_to:%Y-%m-%d})"
+    return f"{statement.subject} {statement.predicate} {statement.object}{end}"
 
 
 def other_names(name: str, said: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Memories as the nodes of the official memory server: entities with a type and observations, and relations between them. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memory_mcp.entities import ENTITY, IS_A, Statement, relations_of
 from memory_mcp.graph import Relation
@@ -75,7 +75,8 @@ def says_nothing_else(memory: Memory, stated: Sequence[Statement]) -> bool:
     """Whether a memory is there for these relations alone."""
     triples = {one.triple for one in stated}
     said = relations_of(memory.metadata)
-    return all(one.triple in triples for one in said) and memory.content in {sentence(one) for one in said}
+    texts = {sentence(form) for one in said for form in (one, replace(one, valid_to=None))}  # earlier versions left out the end
+    return all(one.triple in triples for one in said) and memory.content in texts
 
 
 def holding(nodes: Sequence[Node], query: str) -> list[Node]:

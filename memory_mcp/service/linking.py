@@ -21,7 +21,9 @@ from memory_mcp.entities import (
 )
 from memory_mcp.errors import MemoryNotFoundError, RequestError, require
 from memory_mcp.graph import Relation
+from memory_mcp.hygiene.trust import may_rewrite
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
+from memory_mcp.knowledge.nodes import says_nothing_else
 from memory_mcp.models import Caller, Changes, Filter, Memory, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest
@@ -63,13 +65,24 @@ class Linking(Remembering):
         if source:
             return await self._state(await self._changeable_by(caller), door.memory_id(source), stated, caller)
         done = []
+        place = self._place(caller, namespace, "")
         for statement in stated:
+            if known := await self._saying(place, statement):
+                done += await self._state([place], known, [statement], caller)
+                continue
             receipt = await self.remember(relation_request(statement), caller, namespace)
             if receipt.added.status == "already_known":
-                done += await self._state([self._place(caller, namespace, "")], receipt.added.id, [statement], caller)
+                done += await self._state([place], receipt.added.id, [statement], caller)
             else:
                 done.append(Related(statement, receipt.added.id, "stored", receipt.added.operation))
         return done
+
+    async def _saying(self, scope: Scope, statement: Statement) -> UUID | None:
+        """The memory that says this relation and nothing else, in whatever letters it is spelled."""
+        around = await self.graph.relations([scope], [statement.triple[0]], now=self.clock(), limit=_MOST_FACTS)
+        saying = list(dict.fromkeys(one.memory for one in around if one.statement.triple == statement.triple))
+        memories = await self.records.get_many([scope], saying) if saying else []
+        return next((memory.id for memory in memories if says_nothing_else(memory, [statement])), None)
 
     async def _state(self, scopes: Sequence[Scope], memory_id: UUID, stated: Sequence[Statement], caller: Caller) -> list[Related]:
         """Let a memory state relations besides."""
@@ -79,21 +92,31 @@ class Linking(Remembering):
         (memory,) = memories
         known = relations_of(memory.metadata)
         of_same = {one.triple: one for one in known}
-        stated = [one if one.triple not in of_same else _with_since(one, of_same[one.triple]) for one in stated]
+        stated = [one if one.triple not in of_same else _as_known(one, of_same[one.triple]) for one in stated]
         new = [one for one in stated if one not in known]
         operation = None
         if new:
             after = relations_of(door.metadata(with_relations(memory.metadata, new)))
             if len(after) < len({one.triple for one in (*known, *new)}):
                 raise RequestError(f"One memory states {MAX_RELATIONS} relations at most. Leave out source, and each is kept by itself.")
-            changes = Changes(relations=tuple(new))
+            changes = await self._said_anew(memory, new, caller)
             operation = (await self.records.revise(scopes, memory_id, changes, caller.provenance, self.clock())).number
+            if changes.content is not None and changes.embedding is None:
+                self.indexer.wake()
         return [
             Related(one, memory_id, "already_known")
             if one not in new
             else Related(one, memory_id, "changed" if one.triple in of_same else "stored", operation)
             for one in stated
         ]
+
+    async def _said_anew(self, memory: Memory, new: Sequence[Statement], caller: Caller) -> Changes:
+        """What stating relations changes in a memory; one that says nothing else says in its text, too, until when it held."""
+        changes = Changes(relations=tuple(new))
+        if len(new) > 1 or not says_nothing_else(memory, new) or not may_rewrite(memory.provenance, caller.provenance):
+            return changes
+        content = sentence(new[0])
+        return changes if content == memory.content else replace(changes, content=content, embedding=await self._embed(content))
 
     async def explore(self, entity: str, caller: Caller, namespace: str = "", *, depth: int = 1) -> Explored:
         """What is said of an entity and around it, in the namespace and the global one.
@@ -152,11 +175,12 @@ def relation_request(statement: Statement) -> RememberRequest:
     return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]}, identity=same)
 
 
-def _with_since(stated: Statement, known: Statement) -> Statement:
-    """A relation that is stated again, with what is known of since when: who ends it seldom says that, too.
+def _as_known(stated: Statement, known: Statement) -> Statement:
+    """A relation that is stated again, spelled as it was, with what is known of since when: who ends it seldom says that, too.
 
     Of one that had ended and holds again nobody has said since when.
     """
+    stated = replace(stated, subject=known.subject, predicate=known.predicate, object=known.object)
     begun = known.valid_from
     again = known.valid_to is not None and stated.valid_to is None
     if stated.valid_from is not None or begun is None or again or (stated.valid_to is not None and begun >= stated.valid_to):

@@ -9,6 +9,7 @@ import pytest
 from postgres_server import Databases, server
 
 from memory_mcp.access import Access, Role
+from memory_mcp.answers import RecallRequest
 from memory_mcp.config import Settings
 from memory_mcp.entities import Statement
 from memory_mcp.errors import AccessDeniedError, MemoryNotFoundError, RequestError
@@ -81,6 +82,43 @@ async def test_a_relation_said_again_is_known_and_one_that_ended_says_so(setting
         assert await around(service, "Ann") == []
         await service.undo("last", CALLER)
         assert len(await around(service, "Ann")) == 1
+
+
+async def test_one_that_has_ended_says_so_wherever_it_is_read_and_says_it_no_more_when_that_is_undone(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        (acme,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_from="2020-01-01")
+        meeting = await remember(service, "Ann told us about Initech", metadata={"relations": "Ann | works at | Initech"})
+        (over,) = await service.relate(["Ann | works at | Acme"], CALLER, valid_to="2024-01-01")
+        await service.relate(["Ann | works at | Initech"], CALLER, source=meeting, valid_to="2019-01-01")
+        await service.relate(["Ann | works at | Globex | 2024-01-01"], CALLER)
+        (left,) = await service.relate(["Bob | works at | Acme | 2020-01-01 | 2023-06-30"], CALLER)
+        recalled = await service.recall(RecallRequest("Where does Ann work?"), CALLER)
+        said = {str(hit.memory.id): hit.memory.content for hit in recalled.hits}
+        (bob,) = await service.get([str(left.memory)], CALLER)
+        assert over.operation is not None
+        await service.undo(str(over.operation), CALLER)
+        (back,) = await service.get([str(acme.memory)], CALLER)
+
+    assert over.memory == acme.memory
+    assert said[str(acme.memory)] == "Ann works at Acme (until 2024-01-01)"
+    assert said[meeting] == "Ann told us about Initech", "what somebody has written stays as it was written"
+    assert "Ann works at Globex" in said.values()
+    assert bob[0].content == "Bob works at Acme (until 2023-06-30)"
+    assert back[0].content == "Ann works at Acme"
+
+
+async def test_the_same_relation_in_other_letters_is_the_same(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        meeting = await remember(service, "We talked about parcels", metadata={"relations": "parcels | uses | redis"})
+        (first,) = await service.relate(["Parcels | uses | Postgres"], CALLER)
+        (again,) = await service.relate(["PARCELS | Uses |  postgres"], CALLER)
+        (over,) = await service.relate(["parcels | uses | POSTGRES"], CALLER, valid_to="2026-01-01")
+        (other,) = await service.relate(["Parcels | uses | Redis"], CALLER)
+
+    assert again.memory == over.memory == first.memory
+    assert (again.status, over.status, other.status) == ("already_known", "changed", "stored")
+    assert str(other.memory) != meeting
+    assert str(over.statement) == "Parcels | uses | Postgres |  | 2026-01-01T00:00:00+00:00"
 
 
 async def test_a_relation_that_is_ended_keeps_since_when_it_held(settings: Settings) -> None:
