@@ -110,3 +110,8 @@ def same_text(text: str) -> str:
     """
     lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip().split("\n")
     return "\n".join(_INNER_SPACE.sub(" ", line.rstrip()) for line in lines)
+
+
+def same_key(key: str) -> str:
+    """A form equal for keys that differ only in letter case, composed characters and white space."""
+    return " ".join(unicodedata.normalize("NFC", key).lower().split())

@@ -177,6 +177,23 @@ async def test_the_same_key_supersedes(open_store: OpenStore) -> None:
         assert {memory.id for memory in await live(store)} == {added.id, other}
 
 
+async def test_a_key_is_the_same_in_other_letters_and_kept_in_small_ones(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        first = await add(store, "uses vim", key="User.Editor")
+        second = await store.add(draft("uses emacs", key="user.editor", now=NOW + DAY), None, within=[HOME])
+        known = await store.add(draft("uses emacs", key="USER.EDITOR "), None, within=[HOME])
+        past = await store.add(draft("used ed", key="User.Editor", occurred_at=NOW - DAY), None, within=[HOME])
+        (ada,) = await store.add_many([draft("Ada", key="Team.Größe")])
+        (bob,) = await store.add_many([draft("Bob", key="team.GRO\u0308ße")])
+        keys = {memory.content: memory.key for memory in await live(store)}
+
+    assert second.replaced == (first,)
+    assert (known.id, known.status) == (second.id, "already_known")
+    assert past.superseded_by is None, "the present one has no date of its own"
+    assert bob.replaced == (ada.id,)
+    assert keys == {"used ed": "user.editor", "Bob": "team.größe"}
+
+
 async def test_a_key_supersedes_in_its_own_scope_only(open_store: OpenStore) -> None:
     async with open_store() as store:
         await add(store, "uses vim", GLOBAL, key="user.editor")

@@ -160,7 +160,7 @@ async def test_a_receipt_tells_the_key_of_what_is_similar_and_nothing_of_what_is
     async with open_memory_client() as client:
         now = await ask(client, "remember", content="The rent of depot 3 is 4000 euro", key="depot3.rent", occurred_at="2026-05-01")
         past = await ask(client, "remember", content="The rent of depot 3 is 3500 euro", key="depot3.rent", occurred_at="2025-05-01")
-        other = await client.call_tool("remember", {"content": "The rent of depot 3 is 4100 euro", "key": "Depot3.Rent"})
+        other = await client.call_tool("remember", {"content": "The rent of depot 3 is 4100 euro", "key": "depot-3.rent"})
 
     assert (past["superseded_by"], "similar" in past) == (now["id"], False)
     assert other.structured_content is not None

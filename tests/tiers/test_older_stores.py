@@ -1,4 +1,4 @@
-"""A store from before there was a knowledge graph is read behind everything else, once, and by pieces."""
+"""Stores of earlier versions: what was before the knowledge graph is read behind everything else, once, and by pieces."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import anyio
 import apsw
 import pytest
 from postgres_server import OWNER, Databases, server
-from record_stores import ACTOR, ELSEWHERE, HOME, INDEX, NOW, OpenStore, Store, add, postgres_stores, sqlite_stores
+from record_stores import ACTOR, ANYTHING, ELSEWHERE, HOME, INDEX, NOW, OpenStore, Store, add, draft, postgres_stores, sqlite_stores
 
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.subjects import by_id
@@ -44,6 +44,44 @@ def older_postgres(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
             owner.execute(f"DELETE FROM schema_version WHERE version > {BEFORE_POSTGRES}")
 
     return postgres_stores(folder), make_older
+
+
+SPELLED = "UPDATE memories SET key = 'User.Editor' WHERE key = 'user.editor'"
+
+
+def spell_in_sqlite(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
+    def spell() -> None:
+        connection = apsw.Connection(str(folder / "store" / FILE_NAME))
+        connection.execute(SPELLED)
+        connection.close()
+
+    return sqlite_stores(folder), spell
+
+
+def spell_in_postgres(folder: Path) -> tuple[OpenStore, Callable[[], None]]:
+    def spell() -> None:
+        with server().connect(Databases(folder).make()) as administrator:
+            administrator.execute("SET search_path TO memory_mcp, public")
+            administrator.execute(SPELLED)
+
+    return postgres_stores(folder), spell
+
+
+@pytest.mark.parametrize("older", [spell_in_sqlite, spell_in_postgres])
+async def test_a_key_that_was_kept_as_it_is_spelled_stays_the_same_key(
+    older: Callable[[Path], tuple[OpenStore, Callable[[], None]]], tmp_path: Path
+) -> None:
+    open_store, spell = older(tmp_path)
+    async with open_store() as store:
+        vim = await add(store, "uses vim", key="user.editor")
+    spell()
+    async with open_store() as store:
+        emacs = await store.add(draft("uses emacs", key="User.Editor"), None, within=[HOME])
+        (kate,) = await store.add_many([draft("uses kate", key="User.Editor")])
+        (memory,) = await store.newest([HOME], ANYTHING, limit=9)
+
+    assert (emacs.replaced, kate.replaced) == ((vim,), (emacs.id,))
+    assert memory.key == "User.Editor"
 
 
 @pytest.mark.parametrize("older", [older_sqlite, older_postgres])

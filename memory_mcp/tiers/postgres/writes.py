@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
+from memory_mcp.words import same_key
 
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
 SAME_ID = "A memory of this id was stored before: use a new id."
@@ -51,7 +52,7 @@ async def add(tx: Transaction, derived: Derived, draft: Draft, embedding: Embedd
     earlier = await earlier_receipt(tx, draft)
     if earlier is not None:
         return earlier
-    storing = await _look(tx, head, draft, embedding, within)
+    storing = await _look(tx, head, await _under_key(tx, draft), embedding, within)
     if isinstance(storing, Added):
         return await keep_receipt(tx, draft, storing)
     try:
@@ -78,7 +79,8 @@ async def add_many(tx: Transaction, derived: Derived, drafts: Sequence[Draft], w
         storing: _Storing | Added = _new(head, draft, None, None)
         if draft.key or draft.fingerprint in there:  # one that may meet another sees what those before it have ended
             await _write_all(tx, derived, waiting)
-            storing = await _carried_before(tx, draft) or await _look(tx, head, draft, None, ())
+            keyed = await _under_key(tx, draft)
+            storing = await _carried_before(tx, keyed) or await _look(tx, head, keyed, None, ())
         if isinstance(storing, Added):
             stored.append(storing)
         else:
@@ -102,6 +104,14 @@ async def _write_all(tx: Transaction, derived: Derived, waiting: list[tuple["_St
     for storing, _ in waiting:
         await storing.finish(tx, derived)
     waiting.clear()
+
+
+async def _under_key(tx: Transaction, draft: Draft) -> Draft:
+    """A draft under its key as keys are kept, or as it is spelled where a live memory is: earlier versions kept them so."""
+    kept = same_key(draft.key)
+    if kept == draft.key or await tx.rows(f"{_FOUND} AND m.key = %(key)s", {"namespaces": [draft.scope.namespace], "key": draft.key}):
+        return draft
+    return replace(draft, key=kept)
 
 
 async def _carried_before(tx: Transaction, draft: Draft) -> Added | None:

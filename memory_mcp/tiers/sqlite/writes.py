@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import apsw
 
+from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
@@ -28,7 +30,7 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
     earlier = earlier_receipt(db, draft)
     if earlier is not None:
         return earlier
-    added, changed = _store(db, derived, draft, embedding, within)
+    added, changed = _store(db, derived, _under_key(db, draft), embedding, within)
     if added.operation is not None:
         scope = journal.scope_number(db, draft.scope)
         journal.log_operation(db, added.operation, scope, "remember", changed, draft.provenance, draft.now)
@@ -37,12 +39,21 @@ def add(db: apsw.Connection, derived: Derived, draft: Draft, embedding: Embeddin
 
 def add_many(db: apsw.Connection, derived: Derived, drafts: Sequence[Draft]) -> list[Added]:
     """`RecordStore.add_many`."""
-    stored = [_carried_before(db, draft) or _store(db, derived, draft, None, ()) for draft in drafts]
+    keyed = (_under_key(db, draft) for draft in drafts)
+    stored = [_carried_before(db, draft) or _store(db, derived, draft, None, ()) for draft in keyed]
     changed = [number for _, numbers in stored for number in numbers]
     if changed:
         scope, operation = journal.scope_number(db, drafts[0].scope), journal.next_operation(db)
         journal.log_operation(db, operation, scope, "import", changed, drafts[0].provenance, drafts[0].now)
     return [added for added, _ in stored]
+
+
+def _under_key(db: apsw.Connection, draft: Draft) -> Draft:
+    """A draft under its key as keys are kept, or as it is spelled where a live memory is: earlier versions kept them so."""
+    kept = words.same_key(draft.key)
+    if kept == draft.key or _live(db, [journal.scope_number(db, draft.scope)], "m.key = ?", draft.key):
+        return draft
+    return replace(draft, key=kept)
 
 
 def _carried_before(db: apsw.Connection, draft: Draft) -> tuple[Added, list[int]] | None:
