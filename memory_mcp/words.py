@@ -112,6 +112,6 @@ def same_text(text: str) -> str:
     return "\n".join(_INNER_SPACE.sub(" ", line.rstrip()) for line in lines)
 
 
-def same_key(key: str) -> str:
-    """A form equal for keys that differ only in letter case, composed characters and white space."""
-    return " ".join(unicodedata.normalize("NFC", key).lower().split())
+def same_label(label: str) -> str:
+    """A form equal for keys, or tags, that differ only in letter case, composed characters and white space."""
+    return " ".join(unicodedata.normalize("NFC", label).lower().split())

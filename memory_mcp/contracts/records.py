@@ -47,10 +47,10 @@ class RecordStore(Protocol):
     async def add(self, draft: Draft, embedding: Embedding | None, *, within: Sequence[Scope]) -> Added:
         """Store a draft, unless a live memory of its fingerprint is there, under its key or, if it has none, any: `already_known`.
 
-        Keys are kept in small letters (`words.same_key`), but for one under which a live memory of an earlier version stands as
-        it is spelled. A live memory of the same key, and those that the draft supersedes (looked for `within` these scopes), end here. But of
-        two values of a key that both came with a date (`occurred_at` or `valid_from`) the later dated is the current one: one
-        told late is stored as past, true until the next began. Without an embedding a note for the tier "embed" goes along.
+        Keys are kept in small letters (`words.same_label`), but for one under which a live memory of an earlier version stands as
+        it is spelled. A live memory of the same key, and those that the draft supersedes (looked for `within` these scopes), end
+        here. But of two values of a key that both came with a date (`occurred_at` or `valid_from`) the later dated is the current
+        one: one told late is stored as past, true until the next began. Without an embedding a note for the tier "embed" goes along.
 
         Raises:
             MemoryNotFoundError: A superseded id is not a live memory of those scopes.

@@ -13,7 +13,7 @@ from memory_mcp.models import Added, Caller, Draft, Provenance, Scope
 from memory_mcp.remember.drafts import uuid7
 from memory_mcp.service.parts import Parts
 from memory_mcp.upkeep.lines import Line, drafted, is_past
-from memory_mcp.words import same_key
+from memory_mcp.words import same_label
 
 BATCH = 200
 """Memories that are stored at once, in a tenth of a second in which nobody else writes."""
@@ -43,12 +43,12 @@ class _Batch:
 
     def takes(self, draft: Draft) -> bool:
         """Whether it has room for one more."""
-        return len(self.drafts) < BATCH and self.taken.isdisjoint((draft.fingerprint, same_key(draft.key)))
+        return len(self.drafts) < BATCH and self.taken.isdisjoint((draft.fingerprint, same_label(draft.key)))
 
     def add(self, draft: Draft) -> None:
         """Take one more."""
         self.drafts.append(draft)
-        self.taken |= {draft.fingerprint, same_key(draft.key)} if draft.key else {draft.fingerprint}
+        self.taken |= {draft.fingerprint, same_label(draft.key)} if draft.key else {draft.fingerprint}
 
 
 class Carrying(Parts):

@@ -35,9 +35,12 @@ from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import EVERY_NAMESPACE, PROMPT_TOKENS, Parts
 from memory_mcp.timewords import time_spans
+from memory_mcp.words import same_label
 
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
+_SPELLED_BY = 1_000
+"""Memories that tell how tags are spelled."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
 
@@ -60,12 +63,18 @@ class Recalling(Parts):
             limit = door.limit(request.limit)
             query = door.query(request.query).strip()
             moment = door.moment(request.as_of, "as_of")
-            if moment is not None:
-                answer = await self._recall_as_of(query, scopes, where, moment, limit, request.offset)
-            elif not query:
-                answer = await self._newest(scopes, where, limit, request.offset)
-            else:
-                answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
+
+            async def answered(where: Filter) -> Answer:
+                if moment is not None:
+                    return await self._recall_as_of(query, scopes, where, moment, limit, request.offset)
+                if not query:
+                    return await self._newest(scopes, where, limit, request.offset)
+                return await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
+
+            answer = await answered(where)
+            if where.tags and not answer.hits and (tags := await self._spelled_there(scopes, where.tags)) != where.tags:
+                answer = await answered(replace(where, tags=tags))
+            if query and moment is None:
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
                 if self.questions is not None and not request.offset:
                     self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
@@ -84,6 +93,15 @@ class Recalling(Parts):
 
     async def _holds(self, scopes: Sequence[Scope]) -> bool:
         return bool(await self.records.newest(scopes, Filter(now=self.clock()), limit=1))
+
+    async def _spelled_there(self, scopes: Sequence[Scope], tags: frozenset[str]) -> frozenset[str]:
+        """Tags as the newest memory that has them all spells them, where none has them as they are: `People` may mean `people`."""
+        newest = await self.records.newest(scopes, Filter(now=self.clock()), limit=_SPELLED_BY)
+        if any(tags.issubset(memory.tags) for memory in newest):
+            return tags
+        wanted = {same_label(tag) for tag in tags}
+        spelled = ({same_label(tag): tag for tag in memory.tags} for memory in newest)
+        return next((frozenset(there[tag] for tag in wanted) for there in spelled if wanted <= there.keys()), tags)
 
     def _where(self, request: RecallRequest) -> Filter:
         since, until = door.moment(request.since, "since"), door.moment(request.until, "until")

@@ -144,3 +144,23 @@ async def test_nested_metadata_comes_back_as_it_was(tmp_path: Path) -> None:
         made = await ask(client, "remember", content="Invoices are due after 30 days.", metadata=nested)
 
         assert (await ask(client, "get", ids=made["id"]))["memories"][0]["metadata"] == nested
+
+
+async def test_tags_in_other_letters_are_found_where_none_is_spelled_so(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        anna = await ask(client, "remember", content="Anna is the product owner.", tags=["People", "Büro"])
+        bo = await ask(client, "remember", content="Bo is the designer.", tags="people")
+        found = [
+            [hit["id"] for hit in (await ask(client, "recall", **asked))["hits"]]
+            for asked in (
+                {"query": "Who is the product owner?", "tags": "PEOPLE, büro"},
+                {"query": "", "tags": "BÜRO"},
+                {"query": "", "tags": "people"},
+                {"query": "", "tags": "büro", "as_of": "2999-01-01"},
+                {"query": "", "tags": "buero"},
+            )
+        ]
+        nothing = await ask(client, "forget", tags="BÜRO")
+
+    assert found == [[anna["id"]], [anna["id"]], [bo["id"]], [anna["id"]], []]
+    assert nothing["would_forget"] == 0, "what is taken away is what was named"

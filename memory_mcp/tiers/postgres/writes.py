@@ -21,7 +21,7 @@ from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.words import same_key
+from memory_mcp.words import same_label
 
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
 SAME_ID = "A memory of this id was stored before: use a new id."
@@ -108,7 +108,7 @@ async def _write_all(tx: Transaction, derived: Derived, waiting: list[tuple["_St
 
 async def _under_key(tx: Transaction, draft: Draft) -> Draft:
     """A draft under its key as keys are kept, or as it is spelled where a live memory is: earlier versions kept them so."""
-    kept = same_key(draft.key)
+    kept = same_label(draft.key)
     if kept == draft.key or await tx.rows(f"{_FOUND} AND m.key = %(key)s", {"namespaces": [draft.scope.namespace], "key": draft.key}):
         return draft
     return replace(draft, key=kept)

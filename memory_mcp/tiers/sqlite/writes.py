@@ -50,7 +50,7 @@ def add_many(db: apsw.Connection, derived: Derived, drafts: Sequence[Draft]) -> 
 
 def _under_key(db: apsw.Connection, draft: Draft) -> Draft:
     """A draft under its key as keys are kept, or as it is spelled where a live memory is: earlier versions kept them so."""
-    kept = words.same_key(draft.key)
+    kept = words.same_label(draft.key)
     if kept == draft.key or _live(db, [journal.scope_number(db, draft.scope)], "m.key = ?", draft.key):
         return draft
     return replace(draft, key=kept)
