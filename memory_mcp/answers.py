@@ -23,6 +23,7 @@ class Receipt:
         redacted: What was cut out before the text was stored, in words.
         echoes: Memories that the text only says back; nothing was stored.
         otherwise: Of a text that is known already, arguments that were given with it and that the memory does not have.
+        near: Of the first memory of a namespace that was named, namespaces of a similar name, as in an `Answer`.
     """
 
     added: Added
@@ -32,6 +33,7 @@ class Receipt:
     redacted: Sequence[str] = ()
     echoes: Sequence[UUID] = ()
     otherwise: Sequence[str] = ()
+    near: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Receipt(Reply):
     superseded: tuple[UUID, ...] = ()
     superseded_by: UUID | None = Field(default=None, description="What is current of its key, where that is dated later")
     echo_of: tuple[UUID, ...] = Field(default=(), description="Memories that the text only said back: nothing was stored")
+    namespaces_like_it: tuple[str, ...] = Field(default=(), description="Where it is the first of its namespace, what may be meant")
     not_taken_over: tuple[str, ...] = Field(default=(), description="Of a text known already, arguments that the memory does not have")
     redacted: tuple[str, ...] = Field(default=(), description="Kinds of secrets that were cut out before it was stored")
     indexed: bool = True

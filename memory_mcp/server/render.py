@@ -299,6 +299,9 @@ def receipt(made: Receipt) -> CallToolResult:
         lines.append(
             f"echo of {', '.join(facts['echo_of'])}: memory has just told you this, so nothing was stored. Store only what is new."
         )
+    if made.near:
+        facts["namespaces_like_it"] = list(made.near)
+        lines.append(f"the first of this namespace; is {' or '.join(made.near)} meant? Then undo it, and remember it there.")
     if made.otherwise:
         facts["not_taken_over"] = list(made.otherwise)
         lines.append(f"not taken over: {', '.join(made.otherwise)}. update sets them{_OTHERS if set(made.otherwise) & _LASTING else ''}.")

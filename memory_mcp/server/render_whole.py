@@ -30,6 +30,11 @@ def whole(
     return result({"memories": entries}, lines)
 
 
+def was_changed(memory: Memory) -> bool:
+    """Whether anything has changed it since it was stored; what it took the place of has not."""
+    return memory.updated_at != memory.created_at or memory.superseded_by is not None
+
+
 def _past(past: Version, memory: Memory, by: Operation | None) -> dict[str, Any]:
     """A past form, with what besides its text was otherwise than it is now."""
     form = past.memory
@@ -86,7 +91,7 @@ def everything(memory: Memory, now: datetime, changed: Operation | None = None) 
         "source": memory.provenance.client,
         "source_class": memory.provenance.source,
         "author": memory.provenance.user,
-        "changed": "" if changed is None else done_by(changed),
+        "changed": done_by(changed) if changed is not None and was_changed(memory) else "",
         "recalled": memory.recalled_count,
     }
     found = {name: value for name, value in entry.items() if value not in ("", [], {}, None, 0)}

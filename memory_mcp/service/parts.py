@@ -25,6 +25,7 @@ from memory_mcp.models import (
     Scope,
     Visibility,
 )
+from memory_mcp.namespaces import similar_names
 from memory_mcp.passages import PASSAGE_TOKENS, weight
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
@@ -142,6 +143,15 @@ class Parts:
         """The scope that is meant, and the caller's private part of it."""
         scope = self._scopes(caller, namespace)[0]
         return list(dict.fromkeys([scope, Scope(scope.tenant, caller.access.private_part(scope.namespace))]))
+
+    async def _named_like(self, own: Sequence[Scope], caller: Caller) -> list[str]:
+        """Namespaces with a name like that of the first of these scopes, that hold something and are open to the caller."""
+        others = [scope.namespace for scope in await self._open_to(caller) if scope not in own]
+        alike = similar_names(own[0].namespace, others)
+        return [name for name in alike if await self._hold([Scope(caller.tenant, name)])]
+
+    async def _hold(self, scopes: Sequence[Scope]) -> bool:
+        return bool(await self.records.newest(scopes, Filter(now=self.clock()), limit=1))
 
     def _asked_in(self, caller: Caller, meant: Scope) -> Scope:
         """To which scope a question belongs: to the private part of what was meant where memories are private, too."""

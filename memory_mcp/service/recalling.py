@@ -24,7 +24,6 @@ from memory_mcp.models import (
     Scope,
     Verdict,
 )
-from memory_mcp.namespaces import similar_names
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
@@ -85,14 +84,10 @@ class Recalling(Parts):
         if answer.offset or namespace.strip() == EVERY_NAMESPACE:
             return answer
         own = self._own(caller, namespace)
-        if any(hit.memory.scope in own for hit in answer.hits) or await self._holds(own):
+        if any(hit.memory.scope in own for hit in answer.hits) or await self._hold(own):
             return answer
-        alike = similar_names(answer.namespace, [scope.namespace for scope in await self._open_to(caller) if scope not in own])
-        near = [name for name in alike if await self._holds([Scope(caller.tenant, name)])]
+        near = await self._named_like(own, caller)
         return replace(answer, empty=True, near=near, shown={})  # names may change while the answer is still known
-
-    async def _holds(self, scopes: Sequence[Scope]) -> bool:
-        return bool(await self.records.newest(scopes, Filter(now=self.clock()), limit=1))
 
     async def _spelled_there(self, scopes: Sequence[Scope], tags: frozenset[str]) -> frozenset[str]:
         """Tags as the newest memory that has them all spells them, where none has them as they are: `People` may mean `people`."""
@@ -106,7 +101,7 @@ class Recalling(Parts):
     def _where(self, request: RecallRequest) -> Filter:
         since, until = door.moment(request.since, "since"), door.moment(request.until, "until")
         if since is not None and until is not None and since >= until:
-            raise RequestError("since must lie before until.")
+            raise RequestError("since must lie before until, which is not included: for one day, until is the day after it.")
         return Filter(
             kinds=door.kinds(request.kinds),
             tags=frozenset(door.tags(request.tags)),

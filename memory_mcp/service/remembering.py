@@ -59,6 +59,8 @@ class Remembering(Parts):
             if echo is not None:
                 return echo
             new = draft(request, scope, caller, self.clock())
+            own = self._own(caller, namespace) if namespace else []
+            first = bool(own) and not any(await self.records.revisions(own))
             await self.census.make_room(caller.tenant, caller.most_memories, self.records.counts)
             embedding = await self._embed(new.content)
             with self.stages.measure("commit"):
@@ -67,14 +69,15 @@ class Remembering(Parts):
                 self.reinforcer.note(caller.tenant, [added.id])
                 otherwise = [not_taken_over(new, known) for known in await self.records.get_many([scope], [added.id])]
                 return Receipt(added, scope.namespace, redacted=redacted, otherwise=otherwise[0] if otherwise else ())
+            near = await self._named_like(own, caller) if first else ()
             if embedding is None:
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
-                return Receipt(added, scope.namespace, pending=pending, redacted=redacted)
+                return Receipt(added, scope.namespace, pending=pending, redacted=redacted, near=near)
             least = max(self.tuning.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
             settled = {added.id, *added.replaced, *filter(None, [added.superseded_by])}  # what became of these the receipt tells
             similar = await self._similar(embedding, [scope], least, leave_out=settled)
-            return Receipt(added, scope.namespace, similar, redacted=redacted)
+            return Receipt(added, scope.namespace, similar, redacted=redacted, near=near)
 
     def told(self, caller: Caller, told: Iterable[tuple[UUID, str]]) -> None:
         """These memories were shown to the caller, with these texts."""

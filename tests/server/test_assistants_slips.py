@@ -164,3 +164,34 @@ async def test_tags_in_other_letters_are_found_where_none_is_spelled_so(tmp_path
 
     assert found == [[anna["id"]], [anna["id"]], [bo["id"]], [anna["id"]], []]
     assert nothing["would_forget"] == 0, "what is taken away is what was named"
+
+
+async def test_who_stores_in_a_new_namespace_is_told_of_one_that_may_be_meant(tmp_path: Path) -> None:
+    async with open_client(settings_without_model(tmp_path), ready=False, namespace="github.com/acme/parcels") as client:
+        own = await ask(client, "remember", content="We use pnpm.")
+        mistyped = await client.call_tool("remember", {"content": "We use Node 22.", "namespace": "parcels"})
+        second = await ask(client, "remember", content="We use TypeScript.", namespace="parcels")
+        other = await ask(client, "remember", content="Invoices are due after 30 days.", namespace="billing")
+
+    assert text_of(mistyped).splitlines()[1] == (
+        "the first of this namespace; is github.com/acme/parcels meant? Then undo it, and remember it there."
+    )
+    assert all("namespaces_like_it" not in receipt for receipt in (own, second, other))
+
+
+async def test_what_took_the_place_of_another_is_not_said_to_have_been_changed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        old = await ask(client, "remember", content="We host on Hetzner.", key="hosting")
+        new = await ask(client, "remember", content="We host on AWS.", key="hosting")
+        past, now = (await ask(client, "get", ids=[old["id"], new["id"]], history=True))["memories"]
+
+    assert past["changed"].startswith("remember by ")
+    assert "changed" not in now
+    assert now["history"][0]["id"] == old["id"]
+
+
+async def test_a_single_day_is_told_how_to_ask_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        said = await refused(client, "recall", since="2026-11-19", until="2026-11-19")
+
+    assert said == "since must lie before until, which is not included: for one day, until is the day after it."
