@@ -40,7 +40,6 @@ _SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]?\s|\n")
 
 
 _LASTING = frozenset({"kind", "occurred_at"})
-_OTHERS = "; kind and occurred_at come with remembering it again with supersedes"
 """Of a memory: what no update changes."""
 
 
@@ -304,7 +303,9 @@ def receipt(made: Receipt) -> CallToolResult:
         lines.append(f"the first of this namespace; is {' or '.join(made.near)} meant? Then undo it, and remember it there.")
     if made.otherwise:
         facts["not_taken_over"] = list(made.otherwise)
-        lines.append(f"not taken over: {', '.join(made.otherwise)}. update sets them{_OTHERS if set(made.otherwise) & _LASTING else ''}.")
+        how = {"update": set(made.otherwise) - _LASTING, "remembering it again with supersedes": set(made.otherwise) & _LASTING}
+        ways = " and ".join(way for way, names in how.items() if names)
+        lines.append(f"not taken over: {', '.join(made.otherwise)}. To set that takes {ways}.")
     if made.redacted:
         facts["redacted"] = list(made.redacted)
         lines.append(f"redacted, and not stored: {', '.join(made.redacted)}")

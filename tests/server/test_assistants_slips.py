@@ -104,10 +104,12 @@ async def test_what_comes_with_a_text_that_is_known_is_not_lost_without_a_word(t
         more = {"kind": "rule", "tags": ["people", "roles"], "importance": 0.9, "metadata": {"speaker": "Ben"}, "expires_in": "30d"}
         other = await ask(client, "remember", content="Anna is the product owner.", occurred_at="2026-01-01", **more)
         said = await told(client, "remember", content="Anna is the product owner.", tags="roles")
+        dated = await told(client, "remember", content="Anna is the product owner.", occurred_at="2026-01-01")
 
         assert same == {"id": first["id"], "status": "already_known", "namespace": "project", "indexed": True}
         assert other["not_taken_over"] == ["kind", "tags", "importance", "occurred_at", "expires_in", "metadata"]
-        assert said.splitlines()[1] == "not taken over: tags. update sets them."
+        assert said.splitlines()[1] == "not taken over: tags. To set that takes update."
+    assert dated.splitlines()[1] == "not taken over: occurred_at. To set that takes remembering it again with supersedes."
 
 
 async def test_numbers_where_words_belong_are_read_as_such_but_for_what_is_kept_word_for_word(tmp_path: Path) -> None:
