@@ -169,14 +169,19 @@ def moment(value: str, what: str) -> datetime | None:
         raise RequestError(f"{what} {value[:40]!r} is not a date. Write it like 2026-03-31 or 2026-03-31T17:00:00Z.") from None
 
 
+def endless(value: str) -> bool:
+    """Whether a lifetime is given that has no end."""
+    return value.strip().lower() == "never"
+
+
 def lifetime(value: str, what: str, now: datetime) -> datetime | None:
-    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`) or until then (an ISO date or time); empty: None."""
-    if not value:
+    """When something ends that lasts so long (`90 minutes`, `7d`, `2 weeks`) or until then (an ISO date or time); empty, `never`: None."""
+    if not value or endless(value):
         return None
     match = _DURATION.fullmatch(value.strip().lower())
     if not match:
         if not _DATE.match(value):
-            raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks, or as a date.")
+            raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks, as a date, or never.")
         until = moment(value, what)
         if until is not None and until <= now:
             raise RequestError(f"{what} lies in the past. Give a later date, or leave it out for a memory that does not end.")

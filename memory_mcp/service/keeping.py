@@ -71,6 +71,9 @@ class Keeping(Parts):
     ) -> Revised:
         """Change a memory in place; what is not given stays. Repeated it changes nothing, and is no further operation.
 
+        Args:
+            expires_in: `never`: it is kept for the long term from now on.
+
         Raises:
             RequestError: Nothing to change is given, or a value is not allowed.
             MemoryNotFoundError, ConflictError: See `RecordStore.revise`.
@@ -92,6 +95,7 @@ class Keeping(Parts):
             metadata=None if metadata is None else clean_metadata,
             importance=None if importance is None else door.fraction(importance, "importance"),
             expires_at=door.lifetime(expires_in, "expires_in", now),
+            lasting=door.endless(expires_in),
         )
         if asked == Changes():
             raise RequestError("Nothing to change: give content, tags, importance, metadata or expires_in.")
@@ -194,4 +198,5 @@ def _otherwise(asked: Changes, memory: Memory) -> Changes:
         metadata=None if asked.metadata == memory.metadata else asked.metadata,
         importance=None if asked.importance == memory.importance else asked.importance,
         expires_at=expires,
+        lasting=asked.lasting and (memory.expires_at is not None or memory.retention == "short_term"),
     )

@@ -80,6 +80,17 @@ async def test_an_update_that_is_repeated_is_told_to_be_so_already_and_undone_as
         assert (restored["text"], restored["tags"], restored["metadata"]) == ("Standup is at 9:15.", ["team"], {"speaker": "Ann"})
 
 
+async def test_what_was_to_expire_can_be_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        made = await ask(client, "remember", content="The VPN is down.", expires_in="7d")
+        lasting = await ask(client, "remember", content="The office is in Berlin.", expires_in="never")
+        kept = [await ask(client, "update", id=made["id"], expires_in="Never") for _ in range(2)]
+        memories = (await ask(client, "get", ids=[made["id"], lasting["id"]]))["memories"]
+
+    assert [each["status"] for each in kept] == ["updated", "unchanged"]
+    assert all("expires" not in memory for memory in memories)
+
+
 async def test_forgetting_again_changes_nothing_and_of_several_all_or_none_are_forgotten(tmp_path: Path) -> None:
     async with opened(tmp_path) as client:
         one, two = [await ask(client, "remember", content=content) for content in ("The first", "The second")]
