@@ -181,7 +181,8 @@ def lifetime(value: str, what: str, now: datetime) -> datetime | None:
     match = _DURATION.fullmatch(value.strip().lower())
     if not match:
         if not _DATE.match(value):
-            raise RequestError(f"{what} {value[:40]!r} is not a duration. Write it like 90 minutes, 12h, 7d or 2 weeks, as a date, or never.")
+            told = f"{what} {value[:40]!r} is not a duration"
+            raise RequestError(f"{told}. Write it like 90 minutes, 12h, 7d or 2 weeks, as a date, or never.")
         until = moment(value, what)
         if until is not None and until <= now:
             raise RequestError(f"{what} lies in the past. Give a later date, or leave it out for a memory that does not end.")
