@@ -7,14 +7,15 @@ from pydantic import BeforeValidator, Field
 
 
 def as_list(value: Any) -> Any:
-    """A list of texts however a host sent it: as a list, as JSON in a text, or as `a, b`."""
+    """A list of texts however a host sent it: as a list, as JSON in a text, as `a, b` or as `['a', 'b']`."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
         try:
             return json.loads(value)
         except ValueError:
-            pass
+            if value.rstrip().endswith("]"):
+                return [part.strip(" '\"") for part in value.strip()[1:-1].split(",") if part.strip(" '\"")]
     return [part.strip() for part in value.split(",") if part.strip()]
 
 

@@ -208,3 +208,15 @@ async def test_a_single_day_is_told_how_to_ask_for_it(tmp_path: Path) -> None:
         said = await refused(client, "recall", since="2026-11-19", until="2026-11-19")
 
     assert said == "since must lie before until, which is not included: for one day, until is the day after it."
+
+
+async def test_a_list_may_come_in_whatever_signs(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        forms = (["todo", "urgent"], "todo, urgent", '["todo", "urgent"]', "['todo', 'urgent']", " [todo,urgent] ")
+        made = [await ask(client, "remember", content=f"Call {number}", tags=tags) for number, tags in enumerate(forms)]
+        ids = str([each["id"] for each in made])
+        memories = (await ask(client, "get", ids=ids))["memories"]
+        none = await refused(client, "get", ids="[]")
+
+    assert [memory["tags"] for memory in memories] == [["todo", "urgent"]] * len(made)
+    assert none.startswith("ids is empty")
