@@ -75,7 +75,7 @@ class Answer:
         more: Whether there are worse ones after them.
         below: With `none`, how many lie just below the line.
         degraded: In words, what was missing while searching.
-        empty: Whether nothing at all is stored in the namespace.
+        empty: Whether nothing was ever stored in the namespace.
         near: With an empty one, namespaces of a similar name that hold something and are open to the caller.
         shown: What whoever passes it on has made of it, for when the same answer is given again.
     """

@@ -147,11 +147,8 @@ class Parts:
     async def _named_like(self, own: Sequence[Scope], caller: Caller) -> list[str]:
         """Namespaces with a name like that of the first of these scopes, that hold something and are open to the caller."""
         others = [scope.namespace for scope in await self._open_to(caller) if scope not in own]
-        alike = similar_names(own[0].namespace, others)
-        return [name for name in alike if await self._hold([Scope(caller.tenant, name)])]
-
-    async def _hold(self, scopes: Sequence[Scope]) -> bool:
-        return bool(await self.records.newest(scopes, Filter(now=self.clock()), limit=1))
+        alike, where = similar_names(own[0].namespace, others), Filter(now=self.clock())
+        return [name for name in alike if await self.records.newest([Scope(caller.tenant, name)], where, limit=1)]
 
     def _asked_in(self, caller: Caller, meant: Scope) -> Scope:
         """To which scope a question belongs: to the private part of what was meant where memories are private, too."""

@@ -81,11 +81,11 @@ class Recalling(Parts):
             return await self._with_emptiness(answer, caller, request.namespace)
 
     async def _with_emptiness(self, answer: Answer, caller: Caller, namespace: str) -> Answer:
-        """An answer that has nothing of the namespace that was meant, with whether that holds anything, and what is called like it."""
+        """An answer that has nothing of the namespace that was meant, with whether that was ever written to, and what is called like it."""
         if answer.offset or namespace.strip() == EVERY_NAMESPACE:
             return answer
         own = self._own(caller, namespace)
-        if any(hit.memory.scope in own for hit in answer.hits) or await self._hold(own):
+        if any(hit.memory.scope in own for hit in answer.hits) or any(await self.records.revisions(own)):
             return answer
         near = await self._named_like(own, caller)
         return replace(answer, empty=True, near=near, shown={})  # names may change while the answer is still known
