@@ -33,10 +33,14 @@ from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
-from memory_mcp.timewords import time_spans
+from memory_mcp.timewords import TimeSpan, time_spans
 
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
+READ_ON = 4
+"""Times as many memories are looked at where those that were say the same, or are not likely enough."""
+WIDE = 400
+"""Candidates taken from each search where the usual number say fewer than `JUDGED` different things: one has crowded out the others."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
 
@@ -60,7 +64,7 @@ class Recalling(Parts):
             query = door.query(request.query).strip()
             moment = door.moment(request.as_of, "as_of")
             if moment is not None:
-                answer = await self._recall_as_of(query, scopes, where, moment, limit, request.offset)
+                answer = await self._recall_as_of(query, scopes, where, moment, limit, offset=request.offset, min_score=request.min_score)
             elif not query:
                 answer = await self._newest(scopes, where, limit, request.offset)
             else:
@@ -101,20 +105,43 @@ class Recalling(Parts):
             answer = await self._newest(scopes, narrowed, limit, offset)
             if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
                 return answer
-        candidates = await self._candidates(query, written, where)
-        needed = max(offset + limit + 1, JUDGED)
-        best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
-        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
-            looked_at = await self._still_valid(list(best), scopes, where, needed)
-        with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
-            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
-            ranked = rank() if short else await anyio.to_thread.run_sync(rank)
-        answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+        width, look_at = self.tuning.candidates, max(offset + limit + 1, JUDGED)
+        candidates = await self._candidates(query, written, where, width)
+        while True:
+            looked_at, ranked = await self._look_at(look_at, candidates, query, times, now, scopes, where)
+            answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+            if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
+                break  # as a rule at once
+            if look_at < len(candidates.ids):
+                look_at *= READ_ON
+            elif len(ranked) < JUDGED and width <= len(candidates.ids) and width < WIDE:
+                width = WIDE
+                candidates = await self._candidates(query, written, where, width)
+            else:
+                break
         if candidates.whole:
             expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
             self.known.store(question, stamp, answer, now, expiring)
         return answer
+
+    async def _look_at(
+        self,
+        number: int,
+        candidates: Candidates,
+        query: str,
+        times: Sequence[TimeSpan],
+        now: datetime,
+        scopes: Sequence[Scope],
+        where: Filter,
+    ) -> tuple[list[Memory], list[Recalled]]:
+        """The so many best of the candidates that may be an answer, as they are now; and ranked, each thing said once."""
+        best = shortlist(candidates, self.tuning.weights, query, times, now, number + SPARE)
+        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
+            looked_at = await self._still_valid(list(best), scopes, where, number)
+        with self.stages.measure("rank"):
+            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
+            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
+            return looked_at, rank() if short else await anyio.to_thread.run_sync(rank)
 
     async def _still_valid(self, ids: Sequence[UUID], scopes: Sequence[Scope], where: Filter, needed: int) -> list[Memory]:
         """The first `needed` of these memories, read afresh, that may be an answer; further ones take the place of those that may not."""
@@ -127,40 +154,41 @@ class Recalling(Parts):
             read += len(some)
         return valid
 
-    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
-        """What another process has found and shared, or else what is found here."""
+    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter, width: int) -> Candidates:
+        """What another process has found and shared, or else what is found here: `width` from each search."""
         if self.shared is None:
-            return await self._gather(query, revisions, where)
-        key = _cache_key(query, list(revisions), where, self.tuning.candidates, names=self.sources.graph is not None)
+            return await self._gather(query, revisions, where, width)
+        key = _cache_key(query, list(revisions), where, width, names=self.sources.graph is not None)
         stamp = f"{list(revisions.values())} {self.sources.embedder.state.epoch} {__version__}"
         with suppress(TierError):  # a cache that fails has nothing
             if (candidates := await self.shared.lookup(key, stamp)) is not None:
                 return candidates
-        candidates = await self._gather(query, revisions, where)
+        candidates = await self._gather(query, revisions, where, width)
         if candidates.whole:
             await self.shared.store(key, stamp, candidates)
         return candidates
 
-    async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
-        tuning = self.tuning
+    async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter, width: int) -> Candidates:
         with self.stages.measure("gather"):
-            return await gather(self.sources, query, revisions, where, limit=tuning.candidates, budgets=tuning.budgets, stages=self.stages)
+            return await gather(self.sources, query, revisions, where, limit=width, budgets=self.tuning.budgets, stages=self.stages)
 
     async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
         memories = await self.records.newest(scopes, where, limit=limit + 1, offset=offset)
         hits = [Recalled(memory, 1.0) for memory in memories[:limit]]
         return Answer(hits, "strong" if hits else "none", scopes[0].namespace, offset, more=len(memories) > limit)
 
-    async def _recall_as_of(self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, offset: int) -> Answer:
+    async def _recall_as_of(
+        self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, *, offset: int, min_score: float
+    ) -> Answer:
         embedding = await self._embed(query) if query else None
         vector = None if embedding is None else embedding.vectors[0]
-        wanted = offset + limit
-        then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
-        found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
-        hits = [Recalled(memory, score) for memory, score in found]
+        then = replace(where, now=moment)
+        found = await self.records.as_of(scopes, then, moment, vector, query, limit=offset + limit + 1)
+        hits = [Recalled(memory, score if query else 1.0) for memory, score in found]
         best = max((hit.score for hit in hits), default=None)
-        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"
-        return Answer(hits[offset:wanted], word, scopes[0].namespace, offset, more=len(hits) > wanted)
+        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN else "weak"
+        likely = [hit for hit in hits if hit.score >= min_score]
+        return Answer(likely[offset : offset + limit], word, scopes[0].namespace, offset, more=len(likely) > offset + limit)
 
     async def find_similar(
         self,
