@@ -24,6 +24,7 @@ from memory_mcp.models import (
     Scope,
     Verdict,
 )
+from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
@@ -64,13 +65,13 @@ class Recalling(Parts):
             query = door.query(request.query).strip()
             moment = door.moment(request.as_of, "as_of")
             if moment is not None:
-                answer = await self._recall_as_of(query, scopes, where, moment, limit, offset=request.offset, min_score=request.min_score)
+                answer = await self._recall_as_of(query, scopes, where, moment, limit, page=request.page, min_score=request.min_score)
             elif not query:
-                answer = await self._newest(scopes, where, limit, request.offset)
+                answer = await self._newest(scopes, where, limit, request.page)
             else:
-                answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
+                answer = await self._recall_best(query, scopes, where, limit, page=request.page, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
-                if self.questions is not None and not request.offset:
+                if self.questions is not None and request.page is None:
                     self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
             return answer
 
@@ -87,29 +88,30 @@ class Recalling(Parts):
         )
 
     async def _recall_best(
-        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, offset: int = 0, min_score: float = 0.0
+        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, page: Page | None = None, min_score: float = 0.0
     ) -> Answer:
         with asking_records(self.tuning.budgets):
             revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
-        question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
+        question = Question(query, tuple(scopes), replace(where, now=None), limit, min_score, page)
         stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
         times = time_spans(query, now)
-        wanted = overview(query, times, now)
+        told = page if isinstance(page, Told) else NOTHING
+        wanted = None if told.count else overview(query, times, now)  # a ranking is gone on with as one
         if wanted is not None and (narrowed := _narrowed(where, wanted)) is not None:
-            answer = await self._newest(scopes, narrowed, limit, offset)
-            if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
+            answer = await self._newest(scopes, narrowed, limit, page)
+            if answer.hits or page is not None or not wanted.kinds:  # else the word may have been meant as a topic
                 return answer
-        width, look_at = self.tuning.candidates, max(offset + limit + 1, JUDGED)
+        width, look_at = self.tuning.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
             looked_at, ranked = await self._look_at(look_at, candidates, query, times, now, scopes, where)
-            answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+            answer = _page_of(ranked, scopes[0].namespace, told, limit, min_score, candidates.degraded)
             if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
                 break  # as a rule at once
             if look_at < len(candidates.ids):
@@ -172,23 +174,25 @@ class Recalling(Parts):
         with self.stages.measure("gather"):
             return await gather(self.sources, query, revisions, where, limit=width, budgets=self.tuning.budgets, stages=self.stages)
 
-    async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
-        memories = await self.records.newest(scopes, where, limit=limit + 1, offset=offset)
+    async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, page: Page | None) -> Answer:
+        after = page if isinstance(page, Behind) else None
+        memories = await self.records.newest(scopes, where, limit=limit + 1, after=after)
         hits = [Recalled(memory, 1.0) for memory in memories[:limit]]
-        return Answer(hits, "strong" if hits else "none", scopes[0].namespace, offset, more=len(memories) > limit)
+        return Answer(hits, "strong" if hits else "none", scopes[0].namespace, None, more=len(memories) > limit)
 
     async def _recall_as_of(
-        self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, *, offset: int, min_score: float
+        self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, *, page: Page | None, min_score: float
     ) -> Answer:
         embedding = await self._embed(query) if query else None
         vector = None if embedding is None else embedding.vectors[0]
+        told = page if isinstance(page, Told) else NOTHING
         then = replace(where, now=moment)
-        found = await self.records.as_of(scopes, then, moment, vector, query, limit=offset + limit + 1)
+        found = await self.records.as_of(scopes, then, moment, vector, query, limit=told.count + limit + 1)
         hits = [Recalled(memory, score if query else 1.0) for memory, score in found]
         best = max((hit.score for hit in hits), default=None)
         word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN else "weak"
-        likely = [hit for hit in hits if hit.score >= min_score]
-        return Answer(likely[offset : offset + limit], word, scopes[0].namespace, offset, more=len(likely) > offset + limit)
+        rest = told.rest(hit for hit in hits if hit.score >= min_score)
+        return Answer(rest[:limit], word, scopes[0].namespace, told, more=len(rest) > limit)
 
     async def find_similar(
         self,
@@ -231,7 +235,7 @@ class Recalling(Parts):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
             null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
         ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
-        return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+        return _page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score)
 
 
 def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
@@ -243,14 +247,13 @@ def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
     return replace(where, kinds=kinds, since=since, until=min(wanted.until, where.until or wanted.until))
 
 
-def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
-    """Of ranked memories what to tell: nothing where none is likely enough, and of the others `limit` from `offset` on."""
+def _page_of(ranked: Sequence[Recalled], namespace: str, told: Told, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
+    """Of ranked memories what to tell: nothing where none is likely enough, and of the others the `limit` best that are not told yet."""
     word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
     if word == "none":
         return Answer([], word, namespace, below=sum(nearly(hit.score) for hit in ranked[:JUDGED]), degraded=degraded)
-    likely_enough = [hit for hit in ranked if hit.score >= min_score]
-    more = len(likely_enough) > offset + limit
-    return Answer(likely_enough[offset : offset + limit], word, namespace, offset, more, degraded=degraded)
+    rest = told.rest(hit for hit in ranked if hit.score >= min_score)
+    return Answer(rest[:limit], word, namespace, told, len(rest) > limit, degraded=degraded)
 
 
 def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, names: bool) -> str:

@@ -14,6 +14,7 @@ from memory_mcp.answers import Answer, Browsed
 from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Provenance, Recalled, Scope
 from memory_mcp.recall.gather import BY_WORDS_ONLY, MEANING_MISSING, NAMES_MISSING, WORDS_MISSING
+from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.render import age, fitting, line, recalled, sections, shortened, shown, tokens, undone
 from memory_mcp.server.render_admin import browsed
 from tests.memories import text_of
@@ -136,8 +137,8 @@ def test_no_reply_costs_more_than_max_tokens_whatever_it_has_to_tell(
     answer = Answer(hits, "weak" if hits else "none", namespace, more=True, degraded=degraded)
     page = Browsed([each.memory for each in hits], namespace, more=True)
     replies = [
-        recalled(answer, NOW, max_tokens=budget, explain=True, next_cursor="{}.01234567"),
-        browsed(page, NOW, max_tokens=budget, mark="01234567"),
+        recalled(answer, NOW, max_tokens=budget, explain=True, cursors=Cursors("")),
+        browsed(page, NOW, max_tokens=budget, cursors=Cursors("")),
         sections({"rules": hits[:2], "recent decisions": hits[2:]} if hits else {}, NOW, namespace, budget),
     ]
 

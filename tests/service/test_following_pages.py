@@ -23,8 +23,8 @@ async def every_page(service: MemoryService, query: str, limit: int, **fields: o
     """All pages of an answer, as the server says that there are."""
     pages: list[Answer] = []
     while not pages or pages[-1].more:
-        offset = sum(len(page.hits) for page in pages)
-        request = RecallRequest(query, limit, offset=offset, **fields)  # type: ignore[arg-type]
+        page = pages[-1].behind(len(pages[-1].hits)) if pages else None
+        request = RecallRequest(query, limit, page=page, **fields)  # type: ignore[arg-type]
         pages.append(await service.recall(request, CALLER))
         assert pages[-1].hits or not pages[:-1], "a page that was promised is empty"
     return pages
