@@ -63,7 +63,7 @@ async def remember(
         occurred_at=occurred_at,
         expires_in=expires_in,
         metadata=metadata,
-        idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
+        idempotency_key="" if meta.get(IDEMPOTENCY_META) is None else str(meta[IDEMPOTENCY_META]),
     )
     return told(service, caller, render.receipt(await service.remember(request, caller, namespace, visibility)))
 
