@@ -15,9 +15,9 @@ from zlib import crc32
 
 from memory_mcp.models import Recalled
 
-KEPT = 300
+KEPT = 200
 """So many of the hits told last are known again by themselves, those before them by their number alone."""
-MARK_LENGTH = 2
+MARK_LENGTH = 3
 _DIGITS = string.ascii_letters + string.digits + "-_"
 
 
@@ -50,7 +50,7 @@ class Told:
 
         A mark is used up by the first hit that has it. So where nothing has changed two that share one do no harm: each is
         met by the very hit it was made of. Where something has, a hit may be taken for one that is gone or has moved down
-        behind it, for each of these by a chance of 1 in 4,096.
+        behind it, for each of these by a chance of 1 in 262,144.
         """
         marks = Counter(self.marks[start : start + MARK_LENGTH] for start in range(0, len(self.marks), MARK_LENGTH))
         earlier, rest = self.earlier, list[Recalled]()
@@ -77,6 +77,6 @@ NOTHING = Told()
 
 
 def mark(memory_id: UUID) -> str:
-    """By which a hit is known again: `MARK_LENGTH` of 64 letters, the same for one in 4,096 others."""
+    """By which a hit is known again: `MARK_LENGTH` of 64 letters, the same for one in 262,144 others."""
     number = crc32(memory_id.bytes)
-    return _DIGITS[number & 63] + _DIGITS[number >> 6 & 63]
+    return "".join(_DIGITS[number >> 6 * place & 63] for place in range(MARK_LENGTH))

@@ -28,7 +28,7 @@ class Cursors:
         return cls(json.dumps(asked))
 
     def write(self, page: Page) -> str:
-        """A page as a cursor, of 37 characters or, in a ranking, of 2 for each hit told, `KEPT` of them at most, and 7 to 12 more."""
+        """A page as a cursor, of 37 characters or, in a ranking, of 3 for each hit told, `KEPT` of them at most, and 7 to 12 more."""
         if isinstance(page, Told):
             place = f"{page.earlier}.{page.marks}"
         else:

@@ -1,5 +1,6 @@
 """Every hit on one page exactly, as far as that can be, whatever is written and forgotten between the pages."""
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,9 +17,11 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 QUESTION = Cursors.of("Where is it?", ["fact"], 0.5)
 DISTINCT = list({mark(UUID(int=number)): number for number in range(600)}.values())[: KEPT + 120]
 """Numbers of ids with marks of their own."""
-NINE = {mark(UUID(int=number)) for number in range(9)}
-SHARING = [number for number in range(160_000) if mark(UUID(int=number)) in NINE]
-"""Numbers of ids that have nine marks among them all."""
+BY_MARK = defaultdict[str, list[int]](list)
+for each in (number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128 for number in range(100_000)):  # spread as real ids are
+    BY_MARK[mark(UUID(int=each))].append(each)
+SHARING = [number for numbers in BY_MARK.values() if len(numbers) > 2 for number in numbers][: KEPT + 50]
+"""Numbers of ids of which three and more share a mark."""
 
 
 def hit(number: int, *alike: int) -> Recalled:
@@ -82,11 +85,10 @@ def test_however_the_ranking_changes_nothing_is_told_twice_and_what_stays_is_tol
 
 def test_what_says_the_same_as_one_that_was_told_is_told_already() -> None:
     told = NOTHING.and_these([hit(1), hit(2)])
-    one, two, three, four = (UUID(int=number) for number in (1, 2, 3, 4))
+    one, two, four = (UUID(int=number) for number in (1, 2, 4))
     changed = [Recalled(hit(3).memory, 1.0, alike=(one,)), hit(4), Recalled(hit(5).memory, 1.0, alike=(four, two))]
 
     assert [each.memory.id for each in told.rest(changed)] == [four]
-    assert three not in {each.memory.id for each in told.rest(changed)}
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
@@ -100,7 +102,7 @@ def test_a_cursor_is_short_and_taken_with_its_own_question_alone(earlier: int, t
     cursor = QUESTION.write(page)
 
     assert QUESTION.read(f" {cursor} ") == page
-    assert len(cursor) <= 2 * len(told) + 12
+    assert len(cursor) <= 3 * len(told) + 12
     with pytest.raises(RequestError, match="another question"):
         Cursors.of("Where is she?", ["fact"], 0.5).read(cursor)
 
@@ -116,7 +118,7 @@ def test_a_cursor_that_was_changed_is_refused(page: Page) -> None:
                     QUESTION.read(changed)
 
 
-IMPOSSIBLE = ["", "0.", "0.abc", ".ab", "-1.ab", "1234567.ab", "٣.ab", "0." + "ab" * (KEPT + 1), "0.ab.cd", "é" * 32, "A" * 33, "f" * 32]
+IMPOSSIBLE = ["", "0.", "0.abcd", ".abc", "-1.abc", "1234567.abc", "٣.abc", f"0.{'abc' * (KEPT + 1)}", "é" * 32, "A" * 33, "f" * 32]
 
 
 @pytest.mark.parametrize("place", IMPOSSIBLE)
