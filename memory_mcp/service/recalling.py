@@ -39,7 +39,7 @@ from memory_mcp.timewords import TimeSpan, time_spans
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
 READ_ON = 4
-"""Times as many memories are looked at where those that were say the same, or are not likely enough."""
+"""Times as many memories are looked at where those that were say fewer than `JUDGED` different things."""
 WIDE = 400
 """Candidates taken from each search where the usual number say fewer than `JUDGED` different things: one has crowded out the others."""
 SURE_THEN = 0.5
@@ -115,7 +115,7 @@ class Recalling(Parts):
             if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
                 break  # as a rule at once
             if look_at < len(candidates.ids):
-                look_at *= READ_ON
+                look_at = look_at * READ_ON if len(ranked) < JUDGED else len(candidates.ids)
             elif len(ranked) < JUDGED and width <= len(candidates.ids) and width < WIDE:
                 width = WIDE
                 candidates = await self._candidates(query, written, where, width)
