@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import anyio
@@ -16,6 +17,7 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
+from memory_mcp.languages import language_of
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -26,7 +28,7 @@ from memory_mcp.models import (
 )
 from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.passages import beginning
-from memory_mcp.recall.calibration import nearly, verdict
+from memory_mcp.recall.calibration import Scales, nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
@@ -44,6 +46,15 @@ WIDE = 400
 """Candidates taken from each search where the usual number say fewer than `JUDGED` different things: one has crowded out the others."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
+
+
+class _Asked(NamedTuple):
+    """A question as it is judged by: with the times that it names, and what its model gives its language."""
+
+    query: str
+    times: Sequence[TimeSpan]
+    now: datetime
+    scales: Scales
 
 
 class Recalling(Parts):
@@ -96,7 +107,8 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, min_score, page)
-        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model, self.tuning.weights)
+        scales = self.scale.scales(language_of(query))
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
@@ -110,7 +122,7 @@ class Recalling(Parts):
         width, look_at = self.tuning.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
-            looked_at, ranked = await self._look_at(look_at, candidates, query, times, now, scopes, where)
+            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales), scopes, where)
             answer = _page_of(ranked, scopes[0].namespace, told, limit, min_score, candidates.degraded)
             if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
                 break  # as a rule at once
@@ -127,21 +139,14 @@ class Recalling(Parts):
         return answer
 
     async def _look_at(
-        self,
-        number: int,
-        candidates: Candidates,
-        query: str,
-        times: Sequence[TimeSpan],
-        now: datetime,
-        scopes: Sequence[Scope],
-        where: Filter,
+        self, number: int, candidates: Candidates, asked: _Asked, scopes: Sequence[Scope], where: Filter
     ) -> tuple[list[Memory], list[Recalled]]:
         """The so many best of the candidates that may be an answer, as they are now; and ranked, each thing said once."""
-        best = shortlist(candidates, self.tuning.weights, query, times, now, number + SPARE)
+        best = shortlist(candidates, self.tuning.weights, asked.query, asked.times, asked.now, number + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, number)
         with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
+            rank = partial(ranked_anew, looked_at, best, candidates, asked.query, asked.times, asked.scales)
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             return looked_at, rank() if short else await anyio.to_thread.run_sync(rank)
 
@@ -233,8 +238,9 @@ class Recalling(Parts):
         wanted = door.limit(limit)
         with self.stages.measure("vector_search"):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
-            null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
-        ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
+            scales = self.scale.scales(language_of(text))
+            null = await null_of(self.sources, scopes, embedding.epoch, scales)
+        ranked = likely(hits, await self._read(hits, scopes, where), text, null, scales)
         return _page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score)
 
 
