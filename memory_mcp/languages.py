@@ -58,16 +58,20 @@ FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
 }
 """Articles, pronouns, prepositions, auxiliary verbs and the words that questions begin with; as they are written, in small letters."""
 
-_ALSO_ENGLISH = frozenset("ad come comment door dove hat man met plus pour sole son ton want ya".split())
+_ALSO_ENGLISH = frozenset(
+    """ad bin com come comment con das del den des die dir don door dos dove est hat las les los man men met mi min mis mit non nos
+    par plus pour que sans sera sin sole son sous sur sus te ton tu van ver want war wie ya""".split()
+)
+"""Words, abbreviations or names in English, too, so that it takes two of them."""
 _LETTERS: Mapping[str, re.Pattern[str]] = {
     "de": re.compile("[äöüß]"),
     "fr": re.compile("[èêœ]"),
     "es": re.compile("[ñ¿¡]"),
     "pt": re.compile("[ãõ]"),
 }
-"""That hardly stand in others of these languages; they say as much as one short word."""
-_SHORT = 3
-"""So short words of one language are names, abbreviations or words of another one, too; it takes two of them."""
+"""That hardly stand in others of these languages; likewise."""
+_SHORT = 2
+"""So short words are abbreviations or words of other languages, too; likewise."""
 _ENOUGH = 2
 _BEGINNING = 600
 """Characters of a text that are looked at."""

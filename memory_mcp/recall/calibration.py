@@ -109,6 +109,11 @@ def model_scale(questions: Matrix, answers: Matrix) -> ModelScale:
     return ModelScale(float(similarity[~own].mean()), float(similarity[own].mean()), float(similarity[~own].std()))
 
 
+def telling(own: ModelScale, english: ModelScale) -> float:
+    """How far a model tells texts of a language apart, in [0, 1]: 1 as well as those in English."""
+    return min(1.0, own.separation / max(english.separation, LEAST_SCALE))
+
+
 def store_null(model: ModelScale, mean: float, sampled: int, n: int) -> Null:
     """What unrelated questions score in a store of n memories, drawn towards what the model gives unrelated texts.
 
@@ -130,7 +135,7 @@ def matched(terms: Set[object], standing: Set[object]) -> float:
 
 
 def relevance(
-    similarity: Scores, words: Scores, null: Null, model: ModelScale, passages: Scores, strange: float = 0.0, telling: float = 1.0
+    similarity: Scores, words: Scores, null: Null, model: ModelScale, passages: Scores, strange: float = 0.0, meaning: float = 1.0
 ) -> Scores:
     """(k,) how likely each memory answers the question, in (0, 1); rises with similarity and words.
 
@@ -140,13 +145,14 @@ def relevance(
         null: Of the whole scope that was searched.
         passages: (k,) how many each memory has; the best of them was taken.
         strange: Share of the question's names that nothing here speaks of (`naming.strange`).
-        telling: How far the model tells texts apart, in [0, 1]; 1 as in English, with 0 only words count.
+        meaning: How far similarity counts, in [0, 1]; with 0 only words do (`telling`). Its unit then grows with the root, half way
+            from the distance between unrelated and related texts to the deviation among unrelated ones.
     """
-    above = (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
+    above = meaning**0.5 * (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
     chance = null.chance(passages)
     by_both = ABOVE * above + WORDS * words - CHANCE * chance + OFFSET
     by_words = ONLY_WORDS * words - ONLY_WORDS_CHANCE * chance + ONLY_WORDS_OFFSET
-    odds = np.where(np.isnan(similarity), by_words, telling * by_both + (1 - telling) * by_words) - STRANGE * strange
+    odds = np.where(np.isnan(similarity), by_words, meaning * by_both + (1 - meaning) * by_words) - STRANGE * strange
     return np.asarray(0.5 + 0.5 * np.tanh(odds / 2), dtype=np.float64)  # never overflows
 
 
@@ -171,8 +177,7 @@ def relevance_between(
     own = scales.get(language)
     if own is None or language == ENGLISH:
         return scores
-    telling = min(1.0, own.separation / max(english.separation, LEAST_SCALE))
-    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling)
+    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(own, english))
     return np.where([language_of(text) == ENGLISH for text in texts], scores, foreign)
 
 
