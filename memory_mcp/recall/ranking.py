@@ -1,10 +1,10 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -13,11 +13,11 @@ from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
 from memory_mcp.models import Filter, Memory, Recalled
-from memory_mcp.passages import passages
+from memory_mcp.passages import Passage, passages
 from memory_mcp.recall.calibration import ModelScale, matched, relevance, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
 from memory_mcp.terms import key_set, keys_of
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
@@ -26,6 +26,10 @@ SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
 JUDGED = 10
 """At least so many of the best are looked at for the verdict, however few are wanted."""
+OF_A_NUMBER = 3.0
+"""Times as much as other words tells one with a digit of where an answer stands: it names one thing, they name a kind of things."""
+CLOSEST = 0.5
+"""What it counts that a passage is the closest by meaning, beside an average word of the question that stands in it."""
 _LEAST = 1e-9
 _MICROS_A_DAY = 86_400_000_000
 
@@ -96,8 +100,9 @@ def judged(
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
-    terms = set(keys_of(words.query_terms(query)).tolist())
-    spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
+    telling = looked_for(query, candidates.rarity, times)
+    terms = set(telling)
+    spans = [best_passage(memory.content, telling, candidates.passage.get(memory.id, 0)) for memory in memories]
     beside = [said_beside(memory) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
@@ -107,9 +112,7 @@ def judged(
     of = np.array([span.of for span in spans], np.float64)
     spoken_of = chain([memories[0].scope.namespace], (memory.content for memory in memories[:JUDGED]), beside[:JUDGED])
     scores = relevance(similarity, np.array(found), null, model, of, strange(query, spoken_of)).tolist()
-    return [
-        Recalled(memory, score, parts[memory.id], start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)
-    ]
+    return [Recalled(memory, score, parts[memory.id], passage=span) for memory, score, span in zip(memories, scores, spans, strict=True)]
 
 
 def ranked_anew(
@@ -124,27 +127,43 @@ def ranked_anew(
     return distinct(judged(memories, parts, candidates, query, times, model))
 
 
-class Passage(NamedTuple):
-    """Where a passage starts and ends in its text, and of how many it is one."""
-
-    start: int
-    end: int
-    of: int
-
-
-def best_passage(text: str, terms: Set[int], closest: int) -> Passage:
-    """The passage to show: the closest by meaning, unless another holds two more of the question's words.
+def looked_for(query: str, rarities: Sequence[float] | None = None, times: Sequence[TimeSpan] = ()) -> dict[int, float]:
+    """What each of the question's words tells of where its answer stands, in nats, by its key.
 
     Args:
-        terms: Keys of the question's words (`terms.keys_of`).
-        closest: Number of the passage.
+        rarities: What each tells in the store; None where nobody has counted.
+        times: That the query names; their numbers are said by other dates, too.
+    """
+    asked = words.query_terms(query)
+    dated = {word for time in times for word in words.query_terms(query[slice(*time.words)])}
+    of_numbers = (OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in asked)
+    told = (share * rarity for share, rarity in zip(of_numbers, rarities or [1.0] * len(asked), strict=True))
+    return dict(zip(keys_of(asked).tolist(), told, strict=True))
+
+
+def best_passage(text: str, telling: Mapping[int, float], closest: int | None = None) -> Passage:
+    """The passage whose words tell most of those that are looked for; to be the closest by meaning counts as half a word.
+
+    A word that stands in few passages of a text tells more there, as one does that stands in few memories of a store.
+
+    Args:
+        telling: What each of the question's words tells in the store, in nats, by its key (`terms.keys_of`).
+        closest: Number of the passage; None where nobody has compared them.
     """
     spans = passages(text)
     if len(spans) == 1:
-        return Passage(*spans[0], 1)
-    held = [float(len(terms & key_set(text[start:end]))) for start, end in spans]
-    held[min(closest, len(spans) - 1)] += 1.5  # it may be of a longer text, since rewritten
-    return Passage(*spans[held.index(max(held))], len(spans))
+        return Passage(*spans[0], 1, telling)
+    held = [telling.keys() & key_set(text[start:end]) for start, end in spans]
+    frequency = Counter(chain.from_iterable(held))
+    keys = list(telling)
+    here = dict(zip(keys, rarity(frequency, keys, len(spans)), strict=True))
+    both = {key: here[key] * telling[key] for key in keys}
+    worth = [sum(both[key] for key in found) for found in held]
+    if closest is not None:
+        number = min(closest, len(spans) - 1)  # it may be of a longer text, since rewritten
+        worth[number] += CLOSEST * sum(both.values()) / max(len(both), 1)
+    best = worth.index(max(worth))
+    return Passage(*spans[best], len(spans), both)
 
 
 def distinct(hits: Sequence[Recalled]) -> list[Recalled]:

@@ -6,13 +6,12 @@ from uuid import UUID
 
 import numpy as np
 
-from memory_mcp import words
 from memory_mcp.errors import TierError
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import ModelScale, Null, matched, relevance, store_null
 from memory_mcp.recall.gather import Sources
-from memory_mcp.recall.ranking import best_passage, said_beside
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.recall.ranking import best_passage, looked_for, said_beside
+from memory_mcp.terms import key_set
 
 UNCOUNTED_ROWS = 100_000
 """Of a scope too large to be held in memory, about how many memories it has; chance hardly grows from there."""
@@ -51,8 +50,9 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     if not memories:
         return []
     hit_of = {hit.id: hit for hit in hits}
-    terms = set(keys_of(words.query_terms(text)).tolist())
-    spans = [best_passage(memory.content, terms, hit_of[memory.id].passage) for memory in memories]
+    telling = looked_for(text)
+    terms = set(telling)
+    spans = [best_passage(memory.content, telling, hit_of[memory.id].passage) for memory in memories]
     found = [
         matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
         for memory, span in zip(memories, spans, strict=True)
@@ -60,5 +60,5 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     similarity = np.array([hit_of[memory.id].score for memory in memories])
     of = np.array([span.of for span in spans], np.float64)
     scores = relevance(similarity, np.array(found), null, model, of).tolist()
-    likely = [Recalled(memory, score, start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)]
+    likely = [Recalled(memory, score, passage=span) for memory, score, span in zip(memories, scores, spans, strict=True)]
     return sorted(likely, key=lambda hit: (-hit.score, -hit_of[hit.memory.id].score, hit.memory.id.bytes))

@@ -39,7 +39,7 @@ def browsed(page: Browsed, now: datetime, *, max_tokens: int, mark: str) -> Call
     entries = [_entry(memory, now, page.namespace) for memory in page.memories]
     cursors = [f"{one.when.isoformat()}_{one.id.hex}.{mark}" for one in page.memories]
     room = max_tokens - size(_page(page, [], "", max(cursors, key=len, default=""))) - COUNT_TOKENS
-    kept = fitting(entries, room, {})
+    kept = fitting(entries, room)
     hint = "" if kept else TOO_SMALL if entries else "Nothing of that kind."
     more = kept and (page.more or len(kept) < len(entries))
     return _page(page, kept, hint, cursors[len(kept) - 1] if more else "")

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import anyio
@@ -28,7 +29,7 @@ from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
-from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
@@ -39,6 +40,8 @@ INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
+
+T = TypeVar("T")
 
 
 class Recalling(Parts):
@@ -107,9 +110,7 @@ class Recalling(Parts):
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
-            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
-            ranked = rank() if short else await anyio.to_thread.run_sync(rank)
+            ranked = await _off_the_loop(looked_at, partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model))
         answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
         if candidates.whole:
             expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
@@ -157,7 +158,9 @@ class Recalling(Parts):
         wanted = offset + limit
         then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
         found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
-        hits = [Recalled(memory, score) for memory, score in found]
+        telling, memories = looked_for(query), [memory for memory, _ in found]
+        spans = await _off_the_loop(memories, lambda: [best_passage(memory.content, telling) for memory in memories])
+        hits = [Recalled(memory, score, passage=span) for (memory, score), span in zip(found, spans, strict=True)]
         best = max((hit.score for hit in hits), default=None)
         word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"
         return Answer(hits[offset:wanted], word, scopes[0].namespace, offset, more=len(hits) > wanted)
@@ -202,8 +205,15 @@ class Recalling(Parts):
         with self.stages.measure("vector_search"):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
             null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
-        ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
+        memories = await self._read(hits, scopes, where)
+        ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, self.scale.model))
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+
+
+async def _off_the_loop(memories: Sequence[Memory], rank: Callable[[], T]) -> T:
+    """Do what takes a while for long texts, in a worker thread if they are."""
+    short = sum(len(memory.content) for memory in memories) <= INLINE_CHARACTERS
+    return rank() if short else await anyio.to_thread.run_sync(rank)
 
 
 def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
