@@ -194,15 +194,21 @@ def _levelled(entries: Sequence[dict[str, Any]], budget: int, hits: Mapping[str,
         return list(entries)
     of_texts = [_cost_of_text(entry["text"], entry) for entry in entries]
     room = budget - (sum(costs) - sum(of_texts)) - _CUT_TOKENS * len(entries)
-    level = 0
-    for place, text in enumerate(sorted(of_texts)):  # shorter ones stay whole and leave the longer ones more
-        level = room // (len(of_texts) - place)
-        if text > level:
-            break
-        room -= text
+    level = int(common_length(of_texts, room))
     if level < _LEAST_TEXT_TOKENS:
         return None
     return [entry if text <= level else _cut_to(entry, level, hits) for entry, text in zip(entries, of_texts, strict=True)]
+
+
+def common_length(lengths: Sequence[float], room: float) -> float:
+    """The greatest length to which the longer ones can be cut, so that all have room: shorter ones stay whole and leave the others more."""
+    level = room
+    for place, length in enumerate(sorted(lengths)):
+        level = room / (len(lengths) - place)
+        if length > level:
+            break
+        room -= length
+    return level
 
 
 def _cut_to(entry: dict[str, Any], level: int, hits: Mapping[str, Recalled]) -> dict[str, Any]:
