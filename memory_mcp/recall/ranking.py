@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -28,7 +29,7 @@ JUDGED = 10
 """At least so many of the best are looked at for the verdict, however few are wanted."""
 OF_A_NUMBER = 3.0
 """Times as much as other words tells one with a digit of where an answer stands: it names one thing, they name a kind of things."""
-CLOSEST = 0.5
+CLOSEST = 0.75
 """What it counts that a passage is the closest by meaning, beside an average word of the question that stands in it."""
 _LEAST = 1e-9
 _MICROS_A_DAY = 86_400_000_000
@@ -100,9 +101,9 @@ def judged(
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
-    telling = looked_for(query, candidates.rarity, times)
-    terms = set(telling)
-    spans = [best_passage(memory.content, telling, candidates.passage.get(memory.id, 0)) for memory in memories]
+    sought = looked_for(query, candidates.rarity, times)
+    terms = set(sought.telling)
+    spans = [best_passage(memory.content, sought, candidates.passage.get(memory.id, 0)) for memory in memories]
     beside = [said_beside(memory) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
@@ -127,43 +128,54 @@ def ranked_anew(
     return distinct(judged(memories, parts, candidates, query, times, model))
 
 
-def looked_for(query: str, rarities: Sequence[float] | None = None, times: Sequence[TimeSpan] = ()) -> dict[int, float]:
-    """What each of the question's words tells of where its answer stands, in nats, by its key.
+class Sought(NamedTuple):
+    """The words of a question, by their keys (`terms.keys_of`).
+
+    Attributes:
+        telling: What each tells in the store of where its answer stands, in nats, by its share.
+        shares: Times as much as others each tells.
+    """
+
+    telling: Mapping[int, float]
+    shares: Mapping[int, float]
+
+
+def looked_for(query: str, rarities: Sequence[float] | None = None, times: Sequence[TimeSpan] = ()) -> Sought:
+    """The words of a question, where they are looked for in texts.
 
     Args:
-        rarities: What each tells in the store; None where nobody has counted.
+        rarities: What each tells in the store (`signals.rarity`); None where nobody has counted.
         times: That the query names; their numbers are said by other dates, too.
     """
     asked = words.query_terms(query)
+    keys = keys_of(asked).tolist()
     dated = {word for time in times for word in words.query_terms(query[slice(*time.words)])}
-    of_numbers = (OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in asked)
-    told = (share * rarity for share, rarity in zip(of_numbers, rarities or [1.0] * len(asked), strict=True))
-    return dict(zip(keys_of(asked).tolist(), told, strict=True))
+    shares = [OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in asked]
+    told = (share * rarity for share, rarity in zip(shares, rarities or [1.0] * len(asked), strict=True))
+    return Sought(dict(zip(keys, told, strict=True)), dict(zip(keys, shares, strict=True)))
 
 
-def best_passage(text: str, telling: Mapping[int, float], closest: int | None = None) -> Passage:
-    """The passage whose words tell most of those that are looked for; to be the closest by meaning counts as half a word.
+def best_passage(text: str, sought: Sought, closest: int | None = None) -> Passage:
+    """The passage whose words tell most; that it is the closest by meaning counts, too.
 
     A word that stands in few passages of a text tells more there, as one does that stands in few memories of a store.
 
     Args:
-        telling: What each of the question's words tells in the store, in nats, by its key (`terms.keys_of`).
         closest: Number of the passage; None where nobody has compared them.
     """
     spans = passages(text)
     if len(spans) == 1:
-        return Passage(*spans[0], 1, telling)
-    held = [telling.keys() & key_set(text[start:end]) for start, end in spans]
-    frequency = Counter(chain.from_iterable(held))
-    keys = list(telling)
-    here = dict(zip(keys, rarity(frequency, keys, len(spans)), strict=True))
-    both = {key: here[key] * telling[key] for key in keys}
-    worth = [sum(both[key] for key in found) for found in held]
+        return Passage(*spans[0], 1, sought.telling)
+    held = [sought.telling.keys() & key_set(text[start:end]) for start, end in spans]
+    keys = list(sought.telling)
+    here = rarity(Counter(chain.from_iterable(held)), keys, len(spans))
+    telling = {key: sought.telling[key] + sought.shares[key] * told for key, told in zip(keys, here, strict=True)}
+    worth = [sum(telling[key] for key in found) for found in held]
     if closest is not None:
         number = min(closest, len(spans) - 1)  # it may be of a longer text, since rewritten
-        worth[number] += CLOSEST * sum(both.values()) / max(len(both), 1)
+        worth[number] += CLOSEST * sum(telling.values()) / max(len(telling), 1)
     best = worth.index(max(worth))
-    return Passage(*spans[best], len(spans), both)
+    return Passage(*spans[best], len(spans), telling)
 
 
 def distinct(hits: Sequence[Recalled]) -> list[Recalled]:

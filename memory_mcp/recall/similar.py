@@ -50,9 +50,9 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     if not memories:
         return []
     hit_of = {hit.id: hit for hit in hits}
-    telling = looked_for(text)
-    terms = set(telling)
-    spans = [best_passage(memory.content, telling, hit_of[memory.id].passage) for memory in memories]
+    sought = looked_for(text)
+    terms = set(sought.telling)
+    spans = [best_passage(memory.content, sought, hit_of[memory.id].passage) for memory in memories]
     found = [
         matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
         for memory, span in zip(memories, spans, strict=True)

@@ -158,8 +158,8 @@ class Recalling(Parts):
         wanted = offset + limit
         then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
         found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
-        telling, memories = looked_for(query), [memory for memory, _ in found]
-        spans = await _off_the_loop(memories, lambda: [best_passage(memory.content, telling) for memory in memories])
+        sought, memories = looked_for(query), [memory for memory, _ in found]
+        spans = await _off_the_loop(memories, lambda: [best_passage(memory.content, sought) for memory in memories])
         hits = [Recalled(memory, score, passage=span) for (memory, score), span in zip(found, spans, strict=True)]
         best = max((hit.score for hit in hits), default=None)
         word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"

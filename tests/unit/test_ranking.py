@@ -227,12 +227,14 @@ def test_words_that_tell_the_same_leave_it_to_the_meaning() -> None:
 
 
 def test_the_numbers_of_a_date_choose_no_passage() -> None:
-    assert looked_for("job 4711 in May 2024", None, time_spans("job 4711 in May 2024", NOW)) == looked_for("job 4711") | looked_for(
-        "may job"
-    ) | dict.fromkeys(looked_for("2024"), 1.0)
+    question = "job 4711 in May 2024"
+    shares = [looked_for(question, None, times).shares.values() for times in ((), time_spans(question, NOW))]
+
+    assert [list(each) for each in shares] == [[1.0, 3.0, 1.0, 3.0], [1.0, 3.0, 1.0, 1.0]]
 
 
 def test_of_a_short_text_nothing_is_chosen() -> None:
-    telling = looked_for("import job")
+    sought = looked_for("import job", [2.0, 1.0])
 
-    assert best_passage("The import job is done", telling, 3) == (0, 22, 1, telling)
+    assert best_passage("The import job is done", sought, 3) == (0, 22, 1, sought.telling)
+    assert list(sought.telling.values()) == [2.0, 1.0]
