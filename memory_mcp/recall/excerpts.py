@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from memory_mcp.graphemes import whole_until
+from memory_mcp.languages import language_of
 from memory_mcp.passages import BEGINNING, Passage
 
 CUT = "…"
@@ -93,9 +94,13 @@ def _most_telling(text: str, parts: Sequence[Span], most: int, passage: Passage)
 
 
 def _held(text: str, parts: Sequence[Span], telling: Mapping[int, float]) -> list[set[int]]:
+    """Which of the question's words each part holds."""
+    if not telling:
+        return [set() for _ in parts]
     from memory_mcp.terms import key_set  # noqa: PLC0415 - with it comes NumPy, for which a handshake does not wait
 
-    return [telling.keys() & key_set(text[start:end]) for start, end in parts] if telling else [set() for _ in parts]
+    language = language_of(text)
+    return [telling.keys() & key_set(text[start:end], language) for start, end in parts]
 
 
 def _grown(parts: Sequence[Span], start: int, end: int, most: int) -> Span:

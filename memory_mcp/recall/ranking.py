@@ -13,14 +13,15 @@ import numpy as np
 from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
+from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.passages import Passage, passages
-from memory_mcp.recall.calibration import ModelScale, matched, relevance, store_null
+from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.terms import asked, key_set
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
 
 SPARE = 10
@@ -91,7 +92,7 @@ def judged(
     candidates: Candidates,
     query: str,
     times: Sequence[TimeSpan],
-    model: ModelScale,
+    scales: Scales,
 ) -> list[Recalled]:
     """The memories, in their order, with how likely each is the answer.
 
@@ -109,10 +110,11 @@ def judged(
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
     found = [matched(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
-    null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
+    null = store_null(scales[ENGLISH], candidates.unrelated, candidates.sampled, candidates.rows)
     of = np.array([span.of for span in spans], np.float64)
     spoken_of = chain([memories[0].scope.namespace], (memory.content for memory in memories[:JUDGED]), beside[:JUDGED])
-    scores = relevance(similarity, np.array(found), null, model, of, strange(query, spoken_of)).tolist()
+    texts = [memory.content for memory in memories]
+    scores = relevance_between(query, texts, similarity, np.array(found), null, scales, of, strange(query, spoken_of)).tolist()
     return [Recalled(memory, score, parts[memory.id], passage=span) for memory, score, span in zip(memories, scores, spans, strict=True)]
 
 
@@ -122,10 +124,10 @@ def ranked_anew(
     candidates: Candidates,
     query: str,
     times: Sequence[TimeSpan],
-    model: ModelScale,
+    scales: Scales,
 ) -> list[Recalled]:
     """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, times, model))
+    return distinct(judged(memories, parts, candidates, query, times, scales))
 
 
 class Sought(NamedTuple):
@@ -147,11 +149,10 @@ def looked_for(query: str, rarities: Sequence[float] | None = None, times: Seque
         rarities: What each tells in the store (`signals.rarity`); None where nobody has counted.
         times: That the query names; their numbers are said by other dates, too.
     """
-    asked = words.query_terms(query)
-    keys = keys_of(asked).tolist()
+    found, keys = asked(query)
     dated = {word for time in times for word in words.query_terms(query[slice(*time.words)])}
-    shares = [OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in asked]
-    told = (share * rarity for share, rarity in zip(shares, rarities or [1.0] * len(asked), strict=True))
+    shares = [OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in found]
+    told = (share * rarity for share, rarity in zip(shares, rarities or [1.0] * len(found), strict=True))
     return Sought(dict(zip(keys, told, strict=True)), dict(zip(keys, shares, strict=True)))
 
 
@@ -166,7 +167,8 @@ def best_passage(text: str, sought: Sought, closest: int | None = None) -> Passa
     spans = passages(text)
     if len(spans) == 1:
         return Passage(*spans[0], 1, sought.telling)
-    held = [sought.telling.keys() & key_set(text[start:end]) for start, end in spans]
+    language = language_of(text)
+    held = [sought.telling.keys() & key_set(text[start:end], language) for start, end in spans]
     keys = list(sought.telling)
     here = rarity(Counter(chain.from_iterable(held)), keys, len(spans))
     telling = {key: sought.telling[key] + sought.shares[key] * told for key, told in zip(keys, here, strict=True)}

@@ -17,6 +17,7 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
+from memory_mcp.languages import language_of
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -94,7 +95,8 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
-        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model, self.tuning.weights)
+        scales = self.scale.scales(language_of(query))
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
@@ -110,7 +112,7 @@ class Recalling(Parts):
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            ranked = await _off_the_loop(looked_at, partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model))
+            ranked = await _off_the_loop(looked_at, partial(ranked_anew, looked_at, best, candidates, query, times, scales))
         answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
         if candidates.whole:
             expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
@@ -204,9 +206,10 @@ class Recalling(Parts):
         wanted = door.limit(limit)
         with self.stages.measure("vector_search"):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
-            null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
+            scales = self.scale.scales(language_of(text))
+            null = await null_of(self.sources, scopes, embedding.epoch, scales)
         memories = await self._read(hits, scopes, where)
-        ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, self.scale.model))
+        ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, scales))
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
 
