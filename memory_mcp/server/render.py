@@ -161,14 +161,12 @@ def fitting(entries: Sequence[dict[str, Any]], budget: int, hits: Iterable[Recal
     Args:
         hits: What the entries show: their texts are shortened around what answers, others at their end.
     """
-    kept, of = list(entries), {str(hit.memory.id): hit for hit in hits}
-    while kept:
-        shorter = _levelled(kept, budget, of)
+    of = {str(hit.memory.id): hit for hit in hits}
+    costs = [(cost(entry), _cost_of_text(entry["text"], entry)) for entry in entries]
+    for count in range(len(entries), 0, -1):
+        shorter = _levelled(entries[:count], costs[:count], budget, of)
         if shorter is not None and sum(map(cost, shorter)) <= budget:
             return shorter
-        if len(kept) == 1:
-            break
-        kept.pop()
     for entry in entries[:1]:
         barer = ({name: entry[name] for name in names if name in entry} | {"truncated": True} for names in _BARE)
         for each, least in zip((entry, *barer), (_LEAST_TEXT_TOKENS // 2, _LEAST_TEXT_TOKENS // 2, _LEAST_OF_ONE), strict=True):
@@ -187,13 +185,18 @@ def _cost_of_text(text: str, entry: dict[str, Any]) -> int:
     return max(tokens(quoted(text, entry)), tokens(json.dumps(text, ensure_ascii=False)))
 
 
-def _levelled(entries: Sequence[dict[str, Any]], budget: int, hits: Mapping[str, Recalled]) -> list[dict[str, Any]] | None:
-    """The entries with their texts cut to the greatest common length that the budget allows; None if that is too little."""
-    costs = [cost(entry) for entry in entries]
-    if sum(costs) <= budget:
+def _levelled(
+    entries: Sequence[dict[str, Any]], costs: Sequence[tuple[int, int]], budget: int, hits: Mapping[str, Recalled]
+) -> list[dict[str, Any]] | None:
+    """The entries with their texts cut to the greatest common length that the budget allows; None if that is too little.
+
+    Args:
+        costs: What each costs, and what of that its text does.
+    """
+    if sum(whole for whole, _ in costs) <= budget:
         return list(entries)
-    of_texts = [_cost_of_text(entry["text"], entry) for entry in entries]
-    room = budget - (sum(costs) - sum(of_texts)) - _CUT_TOKENS * len(entries)
+    of_texts = [of_text for _, of_text in costs]
+    room = budget - sum(whole - of_text for whole, of_text in costs) - _CUT_TOKENS * len(entries)
     level = int(common_length(of_texts, room))
     if level < _LEAST_TEXT_TOKENS:
         return None
