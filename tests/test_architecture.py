@@ -29,6 +29,7 @@ FLOORS = [
     {"memory_mcp.contracts"},
     {
         "memory_mcp.client",
+        "memory_mcp.pages",
         "memory_mcp.states",
         "memory_mcp.folders",
         "memory_mcp.graph",

@@ -203,7 +203,7 @@ class MemoryClient:
     async def iterate(self, query: str = "", **selection: Unpack[Selection]) -> AsyncIterator[replies.Memory]:
         """Every memory that a question finds, or without one every memory, each once and in full; the newest, or the best, first.
 
-        What is stored meanwhile may be missing, and so may be others, where some are forgotten meanwhile.
+        What is stored meanwhile may be missing.
         """
         seen: set[UUID] = set()
         cursor = ""

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from memory_mcp.answers import Answer, Browsed
 from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Provenance, Recalled, Scope
+from memory_mcp.pages import KEPT, NOTHING, Told
 from memory_mcp.recall.gather import BY_WORDS_ONLY, MEANING_MISSING, NAMES_MISSING, WORDS_MISSING
 from memory_mcp.recall.ranking import best_passage, looked_for
+from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.render import age, fitting, line, recalled, sections, shown, tokens, undone
 from memory_mcp.server.render_admin import browsed
 from tests.memories import text_of
@@ -116,21 +118,22 @@ all_at_once = (WORDS_MISSING, NAMES_MISSING, MEANING_MISSING, BY_WORDS_ONLY)
     st.lists(labelled, max_size=6),
     st.sampled_from(["project", "n" * 200]),
     st.sampled_from([(), (WORDS_MISSING,), all_at_once]),
+    st.sampled_from([NOTHING, Told(7, "abc" * 9), Told(999_999, "xyz" * KEPT), None]),
     st.integers(50, 600),
 )
 def test_no_reply_costs_more_than_max_tokens_whatever_it_has_to_tell(
-    told: list[tuple[str, list[str], dict[str, str], int]], namespace: str, degraded: tuple[str, ...], budget: int
+    told: list[tuple[str, list[str], dict[str, str], int]], namespace: str, degraded: tuple[str, ...], before: Told | None, budget: int
 ) -> None:
     budget = max(budget, 50 + len(namespace) // 2)  # less than 50 is refused, and a name is told whole
     hits = []
     for number, (content, tags, metadata, alike) in enumerate(told):
         memory = replace(hit(content, number).memory, tags=tuple(tags), metadata=metadata, key="k" * 40 * alike)
         hits.append(Recalled(memory, 0.7, alike=tuple(UUID(int=100 + other) for other in range(alike))))
-    answer = Answer(hits, "weak" if hits else "none", namespace, more=True, degraded=degraded)
+    answer = Answer(hits, "weak" if hits else "none", namespace, before, more=True, degraded=degraded)
     page = Browsed([each.memory for each in hits], namespace, more=True)
     replies = [
-        recalled(answer, NOW, max_tokens=budget, explain=True, next_cursor="{}.01234567"),
-        browsed(page, NOW, max_tokens=budget, mark="01234567"),
+        recalled(answer, NOW, max_tokens=budget, explain=True, cursors=Cursors("")),
+        browsed(page, NOW, max_tokens=budget, cursors=Cursors("")),
         sections({"rules": hits[:2], "recent decisions": hits[2:]} if hits else {}, NOW, namespace, budget),
     ]
 
@@ -220,7 +223,7 @@ def test_the_answer_is_shown_however_small_the_budget(content: str, question: st
     others = [hit(f"Room {number} has a green door. " * 20, number) for number in range(2, 9)]
     for budget in (1_500, 400, 120, least):
         for hits in ([asked(content, question)], [asked(content, question), *others]):
-            reply = recalled(Answer(hits, "strong", "project", more=True), NOW, max_tokens=budget, next_cursor="{}.01234567")
+            reply = recalled(Answer(hits, "strong", "project", more=True), NOW, max_tokens=budget, cursors=Cursors(""))
             facts = reply.structured_content or {}
 
             assert answer in facts["hits"][0]["text"]
