@@ -57,6 +57,7 @@ FLOORS = [
         "memory_mcp.words",
         "memory_mcp.slips",
         "memory_mcp.passages",
+        "memory_mcp.graphemes",
         "memory_mcp.clock",
         "memory_mcp.counted",
         "memory_mcp.loopback",

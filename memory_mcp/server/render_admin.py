@@ -41,7 +41,7 @@ def browsed(page: Browsed, now: datetime, *, max_tokens: int, cursors: Cursors) 
     entries = [_entry(memory, now, page.namespace) for memory in page.memories]
     ends = [cursors.write(Behind(one.when, one.id)) for one in page.memories]
     room = max_tokens - size(_page(page, [], "", ends[-1] if ends else "")) - COUNT_TOKENS
-    kept = fitting(entries, room, {})
+    kept = fitting(entries, room)
     hint = "" if kept else TOO_SMALL if entries else "Nothing of that kind."
     more = kept and (page.more or len(kept) < len(entries))
     return _page(page, kept, hint, ends[len(kept) - 1] if more else "")

@@ -140,11 +140,12 @@ async def get(
     ctx: Call,
     ids: Texts,
     history: Annotated[bool, Field(description="Past forms too")] = False,
+    start: Annotated[int, Field(ge=0, description="Where to go on in a long text"), NO_BOOLEAN] = 0,
 ) -> CallToolResult:
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.get(ids, caller, history=history)
-    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller)))
+    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller), start))
 
 
 async def update(

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import anyio
@@ -31,7 +31,7 @@ from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import Scales, nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
-from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
@@ -49,6 +49,8 @@ _SPELLED_BY = 1_000
 """Memories that tell how tags are spelled."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
+
+T = TypeVar("T")
 
 
 class _Asked(NamedTuple):
@@ -176,8 +178,7 @@ class Recalling(Parts):
             looked_at = await self._still_valid(list(best), scopes, where, number)
         with self.stages.measure("rank"):
             rank = partial(ranked_anew, looked_at, best, candidates, asked.query, asked.times, asked.scales)
-            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
-            return looked_at, rank() if short else await anyio.to_thread.run_sync(rank)
+            return looked_at, await _off_the_loop(looked_at, rank)
 
     async def _still_valid(self, ids: Sequence[UUID], scopes: Sequence[Scope], where: Filter, needed: int) -> list[Memory]:
         """The first `needed` of these memories, read afresh, that may be an answer; further ones take the place of those that may not."""
@@ -222,7 +223,9 @@ class Recalling(Parts):
         told = page if isinstance(page, Told) else NOTHING
         then = replace(where, now=moment)
         found = await self.records.as_of(scopes, then, moment, vector, query, limit=told.count + limit + 1)
-        hits = [Recalled(memory, score if query else 1.0) for memory, score in found]
+        sought, memories = looked_for(query), [memory for memory, _ in found]
+        spans = await _off_the_loop(memories, lambda: [best_passage(memory.content, sought) for memory in memories])
+        hits = [Recalled(memory, score if query else 1.0, passage=span) for (memory, score), span in zip(found, spans, strict=True)]
         best = max((hit.score for hit in hits), default=None)
         word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN else "weak"
         rest = told.rest(hit for hit in hits if hit.score >= min_score)
@@ -269,9 +272,16 @@ class Recalling(Parts):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
             scales = self.scale.scales(language_of(text))
             null = await null_of(self.sources, scopes, embedding.epoch, scales)
-        ranked = likely(hits, await self._read(hits, scopes, where), text, null, scales)
+        memories = await self._read(hits, scopes, where)
+        ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, scales))
         answer = _page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score)
         return await self._with_emptiness(answer, caller, namespace)
+
+
+async def _off_the_loop(memories: Sequence[Memory], rank: Callable[[], T]) -> T:
+    """Do what takes a while for long texts, in a worker thread if they are."""
+    short = sum(len(memory.content) for memory in memories) <= INLINE_CHARACTERS
+    return rank() if short else await anyio.to_thread.run_sync(rank)
 
 
 def _narrowed(where: Filter, wanted: Overview) -> Filter | None:

@@ -55,6 +55,17 @@ def open_client(request: pytest.FixtureRequest, server: Serving, tmp_path: Path)
     return opened
 
 
+async def test_a_text_of_many_pages_is_read_to_its_end(open_client: Open) -> None:
+    book = "\n".join(f"Entry {number}: the beam was inspected, 灯塔 and found clean" for number in range(2_500))
+    async with open_client() as client:
+        long = await client.remember(book)
+        short = await client.remember("The lighthouse is white")
+        first, second = await client.get(long.id, short.id)
+
+    assert (first.text, first.next, first.characters) == (book, None, 0)
+    assert second.text == "The lighthouse is white"
+
+
 async def test_every_call_answers_with_types(open_client: Open) -> None:
     async with open_client() as client:
         fact = await client.remember("Invoices are due after 30 days.", key="invoices.due", tags=["billing"], metadata={"page": 3})
