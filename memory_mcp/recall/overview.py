@@ -72,7 +72,7 @@ def overview(query: str, times: Sequence[TimeSpan], now: datetime) -> Overview |
         rest = f"{rest[:start]} {rest[end:]}"
     without = _OF_LATE.sub(" ", rest)
     terms = frozenset(words.content_terms(without))
-    if not terms and _ALL.issuperset(words.split_words(query, for_index=False)):
+    if query and not terms and _ALL.issuperset(words.split_words(query, for_index=False)):
         return Overview(frozenset(), None, now)
     kinds = frozenset(_OF_KIND[term] for term in terms if term in _OF_KIND)
     if not (times or kinds or without != rest or terms & _EVERYTHING) or not terms <= _OF_KIND.keys() | _EVERYTHING | _NO_TOPIC:
