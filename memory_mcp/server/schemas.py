@@ -1,6 +1,7 @@
 """The types of the tools' arguments: plain scalars and lists of texts, each with the words a model reads."""
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -11,10 +12,8 @@ def as_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(value)
-        except ValueError:
-            pass
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
