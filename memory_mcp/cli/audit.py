@@ -28,6 +28,7 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import OperationLog
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.models import Operation
 from memory_mcp.remember import door
 
@@ -281,6 +282,6 @@ def _opened(file: Path | None) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         return
-    handle = os.open(file.expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # names people and addresses
+    handle = os.open(expanded(file), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # names people and addresses
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         yield out

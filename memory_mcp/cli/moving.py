@@ -20,6 +20,7 @@ from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.models import Caller
 from memory_mcp.namespaces import client_namespace, home_folder
 from memory_mcp.service import MemoryService
@@ -44,7 +45,7 @@ def export(
 ) -> None:
     """Write memories into a file, a JSON object each line, while servers go on working. For a complete copy use `backup`."""
     settings = with_a_store(settings_of(data_dir))
-    target = None if file == "-" else Path(file).expanduser().absolute()
+    target = None if file == "-" else expanded(Path(file)).absolute()
     if target is not None and (target.is_dir() or (target.exists() and not force)):
         raise RequestError(f"{target} exists. Name another file, or say --force to replace it.")
     caller = Caller(tenant, namespace or "personal", operator())
@@ -83,7 +84,7 @@ def import_(
 
     Every line is looked at before anything is stored. Interrupted, what was stored stays; the same command again stores the rest.
     """
-    source = file.expanduser().absolute()
+    source = expanded(file).absolute()
     if not source.is_file():
         raise RequestError(f"There is no file {source}.")
     settings = settings_of(data_dir)

@@ -21,6 +21,7 @@ from memory_mcp.cli.install.show import change_lines
 from memory_mcp.cli.install.slots import UNREADABLE, server_slot
 from memory_mcp.clock import utc_now
 from memory_mcp.errors import RequestError
+from memory_mcp.namespaces import home_folder
 from memory_mcp.remember import door
 
 _WINDOWS = sys.platform == "win32"
@@ -122,7 +123,7 @@ def client_states(name: str = entry.NAME) -> list[dict[str, Any]]:
 
 def this_machine() -> Machine:
     """Where this process runs, and for whom."""
-    return Machine(sys.platform, os.environ, Path.home())
+    return Machine(sys.platform, os.environ, home_folder())
 
 
 class _Asked:
@@ -232,7 +233,7 @@ def _hook(found: Sequence[Host], machine: Machine, start: entry.Launch) -> Job:
 
 
 def _project() -> Path:
-    root = project_root(_working_directory(), Path.home())
+    root = project_root(_working_directory(), home_folder())
     if root is None:
         raise RequestError("--rules are written into a project. Change into its folder first.")
     return root
