@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # a handshake does not wait for NumPy
     """(n, d) or (d,) float32; each row a unit vector."""
 
 KINDS = ("fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error")
-DOMAINS = ("coding", "business", "general")
 RETENTIONS = ("short_term", "long_term")
 EPISODIC_KINDS = frozenset({"chat", "event"})
 """Kinds whose same words at another time are another memory."""
@@ -386,7 +385,7 @@ class StoreCounts:
     Attributes:
         by_namespace: Live memories per namespace.
         by_kind: Live memories per kind.
-        outbox: Waiting notes per tier.
+        unembedded: Those whose vectors are still to be made.
     """
 
     by_namespace: Mapping[str, int]
@@ -395,7 +394,6 @@ class StoreCounts:
     superseded: int
     unembedded: int
     operations: int
-    outbox: Mapping[str, int]
     bytes_on_disk: int
 
 

@@ -107,13 +107,13 @@ def uninstall(
     _end(outcomes, asked, console)
 
 
-def client_states(name: str = entry.NAME) -> list[dict[str, Any]]:
+def client_states() -> list[dict[str, Any]]:
     """Every client's file on this machine, and whether this server is in it: `set up`, `not set up`, `another server`, `unreadable`."""
     machine, states = this_machine(), []
     for host in HOSTS:
         for file in found_files(host, machine):
             try:
-                found = server_slot(host, name).find(files.read(file).text or "")
+                found = server_slot(host, entry.NAME).find(files.read(file).text or "")
                 state = "not set up" if found is None else "set up" if entry.is_ours(found) else "another server"
             except (files.FileLeftAloneError, *UNREADABLE):
                 state = "unreadable"
