@@ -96,8 +96,9 @@ class FileSlot:
         return read_key_file(self._next) if self._next.exists() else None
 
     def propose(self, text: str) -> None:
-        """See `Slot`; the file is on the disk before it returns."""
+        """See `Slot`; the file is on the disk before it returns, in a folder that is made where there is none."""
         with _file_errors(self._next):
+            self._next.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._next.unlink(missing_ok=True)
             handle = os.open(self._next, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
