@@ -104,7 +104,7 @@ def uuid7(now: datetime) -> UUID:
 _CODE = re.compile(
     r"```|\b(?:def \w+\(|class \w+[:({]|import \w+[.;\n]|function \w*\(|SELECT .+ FROM)\b"
     r"|\b(?:stderr|stdout|git|npm|pip|docker|API|SQL|JSON|HTTP|regex)\b"
-    r"|\w+\(\)|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w+|[\w/]+\.(?:py|js|ts|rs|go|java|c|cpp|sh|sql|toml|yaml|yml|json|md)\b|[{};]\s*$",
+    r"|\w\(\)|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w|[\w/]\.(?:py|js|ts|rs|go|java|c|cpp|sh|sql|toml|yaml|yml|json|md)\b|[{};]\s*$",
     re.MULTILINE,
 )
 _BUSINESS = re.compile(
