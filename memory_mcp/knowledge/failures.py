@@ -33,7 +33,8 @@ _HEADING = re.compile(
     re.MULTILINE,
 )
 _PANIC = re.compile(
-    r"^(?:panic: (?P<go>.+)|thread '[^']*' (?:\(\d+\) )?panicked at (?:'(?P<old>.{0,1000})', )?.{0,300}?:\d+:\d+:?(?:\n(?P<rust>.+))?)$",
+    r"^(?:panic: (?P<go>.+)"
+    r"|thread '[^']*' (?:\(\d+\) )?panicked at (?:'(?P<old>.{0,1000})', )?.{0,300}?:\d+:\d+:?(?:\n(?P<rust>.+))?)$",
     re.MULTILINE,
 )
 _CHANGING = (
