@@ -1,7 +1,6 @@
 """`memory-mcp audit ...`: who did what, when and from where, who was refused, and that nobody has changed that account."""
 
 import json
-import os
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -31,6 +30,7 @@ from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.models import Operation
 from memory_mcp.remember import door
+from memory_mcp.upkeep.exporting import beside
 
 commands = typer.Typer(no_args_is_help=True, help="Who did what, when and from where; who was refused; and that nobody changed that log.")
 
@@ -236,7 +236,10 @@ def _moment(text: str, what: str) -> datetime | None:
         return door.moment(text, what)
     now = utc_now()
     ahead = door.lifetime(text, what, now)
-    return None if ahead is None else now - (ahead - now)
+    try:
+        return None if ahead is None else now - (ahead - now)
+    except OverflowError:
+        raise RequestError(f"{what} lies before the year 1. Leave it out to go back to the first entry.") from None
 
 
 async def _newest(settings: Settings, tenant: str, where: LogFilter, limit: int) -> list[Operation]:
@@ -282,6 +285,8 @@ def _opened(file: Path | None) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         return
-    handle = os.open(expanded(file), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # names people and addresses
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
+    target = expanded(file).absolute()
+    if target.exists():
+        raise RequestError(f"{target} exists. Name another file.")
+    with beside(target) as out:  # which names people and addresses, and is its owner's alone to read
         yield out

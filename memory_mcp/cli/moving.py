@@ -56,7 +56,7 @@ def export(
             try:
                 return await write_lines(target, pages)
             except OSError as error:
-                raise RequestError(f"{target} cannot be written: {error.strerror}. Nothing is there now.") from error
+                raise RequestError(f"{target} cannot be written: {error.strerror}. What was there is as it was.") from error
         count = 0
         async for page in pages:
             count += len(page)

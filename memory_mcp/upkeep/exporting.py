@@ -85,7 +85,7 @@ async def write_lines(target: Path, pages: AsyncIterator[Sequence[Memory]]) -> i
         OSError: It cannot be written.
     """
     count = 0
-    with _beside(target) as file:
+    with beside(target) as file:
         async for page in pages:
             count += len(page)
             await anyio.to_thread.run_sync(file.writelines, [written(memory) + "\n" for memory in page])
@@ -100,7 +100,7 @@ def erase_in_exports(folder: Path, ids: Collection[UUID]) -> list[Path]:
         lines = path.read_text("utf-8").split("\n")  # which no text in them holds
         kept = [line for line in lines if _id_in(line) not in gone]
         if len(kept) < len(lines):
-            with _beside(path) as file:
+            with beside(path) as file:
                 file.write("\n".join(kept))
                 _sync(file)
             cleaned.append(path)
@@ -108,7 +108,7 @@ def erase_in_exports(folder: Path, ids: Collection[UUID]) -> list[Path]:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[TextIO]:
+def beside(target: Path) -> Iterator[TextIO]:
     """A new file that takes the target's place at the end, or is gone on an error; what a process that was killed left is replaced."""
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     partial.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ async def test_an_export_that_cannot_be_written_says_so_and_leaves_nothing(folde
 
     said = refused(command("export", str(target), folder=folder))
 
-    assert said == f"memory-mcp: {target} cannot be written: No such file or directory. Nothing is there now.\n"
+    assert said == f"memory-mcp: {target} cannot be written: No such file or directory. What was there is as it was.\n"
 
 
 async def test_an_import_is_one_operation_and_again_stores_nothing(folder: Path, tmp_path: Path) -> None:
