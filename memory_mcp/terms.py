@@ -7,6 +7,7 @@ texts are read in 1.2 to 1.7 s. From bags stored beside them it would be 0.36 s,
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from memory_mcp import words
 from memory_mcp.irregular import BASE_FORMS
 from memory_mcp.kinds import KINDS
+from memory_mcp.languages import ENGLISH, language_of
 
 TERM = np.dtype([("key", "<u4"), ("count", "u1")])
 """One distinct term of a bag, 5 bytes. Counts are in halves: 2 for a word of the text, 1 for one of its labels."""
@@ -29,6 +31,19 @@ _CACHED_LENGTH = 48
 """Longer pieces between white space are encoded data or text without spaces, and seldom come again."""
 
 _english = Stemmer.Stemmer("english", 0)  # the pieces are remembered below, so it need not remember words
+_STEMMERS = {
+    language: Stemmer.Stemmer(name, 0)
+    for language, name in {
+        "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese", "nl": "dutch", "ru": "russian"
+    }.items()
+}  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """The words of a question that are looked for, in order, and the key of each: words of one stem have one key."""
+
+    words: list[str]
+    keys: list[int]
 
 
 def bag(text: str, labels: str = "") -> bytes:
@@ -36,16 +51,23 @@ def bag(text: str, labels: str = "") -> bytes:
 
     About 5 bytes for each different word. Never fails; a text without words is an empty bag.
     """
-    counts = Counter(OCCURRENCE * _keys_in(text) + LABEL * _keys_in(labels))  # lists, repeated
+    language = language_of(text)
+    counts = Counter(OCCURRENCE * _keys_in(text, language) + LABEL * _keys_in(labels, language))  # lists, repeated
     terms = np.empty(len(counts), TERM)
     terms["key"] = list(counts)
     terms["count"] = [min(count, MOST) for count in counts.values()]
     return terms.tobytes()
 
 
-def keys_of(query_words: Sequence[str]) -> NDArray[np.uint32]:
-    """(q,) the key of each word of `words.query_terms`; words of one stem have one key."""
-    return np.fromiter(map(_key, query_words), np.uint32, len(query_words))
+def asked(question: str) -> Asked:
+    """What of a question is looked for: `words.query_terms`, by the stems of its language."""
+    found, language = words.query_terms(question), language_of(question)
+    return Asked(found, [_key(word, language) for word in found])
+
+
+def keys_of(found: Sequence[str]) -> NDArray[np.uint32]:
+    """(q,) the key of each word, as a word of English; every text has these of its words, too."""
+    return np.fromiter(map(_key, found), np.uint32, len(found))
 
 
 def keys_of_kinds(word: str) -> NDArray[np.uint32]:
@@ -61,34 +83,42 @@ def stems(found: Sequence[str]) -> list[str]:
 
 def key_set(text: str) -> frozenset[int]:
     """The keys of all words of a text."""
-    return frozenset(_keys_in(text))
+    return frozenset(_keys_in(text, language_of(text)))
 
 
-def _keys_in(text: str) -> list[int]:
+def _keys_in(text: str, language: str) -> list[int]:
     """White space ends a word in any script, so pieces between it can be split each by itself, and remembered."""
+    language = language if language in _STEMMERS else ENGLISH
     keys: list[int] = []
     for piece in text.split():
-        keys += _piece_keys(piece) if len(piece) <= _CACHED_LENGTH else _split(piece)
+        keys += _piece_keys(piece, language) if len(piece) <= _CACHED_LENGTH else _split(piece, language)
     return keys
 
 
-def _split(piece: str) -> tuple[int, ...]:
-    return tuple(map(_key, words.split_words(piece, for_index=True)))
+def _split(piece: str, language: str) -> tuple[int, ...]:
+    """A word of another language has its English key, too: names and terms stand in questions of any language."""
+    found = words.split_words(piece, for_index=True)
+    keys = [_key(word) for word in found]
+    if language != ENGLISH:
+        keys += [own for word, key in zip(found, keys, strict=True) if (own := _key(word, language)) != key]
+    return tuple(keys)
 
 
 _piece_keys = lru_cache(_CACHED_PIECES)(_split)
 
 
 @lru_cache(_CACHED_PIECES)
-def _key(word: str) -> int:
-    """32 bits of the stem of the word, or of the word that it is an irregular form of; the same in every process.
+def _key(word: str, language: str = ENGLISH) -> int:
+    """32 bits of the stem of the word, or of the English word that it is an irregular form of; the same in every process.
 
     Two words of a vocabulary of v share one by chance with v**2 / 2**33: of 100,000 about one pair.
 
     Source:
-        Stems by Porter's second algorithm for English (https://snowballstem.org/algorithms/english/stemmer.html);
-        other languages keep their words, or lose an ending alike in text and question.
+        Stems by Porter's second algorithm for English (https://snowballstem.org/algorithms/english/stemmer.html) and by its
+        relatives for some other languages; the others keep their words, or lose an ending alike in text and question.
     """
+    if language in _STEMMERS:
+        return crc32(_STEMMERS[language].stemWord(word).encode())
     return crc32(_english.stemWord(BASE_FORMS.get(word, word)).encode())
 
 

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from functools import cache
 
+from memory_mcp.languages import ENGLISH, FUNCTION_WORDS, language_of
+
 MAX_QUERY_TERMS = 64
 
 _UNSPACED = (
@@ -19,13 +21,6 @@ _UNSPACED = (
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
 _NAMES = re.compile(r"(?<=[a-zà-ÿ] )[A-ZÀ-Þ][a-zà-ÿ0-9]+(?![a-zà-ÿ0-9]*[!,?])|\d")
 _ACCENT = re.compile("[\u0300-\u036f]")
-_STOP_WORDS = frozenset(
-    """a about all also am an and any are as at be been being but by can could did do does doing for from had has have having he
-    her hers him his how i if in into is it its itself just me more most my no nor not of off on once only or other our out over
-    own same she should so some such than that the their them then there these they this those through to too under until up very
-    was we were what when where which while who whom why will with would you your
-    d don ll m re s t ve""".split()
-)
 
 
 @cache
@@ -89,15 +84,21 @@ def index_text(text: str) -> str:
     return " ".join(split_words(text, for_index=True))
 
 
+@cache
+def _stop_words(language: str) -> frozenset[str]:
+    """The small words of a language and of English, which stand in texts of every other."""
+    return frozenset(map(_fold, FUNCTION_WORDS[ENGLISH] | FUNCTION_WORDS.get(language, frozenset())))
+
+
 def content_terms(text: str) -> list[str]:
-    """The distinct words of a text in order, stop words out."""
-    return [term for term in dict.fromkeys(split_words(text, for_index=False)) if term not in _STOP_WORDS]
+    """The distinct words of a text in order, stop words of its language out."""
+    stop_words = _stop_words(language_of(text))
+    return [term for term in dict.fromkeys(split_words(text, for_index=False)) if term not in stop_words]
 
 
 def query_terms(query: str) -> list[str]:
     """The distinct words of a query worth looking for, in order, at most 64; stop words only if there are no others."""
-    every = list(dict.fromkeys(split_words(query, for_index=False)))
-    return [term for term in every if term not in _STOP_WORDS][:MAX_QUERY_TERMS] or every[:MAX_QUERY_TERMS]
+    return content_terms(query)[:MAX_QUERY_TERMS] or list(dict.fromkeys(split_words(query, for_index=False)))[:MAX_QUERY_TERMS]
 
 
 _INNER_SPACE = re.compile(r"(?<=\S)[^\S\n]+")

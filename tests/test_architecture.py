@@ -63,6 +63,7 @@ FLOORS = [
         "memory_mcp.front",
         "memory_mcp.tracing",
     },
+    {"memory_mcp.languages"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""

@@ -13,6 +13,7 @@ import anyio
 import apsw
 
 from memory_mcp.assembly import open_records
+from memory_mcp.cli.checks_language import examine as examine_languages
 from memory_mcp.cli.verdicts import Check
 from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings
@@ -71,7 +72,7 @@ class Doctor:
             checks.append(await self._redis())
         if self._settings.qdrant.on:
             checks.append(await self._qdrant())
-        return [*checks, *await self._http(checks), await self._model()]
+        return [*checks, *await self._http(checks), *await self._model(checks)]
 
     def _configuration(self) -> Check:
         named = os.environ.get("MEMORY_MCP_CONFIG")
@@ -229,9 +230,8 @@ class Doctor:
 
     async def _http(self, checks: Sequence[Check]) -> list[Check]:
         """Where it is configured, or somebody has a token; only a store that needs nothing done is opened for that."""
-        states = {check.name: check.state for check in checks}
         tokens: list[Token] = []
-        if states.get("schema") == "ok" and "wrong" not in (states.get("store"), states.get("role"), states.get("isolation")):
+        if _can_be_read(checks):
             async with open_records(self._settings) as store:
                 tokens = await store.tokens()
         if not tokens and "http" not in self._settings.model_fields_set:
@@ -240,13 +240,16 @@ class Doctor:
 
         return await examine(self._settings.http, tokens, utc_now())
 
-    async def _model(self) -> Check:
+    async def _model(self, checks: Sequence[Check]) -> list[Check]:
+        """Where there are memories, with whether it knows their language."""
         settings = self._settings.embedding
         if settings.provider == "local":
             try:  # the model is kept there; made as a first start would make it
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                return Check("model", "wrong", f"{self._folder} cannot be made: {error.strerror}", "Choose another folder with --data-dir.")
+                return [
+                    Check("model", "wrong", f"{self._folder} cannot be made: {error.strerror}", "Choose another folder with --data-dir.")
+                ]
         embedder = open_embedder(settings, self._folder)
         embedder.start()
         try:
@@ -258,13 +261,21 @@ class Doctor:
             loaded = time.perf_counter()
             _, epoch = await embedder.embed(["Does the model work?"])
             embedded = time.perf_counter()
+            languages = await examine_languages(self._settings, embedder) if _can_be_read(checks) else []
         except EmbedderNotReadyError as error:
-            return Check("model", "wrong", str(error), "Until it is mended, memories are found by their words alone.")
+            return [Check("model", "wrong", str(error), "Until it is mended, memories are found by their words alone.")]
         except MemoryMcpError as error:
-            return Check("model", "wrong", str(error), "Check [embedding] in the configuration.")
+            return [Check("model", "wrong", str(error), "Check [embedding] in the configuration.")]
         finally:
             embedder.close()
-        return Check("model", "ok", f"{epoch}: loaded in {loaded - began:.1f} s, one text takes {1000 * (embedded - loaded):.0f} ms")
+        told = f"{epoch}: loaded in {loaded - began:.1f} s, one text takes {1000 * (embedded - loaded):.0f} ms"
+        return [Check("model", "ok", told), *languages]
+
+
+def _can_be_read(checks: Sequence[Check]) -> bool:
+    """Whether the store is there, and needs nothing done."""
+    states = {check.name: check.state for check in checks}
+    return states.get("schema") == "ok" and "wrong" not in (states.get("store"), states.get("role"), states.get("isolation"))
 
 
 def _schema(connection: apsw.Connection) -> Check:

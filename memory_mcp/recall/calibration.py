@@ -7,6 +7,11 @@ and related texts. From that is taken what chance gives: the closest of n unrela
 sqrt(2 ln n) deviations above their mean, and a long memory is as many passages as it has. Together with the question's
 words that stand in the memory, and with the names that stand nowhere (`naming`), this goes through a logistic function.
 
+To a model that was taught English all that is said in another language looks alike: two German texts about nothing in
+common have a cosine of .31, two Korean ones of .54. So a question in another language is measured against what is not in
+English by what the model gives unrelated and related texts of its language, and meaning counts only as far as it tells
+these apart; for the rest the words decide.
+
 Fitted by ridge regression on the best hit of each question, half of them about what was stored, half about other
 subjects, each set and each size of store counting alike: chats, whole sessions of them, code and notes, of 5 to 700
 memories (passages: to 1,000). An answer that is lost counts as two that nobody asked for. Then drawn by hand, within what
@@ -21,12 +26,13 @@ Source:
 """
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Matrix, Verdict
 from memory_mcp.recall.signals import USUAL_TERMS
 
@@ -52,13 +58,35 @@ STRONG, WEAK = 0.85, 0.3
 
 @dataclass(frozen=True, slots=True)
 class ModelScale:
-    """Mean cosine a model gives unrelated texts, and a question and its answer."""
+    """Mean cosine a model gives unrelated texts, and a question and its answer; and the deviation among the unrelated."""
 
     unrelated: float
     related: float
+    deviation: float
+
+    @property
+    def separation(self) -> float:
+        """Deviations between unrelated and related."""
+        return max(self.related - self.unrelated, 0.0) / max(self.deviation, LEAST_SCALE)
 
 
-MINILM = ModelScale(unrelated=0.0401, related=0.5370)
+Scales = Mapping[str, ModelScale]
+"""By ISO 639-1 codes; that of English is for texts in English and in another language, too."""
+
+MINILM = ModelScale(unrelated=0.0401, related=0.5370, deviation=0.0736)
+MINILM_SCALES: Scales = {
+    ENGLISH: MINILM,
+    "de": ModelScale(0.314, 0.494, 0.071),
+    "fr": ModelScale(0.423, 0.563, 0.102),
+    "es": ModelScale(0.438, 0.556, 0.098),
+    "it": ModelScale(0.413, 0.555, 0.112),
+    "pt": ModelScale(0.404, 0.574, 0.104),
+    "nl": ModelScale(0.395, 0.520, 0.086),
+    "ru": ModelScale(0.518, 0.580, 0.092),
+    "zh": ModelScale(0.485, 0.587, 0.097),
+    "ja": ModelScale(0.548, 0.605, 0.075),
+    "ko": ModelScale(0.542, 0.553, 0.165),
+}
 """all-MiniLM-L6-v2, by `model_scale`."""
 
 
@@ -78,7 +106,12 @@ def model_scale(questions: Matrix, answers: Matrix) -> ModelScale:
     """From the (p, d) unit rows of the probes' questions and answers."""
     similarity = np.asarray(questions @ answers.T, dtype=np.float64)
     own = np.eye(len(similarity), dtype=bool)
-    return ModelScale(float(similarity[~own].mean()), float(similarity[own].mean()))
+    return ModelScale(float(similarity[~own].mean()), float(similarity[own].mean()), float(similarity[~own].std()))
+
+
+def telling(own: ModelScale, english: ModelScale) -> float:
+    """How far a model tells texts of a language apart, in [0, 1]: 1 as well as those in English."""
+    return min(1.0, own.separation / max(english.separation, LEAST_SCALE))
 
 
 def store_null(model: ModelScale, mean: float, sampled: int, n: int) -> Null:
@@ -101,7 +134,9 @@ def matched(terms: Set[object], standing: Set[object]) -> float:
     return len(terms & standing) / len(terms) * math.sqrt(min(len(terms), MOST_TERMS) / USUAL_TERMS)
 
 
-def relevance(similarity: Scores, words: Scores, null: Null, model: ModelScale, passages: Scores, strange: float = 0.0) -> Scores:
+def relevance(
+    similarity: Scores, words: Scores, null: Null, model: ModelScale, passages: Scores, strange: float = 0.0, meaning: float = 1.0
+) -> Scores:
     """(k,) how likely each memory answers the question, in (0, 1); rises with similarity and words.
 
     Args:
@@ -110,13 +145,45 @@ def relevance(similarity: Scores, words: Scores, null: Null, model: ModelScale, 
         null: Of the whole scope that was searched.
         passages: (k,) how many each memory has; the best of them was taken.
         strange: Share of the question's names that nothing here speaks of (`naming.strange`).
+        meaning: How far similarity counts, in [0, 1]; with 0 only words do (`telling`).
     """
     above = (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
     chance = null.chance(passages)
     by_both = ABOVE * above + WORDS * words - CHANCE * chance + OFFSET
     by_words = ONLY_WORDS * words - ONLY_WORDS_CHANCE * chance + ONLY_WORDS_OFFSET
-    odds = np.where(np.isnan(similarity), by_words, by_both) - STRANGE * strange
+    odds = np.where(np.isnan(similarity), by_words, meaning * by_both + (1 - meaning) * by_words) - STRANGE * strange
     return np.asarray(0.5 + 0.5 * np.tanh(odds / 2), dtype=np.float64)  # never overflows
+
+
+def relevance_between(
+    question: str,
+    texts: Sequence[str],
+    similarity: Scores,
+    words: Scores,
+    null: Null,
+    scales: Scales,
+    passages: Scores,
+    strange: float = 0.0,
+) -> Scores:
+    """(k,) `relevance` of these texts to a question, by the scale of its language where neither is in English.
+
+    Args:
+        null: Of the store, for English. For another language, of which a store may hold little, it is the model's own.
+    """
+    english = scales[ENGLISH]
+    scores = relevance(similarity, words, null, english, passages, strange)
+    language = language_of(question)
+    own = scales.get(language)
+    if own is None or language == ENGLISH:
+        return scores
+    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(own, english))
+    return np.where([language_of(text) == ENGLISH for text in texts], scores, foreign)
+
+
+def meaning_the_same(cosine: float, scales: Scales, language: str) -> float:
+    """What in a language means what a cosine means in English: it lies as far on the way from unrelated to equal texts."""
+    english, own = scales[ENGLISH].unrelated, scales.get(language, scales[ENGLISH]).unrelated
+    return own + (cosine - english) * (1 - own) / (1 - english)
 
 
 def verdict(best: float | None) -> Verdict:

@@ -10,23 +10,19 @@ from collections.abc import Iterable
 
 from memory_mcp import words
 from memory_mcp.entities import OPENERS
+from memory_mcp.languages import language_of
 from memory_mcp.terms import key_set, keys_of
 
 _POSSESSIVE = re.compile(r"['’]s?$")
 _TITLES = frozenset(("mr", "mrs", "ms", "dr", "prof"))
-_GERMAN = frozenset(
-    """bei das dem den der ein eine einem einen einer für ich im ist mein meine nicht sind und unser unsere vom wann warum
-    welche welcher welches wem wer wie wir wo zu zum zur""".split()
-)
-"""What hardly any German question does without, and no English word that is likely beside a name."""
 
 
 def names_in(question: str) -> list[str]:
     """The words that are capitalised as names are, without an ending `'s`; months, days and titles are none."""
+    if language_of(question) == "de":
+        return []
     tokens = question.split()
     bare = [_POSSESSIVE.sub("", token.strip("\"'“”‘’()[],.;:!?")) for token in tokens]
-    if any(word.lower() in _GERMAN for word in bare):
-        return []
     names: list[str] = []
     for before, word in zip(tokens, bare[1:], strict=False):
         if not (word[:1].isupper() and word[1:2].islower()) or before[-1] in ".!?:":

@@ -9,17 +9,17 @@ from uuid import UUID
 
 import numpy as np
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
+from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Filter, Memory, Recalled
 from memory_mcp.passages import passages
-from memory_mcp.recall.calibration import ModelScale, matched, relevance, store_null
+from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
 from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.terms import asked, key_set
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
 
 SPARE = 10
@@ -86,7 +86,7 @@ def judged(
     candidates: Candidates,
     query: str,
     times: Sequence[TimeSpan],
-    model: ModelScale,
+    scales: Scales,
 ) -> list[Recalled]:
     """The memories, in their order, with how likely each is the answer.
 
@@ -96,17 +96,18 @@ def judged(
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
-    terms = set(keys_of(words.query_terms(query)).tolist())
+    terms = set(asked(query).keys)
     spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
     beside = [said_beside(memory) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
     found = [matched(terms, keys | by_time if fits else keys) for keys, fits in zip(said, then, strict=True)]
-    null = store_null(model, candidates.unrelated, candidates.sampled, candidates.rows)
+    null = store_null(scales[ENGLISH], candidates.unrelated, candidates.sampled, candidates.rows)
     of = np.array([span.of for span in spans], np.float64)
     spoken_of = chain([memories[0].scope.namespace], (memory.content for memory in memories[:JUDGED]), beside[:JUDGED])
-    scores = relevance(similarity, np.array(found), null, model, of, strange(query, spoken_of)).tolist()
+    texts = [memory.content for memory in memories]
+    scores = relevance_between(query, texts, similarity, np.array(found), null, scales, of, strange(query, spoken_of)).tolist()
     return [
         Recalled(memory, score, parts[memory.id], start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)
     ]
@@ -118,10 +119,10 @@ def ranked_anew(
     candidates: Candidates,
     query: str,
     times: Sequence[TimeSpan],
-    model: ModelScale,
+    scales: Scales,
 ) -> list[Recalled]:
     """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, times, model))
+    return distinct(judged(memories, parts, candidates, query, times, scales))
 
 
 class Passage(NamedTuple):

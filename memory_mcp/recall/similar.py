@@ -6,13 +6,13 @@ from uuid import UUID
 
 import numpy as np
 
-from memory_mcp import words
 from memory_mcp.errors import TierError
+from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
-from memory_mcp.recall.calibration import ModelScale, Null, matched, relevance, store_null
+from memory_mcp.recall.calibration import Null, Scales, matched, relevance_between, store_null
 from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.ranking import best_passage, said_beside
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.terms import asked, key_set
 
 UNCOUNTED_ROWS = 100_000
 """Of a scope too large to be held in memory, about how many memories it has; chance hardly grows from there."""
@@ -31,7 +31,7 @@ async def nearest(
     return sorted(best.values(), key=lambda hit: (-hit.score, hit.id.bytes))[:limit]
 
 
-async def null_of(sources: Sources, scopes: Sequence[Scope], epoch: str, model: ModelScale) -> Null:
+async def null_of(sources: Sources, scopes: Sequence[Scope], epoch: str, scales: Scales) -> Null:
     """What unrelated texts score in these scopes."""
     probe = sources.probe()
     samples, rows = [np.empty(0, np.float32)], 0
@@ -43,15 +43,15 @@ async def null_of(sources: Sources, scopes: Sequence[Scope], epoch: str, model: 
         except TierError:
             rows += UNCOUNTED_ROWS
     sample = np.concatenate(samples)
-    return store_null(model, float(sample.mean()) if len(sample) else 0.0, len(sample), rows)
+    return store_null(scales[ENGLISH], float(sample.mean()) if len(sample) else 0.0, len(sample), rows)
 
 
-def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Null, model: ModelScale) -> list[Recalled]:
+def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Null, scales: Scales) -> list[Recalled]:
     """The memories of these hits with how likely each is about what the text says, most likely first. Pure."""
     if not memories:
         return []
     hit_of = {hit.id: hit for hit in hits}
-    terms = set(keys_of(words.query_terms(text)).tolist())
+    terms = set(asked(text).keys)
     spans = [best_passage(memory.content, terms, hit_of[memory.id].passage) for memory in memories]
     found = [
         matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
@@ -59,6 +59,6 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     ]
     similarity = np.array([hit_of[memory.id].score for memory in memories])
     of = np.array([span.of for span in spans], np.float64)
-    scores = relevance(similarity, np.array(found), null, model, of).tolist()
+    scores = relevance_between(text, [memory.content for memory in memories], similarity, np.array(found), null, scales, of).tolist()
     likely = [Recalled(memory, score, start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)]
     return sorted(likely, key=lambda hit: (-hit.score, -hit_of[hit.memory.id].score, hit.memory.id.bytes))

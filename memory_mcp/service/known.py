@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Scope
-from memory_mcp.recall.calibration import ModelScale
+from memory_mcp.recall.calibration import Scales
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import TimeSpan, time_spans
 
@@ -48,13 +48,13 @@ class Stamp(NamedTuple):
     Attributes:
         revisions: Of the question's scopes.
         epoch: Of the embedder.
-        scale: Of its model.
+        scales: Of its model.
         weights: Of the signals.
     """
 
     revisions: tuple[int, ...]
     epoch: str | None
-    scale: ModelScale
+    scales: Scales
     weights: SignalWeights
 
 

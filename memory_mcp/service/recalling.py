@@ -16,6 +16,7 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
+from memory_mcp.languages import language_of
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -91,7 +92,8 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
-        stamp = Stamp(revisions, self.sources.embedder.state.epoch, self.scale.model, self.tuning.weights)
+        scales = self.scale.scales(language_of(query))
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
@@ -107,7 +109,7 @@ class Recalling(Parts):
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, needed)
         with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, times, self.scale.model)
+            rank = partial(ranked_anew, looked_at, best, candidates, query, times, scales)
             short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
             ranked = rank() if short else await anyio.to_thread.run_sync(rank)
         answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
@@ -201,8 +203,9 @@ class Recalling(Parts):
         wanted = door.limit(limit)
         with self.stages.measure("vector_search"):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
-            null = await null_of(self.sources, scopes, embedding.epoch, self.scale.model)
-        ranked = likely(hits, await self._read(hits, scopes, where), text, null, self.scale.model)
+            scales = self.scale.scales(language_of(text))
+            null = await null_of(self.sources, scopes, embedding.epoch, scales)
+        ranked = likely(hits, await self._read(hits, scopes, where), text, null, scales)
         return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
 
 

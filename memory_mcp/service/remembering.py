@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from memory_mcp.answers import Receipt
 from memory_mcp.errors import TierError
+from memory_mcp.languages import language_of
 from memory_mcp.models import (
     EPISODIC_KINDS,
     Added,
@@ -21,6 +22,7 @@ from memory_mcp.models import (
     Scope,
     Visibility,
 )
+from memory_mcp.recall.calibration import meaning_the_same
 from memory_mcp.recall.similar import nearest
 from memory_mcp.remember.drafts import RememberRequest, draft
 from memory_mcp.remember.echo import deliberate, says_back
@@ -71,6 +73,8 @@ class Remembering(Parts):
                 return Receipt(added, scope.namespace, pending=pending, redacted=redacted)
             least = max(self.tuning.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
             settled = {added.id, *added.replaced, *filter(None, [added.superseded_by])}  # what became of these the receipt tells
+            language = language_of(new.content)
+            least = meaning_the_same(least, self.scale.scales(language), language)
             similar = await self._similar(embedding, [scope], least, leave_out=settled)
             return Receipt(added, scope.namespace, similar, redacted=redacted)
 

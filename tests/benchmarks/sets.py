@@ -21,6 +21,8 @@ from memory_mcp.remember.drafts import RememberRequest
 OWN = Path(__file__).parent / "data" / "own.jsonl"
 FIRST_DAYS = OWN.with_name("first-days.jsonl")
 """What three new users might store in their first days, and what their assistants might ask: a third of it never stored."""
+LANGUAGES = OWN.with_name("languages.jsonl")
+"""What a German, a French and a Spanish user might store and ask: a third of it never stored."""
 PATHS_VARIABLE = "MEMORY_MCP_BENCH_DATA"
 """One or more paths, separated like those of PATH."""
 
@@ -57,7 +59,7 @@ class EvalSet:
 
 def paths() -> list[Path]:
     """The project's own sets, and those that the environment names."""
-    return [OWN, FIRST_DAYS, *(Path(path) for path in os.environ.get(PATHS_VARIABLE, "").split(os.pathsep) if path)]
+    return [OWN, FIRST_DAYS, LANGUAGES, *(Path(path) for path in os.environ.get(PATHS_VARIABLE, "").split(os.pathsep) if path)]
 
 
 def read_sets(files: Iterable[Path]) -> list[EvalSet]:

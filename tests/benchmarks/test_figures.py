@@ -3,7 +3,7 @@ import sys
 
 from tests.benchmarks.figures import as_text, in_turns, transposed
 from tests.benchmarks.filling import questions_like, texts_like
-from tests.benchmarks.sets import FIRST_DAYS, OWN, read_sets
+from tests.benchmarks.sets import FIRST_DAYS, LANGUAGES, OWN, read_sets
 
 
 def test_the_projects_own_set_is_whole() -> None:
@@ -22,6 +22,15 @@ def test_the_set_of_the_first_days_asks_for_what_was_never_stored_too() -> None:
     assert sum(len(store.items) for store in first.stores) >= 45
     assert {question.category for question in questions} == {"stored", "another language", "never stored"}
     assert all(question.answerable == (question.category != "never stored") for question in questions)
+
+
+def test_the_set_of_other_languages_asks_for_what_was_never_stored_too() -> None:
+    (one,) = read_sets([LANGUAGES])
+    questions = [question for store in one.stores for question in store.questions]
+
+    assert len(one.stores) == 3
+    assert {question.category for question in questions} == {"stored", "never stored"}
+    assert all(question.answerable == (question.category == "stored") for question in questions)
 
 
 def test_generated_texts_are_distinct_and_the_same_each_time() -> None:

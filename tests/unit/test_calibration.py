@@ -3,16 +3,20 @@ import pytest
 
 from memory_mcp.recall.calibration import (
     MINILM,
+    MINILM_SCALES,
     STRONG,
     WEAK,
     ModelScale,
     Null,
     matched,
+    meaning_the_same,
     model_scale,
     relevance,
+    relevance_between,
     store_null,
     verdict,
 )
+from memory_mcp.recall.foreign_probes import FOREIGN_PAIRS
 from memory_mcp.recall.probes import PAIRS
 
 
@@ -44,7 +48,7 @@ def test_the_score_rises_with_both_and_stays_between_0_and_1():
 
 def test_a_model_of_narrow_cosines_gives_the_same_score():
     """As e5 and its kind have them: unrelated texts at 0.8."""
-    narrow = ModelScale(0.8, 0.9)
+    narrow = ModelScale(0.8, 0.9, 0.015)
 
     def squeezed(s: float) -> float:
         return 0.8 + (s - MINILM.unrelated) * 0.1 / (MINILM.related - MINILM.unrelated)
@@ -53,8 +57,8 @@ def test_a_model_of_narrow_cosines_gives_the_same_score():
 
 
 def test_a_model_that_tells_nothing_apart_gives_no_error():
-    assert score(1.0, 0.0, 10, ModelScale(0.5, 0.5)) <= 1.0
-    assert score(-1.0, 0.0, 10, ModelScale(0.5, 0.4)) >= 0.0
+    assert score(1.0, 0.0, 10, ModelScale(0.5, 0.5, 0.1)) <= 1.0
+    assert score(-1.0, 0.0, 10, ModelScale(0.5, 0.4, 0.1)) >= 0.0
 
 
 def test_without_a_vector_words_decide():
@@ -101,9 +105,46 @@ def test_a_share_of_many_words_tells_more_than_the_same_of_few_up_to_a_limit():
     assert matched(set(), {"b"}) == 0.0
 
 
+def between(question: str, text: str, similarity: float, words: float, n: int = 20) -> float:
+    null = Null(MINILM.unrelated, n)
+    return float(relevance_between(question, [text], np.array([similarity]), np.array([words]), null, MINILM_SCALES, np.ones(1))[0])
+
+
+GERMAN, ENGLISH = "Der Schlüssel hängt hinter der Garderobe.", "The key hangs behind the coats."
+
+
+def test_what_all_texts_of_a_language_have_in_common_says_nothing_in_it():
+    assert between("Wo ist der Brief?", GERMAN, 0.45, 0.0) < WEAK < between("Where is the letter?", ENGLISH, 0.45, 0.2)
+    assert between("Wo ist der Schlüssel?", GERMAN, 0.6, 0.7) > STRONG
+    assert between("Wo ist der Schlüssel?", GERMAN, 0.5, 0.5) < between("Wo ist der Schlüssel?", ENGLISH, 0.5, 0.5)
+    assert between("Where is the key?", GERMAN, 0.45, 0.0) == between("Where is the key?", ENGLISH, 0.45, 0.0)
+
+
+def test_where_meaning_tells_nothing_words_decide_alone():
+    korean = "열쇠는 옷걸이 뒤에 있다."
+    scores = [between("열쇠는 어디에 있나요?", korean, similarity, 0.5) for similarity in (0.4, 0.5, 0.6)]
+
+    assert max(scores) - min(scores) < 0.1
+    assert scores[1] == pytest.approx(score(np.nan, 0.5, 20), abs=0.05)
+
+
+def test_a_language_without_probes_is_measured_as_english():
+    polish = "Klucz wisi za wieszakiem."
+    assert between("Gdzie jest klucz?", polish, 0.5, 0.5) == pytest.approx(score(0.5, 0.5, 20))
+
+
+def test_a_cosine_means_as_much_in_every_language():
+    assert meaning_the_same(0.45, MINILM_SCALES, "en") == pytest.approx(0.45)
+    assert meaning_the_same(0.45, MINILM_SCALES, "pl") == pytest.approx(0.45)
+    assert 0.5 < meaning_the_same(0.45, MINILM_SCALES, "de") < meaning_the_same(0.45, MINILM_SCALES, "fr") < 0.75
+    assert meaning_the_same(1.0, MINILM_SCALES, "ko") == pytest.approx(1.0)
+
+
 def test_the_verdict_is_that_of_the_best():
     assert [verdict(best) for best in (None, WEAK - 0.01, WEAK, STRONG)] == ["none", "none", "weak", "strong"]
 
 
 def test_probes_are_pairs_of_their_own():
-    assert len({text for pair in PAIRS for text in pair}) == 2 * len(PAIRS)
+    for pairs in (PAIRS, *FOREIGN_PAIRS.values()):
+        assert len({text for pair in pairs for text in pair}) == 2 * len(pairs)
+    assert {"en", *FOREIGN_PAIRS} == MINILM_SCALES.keys()

@@ -7,11 +7,11 @@ import pytest
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Memory, Recalled, Scope
-from memory_mcp.recall.calibration import MINILM
+from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.service.known import LIFETIME, KnownAnswers, Question, Stamp
 
-R1, R2 = (Stamp((revision,), "", MINILM, SignalWeights()) for revision in (1, 2))
+R1, R2 = (Stamp((revision,), "", MINILM_SCALES, SignalWeights()) for revision in (1, 2))
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 
 
@@ -105,10 +105,10 @@ def test_room_is_made_by_number_and_by_size_those_made_first_going_first() -> No
 def test_a_newer_answer_takes_the_place_of_the_older_one() -> None:
     known = KnownAnswers(100, max_characters=30_000)
     for revision in range(50):
-        known.store(question(), Stamp((revision,), "", MINILM, SignalWeights()), answer("x" * 8_000), NOW, None)
+        known.store(question(), Stamp((revision,), "", MINILM_SCALES, SignalWeights()), answer("x" * 8_000), NOW, None)
     known.store(question("another"), R1, answer("x" * 8_000), NOW, None)
 
-    assert known.lookup(question(), Stamp((49,), "", MINILM, SignalWeights()), NOW) is not None
+    assert known.lookup(question(), Stamp((49,), "", MINILM_SCALES, SignalWeights()), NOW) is not None
     assert known.lookup(question("another"), R1, NOW) is not None
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Scope
-from memory_mcp.recall.calibration import MINILM
+from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.recall.ranking import judged, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import time_spans
@@ -135,7 +135,7 @@ def test_importance_decides_between_equal_ones() -> None:
 def test_parts_tell_how_the_place_came_about() -> None:
     found = candidates((0.5, 3.0), named=(1.0,))
     parts = shortlist(found, WEIGHTS, "", (), NOW, 5)
-    (hit,) = judged([memory(1)], parts, found, "question", (), MINILM)
+    (hit,) = judged([memory(1)], parts, found, "question", (), MINILM_SCALES)
 
     assert hit.parts["dense"] == pytest.approx(5.0)
     assert hit.parts["attribute"] == WEIGHTS.attribute
@@ -186,7 +186,7 @@ def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
 
     question = "Did the kiln break in May 2024?"
     parts = shortlist(found, WEIGHTS, "", (), NOW, 5)
-    of_then, of_later, told = judged(memories, parts, found, question, time_spans(question, NOW), MINILM)
+    of_then, of_later, told = judged(memories, parts, found, question, time_spans(question, NOW), MINILM_SCALES)
 
     assert of_then.score == told.score > of_later.score
 
@@ -194,6 +194,6 @@ def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
 def test_tags_metadata_and_endings_count_as_said() -> None:
     found = candidates((0.3, 0.0), (0.3, 0.0))
     memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
-    hits = judged(memories, shortlist(found, WEIGHTS, "", (), NOW, 5), found, "postgres port listening", (), MINILM)
+    hits = judged(memories, shortlist(found, WEIGHTS, "", (), NOW, 5), found, "postgres port listening", (), MINILM_SCALES)
 
     assert hits[1].score > 0.9 > hits[0].score

@@ -10,11 +10,10 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
-from memory_mcp.terms import bag, keys_of
+from memory_mcp.terms import Asked, asked, bag
 from memory_mcp.tiers.resident.asides import Asides, Labels, label_texts, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, Scores, View
 from memory_mcp.tiers.resident.kinds import kinds_told
@@ -72,9 +71,8 @@ class Texts:
 
     def look(self, query: str) -> "Look":
         """What stands here of a question's words."""
-        terms = words.query_terms(query)
-        view = self._postings.view
-        return Look(view, view.look_up(keys_of(terms)), terms, self._codes, self._names)
+        terms, view = asked(query), self._postings.view
+        return Look(view, view.look_up(np.array(terms.keys, np.uint32)), terms, self._codes, self._names)
 
 
 class _Told(NamedTuple):
@@ -94,13 +92,13 @@ class Look:
         speakers: The words of names in memories that speak of themselves as `I`.
     """
 
-    def __init__(self, view: View, matches: Matches, terms: Sequence[str], codes: Mapping[str, int], speakers: frozenset[str]) -> None:
+    def __init__(self, view: View, matches: Matches, terms: Asked, codes: Mapping[str, int], speakers: frozenset[str]) -> None:
         self._view, self._matches, self._codes = view, matches, codes
-        self._terms = frozenset(terms)
-        self._later = later_names(terms, speakers)
+        self._terms = frozenset(terms.words)
+        self._later = later_names(terms.words, speakers)
         self._asked = terms
         self.rows = view.live
-        self.frequency = dict(zip(terms, matches.frequencies.tolist(), strict=True))
+        self.frequency = dict(zip(terms.words, matches.frequencies.tolist(), strict=True))
         self.speakers = speakers
 
     @cached_property

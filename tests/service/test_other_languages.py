@@ -1,0 +1,76 @@
+"""Memories in other languages than the model's, which takes all that is said in one of them for alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from memory_mcp.answers import RecallRequest
+from memory_mcp.recall.calibration import MINILM_SCALES
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.service import MemoryService
+from tests.benchmarks.sets import LANGUAGES, Store, read_sets
+from tests.memories import CALLER, open_service, settings_for
+
+(STORES,) = (one.stores for one in read_sets([LANGUAGES]))
+
+
+async def remember(service: MemoryService, contents: Sequence[str]) -> list[int]:
+    """How many memories each receipt named as similar."""
+    return [len((await service.remember(RememberRequest(content), CALLER)).similar) for content in contents]
+
+
+@pytest.mark.parametrize("store", STORES, ids=lambda store: store.id)
+async def test_what_is_stored_is_found_and_what_is_not_often_gets_none(store: Store, tmp_path: Path) -> None:
+    """Floors lie some points below what was measured (see the benchmarks' README): before, none was ever said."""
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, [item.content for item in store.items.values()])
+        first, none = [], []
+        for question in store.questions:
+            answer = await service.recall(RecallRequest(question.query), CALLER)
+            if question.answerable:
+                wanted = {store.items[gold].content for gold in question.gold}
+                first.append(bool(answer.hits) and answer.hits[0].memory.content in wanted)
+            else:
+                none.append(answer.verdict == "none")
+
+    assert sum(first) >= 0.7 * len(first)
+    assert sum(none) >= 0.25 * len(none)
+
+
+async def test_a_receipt_does_not_name_what_is_only_said_in_the_same_language(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        named = await remember(service, [item.content for item in STORES[0].items.values()])
+        (changed,) = await remember(service, ["Der Termin in der Werkstatt ist nun am Donnerstag um acht, denn das Auto verliert Öl."])
+
+    assert sum(named) <= 3
+    assert changed == 1
+
+
+async def test_english_and_german_memories_stand_beside_one_another(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(
+            service, ["Unsere Rechnungen verschickt Claire am Monatsende.", "Invoices are kept for ten years.", "Der Hund heißt Anton."]
+        )
+        german = await service.recall(RecallRequest("Wer verschickt die Rechnung?"), CALLER)
+        english = await service.recall(RecallRequest("How long are invoices kept?"), CALLER)
+        unknown = await service.recall(RecallRequest("Welche Schuhe trägt der Chef im Garten?"), CALLER)
+
+    assert german.hits[0].memory.content.startswith("Unsere Rechnungen")
+    assert english.hits[0].memory.content.startswith("Invoices")
+    assert unknown.verdict != "strong"
+
+
+async def test_the_scale_of_a_language_is_read_when_somebody_first_asks_in_it(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, ["Der Hund heißt Anton."])
+        before = service.scale.scales("en")["de"]
+        await service.recall(RecallRequest("Wie heißt der Hund?"), CALLER)
+        with anyio.fail_after(60):
+            while service.scale.scales("de")["de"] == before:  # noqa: ASYNC110 - nothing tells of it
+                await anyio.sleep(0.02)
+
+    assert before == MINILM_SCALES["de"]
+    assert service.scale.scales("de")["de"].unrelated == pytest.approx(before.unrelated, abs=0.01)
+    assert service.scale.scales("de")["fr"] == MINILM_SCALES["fr"]
