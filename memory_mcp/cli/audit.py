@@ -54,7 +54,7 @@ def show(
     namespace: InNamespace = "",
     denied: OnlyDenied = False,
     tenant: OfTenant = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Of each tenant, the newest so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="So many, the newest.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

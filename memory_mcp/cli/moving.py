@@ -149,9 +149,10 @@ def _lines(source: Path, namespace: str) -> Iterator[Line]:
         while text := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(text) > MAX_LINE_BYTES:
+                while text and not text.endswith(b"\n"):
+                    text = file.readline(MAX_LINE_BYTES)
                 yield Line(number, fault=f"it has more than {MAX_LINE_BYTES >> 20} MiB")
-                return
-            if text.strip():
+            elif text.strip():
                 line = read(number, text)
                 yield replace(line, fields={**line.fields, "namespace": namespace}) if namespace and not line.fault else line
 
