@@ -145,9 +145,10 @@ def relevance(
         null: Of the whole scope that was searched.
         passages: (k,) how many each memory has; the best of them was taken.
         strange: Share of the question's names that nothing here speaks of (`naming.strange`).
-        meaning: How far similarity counts, in [0, 1]; with 0 only words do (`telling`).
+        meaning: How far similarity counts, in [0, 1]; with 0 only words do (`telling`). Its unit then grows with the root, half way
+            from the distance between unrelated and related texts to the deviation among unrelated ones.
     """
-    above = (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
+    above = meaning**0.5 * (similarity - null.mean) / max(model.related - model.unrelated, LEAST_SCALE)
     chance = null.chance(passages)
     by_both = ABOVE * above + WORDS * words - CHANCE * chance + OFFSET
     by_words = ONLY_WORDS * words - ONLY_WORDS_CHANCE * chance + ONLY_WORDS_OFFSET

@@ -10,7 +10,12 @@ from memory_mcp.cli.verdicts import Check
 from memory_mcp.remember.drafts import RememberRequest
 from tests.memories import CALLER, open_service, settings_for
 
-GERMAN = ["Der Hund heißt Anton.", "Unsere Rechnungen verschickt Claire.", "Am Freitag wird nichts ausgeliefert.", "Ich trinke keinen Kaffee."]
+GERMAN = [
+    "Der Hund heißt Anton.",
+    "Unsere Rechnungen verschickt Claire.",
+    "Am Freitag wird nichts ausgeliefert.",
+    "Ich trinke keinen Kaffee.",
+]
 ENGLISH = ["Ann leads the team.", "Redis listens on port 6380.", "We deploy on Tuesdays.", "Lunch is at noon.", "The car is red."]
 
 
