@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a handshake does not wait for NumPy
     """(n, d) or (d,) float32; each row a unit vector."""
 
 KINDS = ("fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error")
+DOMAINS = ("coding", "business", "general")
 RETENTIONS = ("short_term", "long_term")
 EPISODIC_KINDS = frozenset({"chat", "event"})
 """Kinds whose same words at another time are another memory."""
