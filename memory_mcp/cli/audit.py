@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -288,5 +289,6 @@ def _opened(file: Path | None) -> Iterator[TextIO]:
     target = expanded(file).absolute()
     if target.exists():
         raise RequestError(f"{target} exists. Name another file.")
-    with beside(target) as out:  # which names people and addresses, and is its owner's alone to read
+    # it names people and addresses, and is its owner's alone to read
+    with beside(target) as raw, TextIOWrapper(raw, "utf-8", newline="\n") as out:
         yield out

@@ -69,6 +69,17 @@ def test_an_export_loses_the_lines_of_what_was_erased_also_where_an_earlier_try_
     assert list(export.parent.iterdir()) == [export]
 
 
+def test_what_somebody_else_has_put_among_the_exports_is_kept_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / EXPORTS).mkdir()
+    foreign, mixed = tmp_path / EXPORTS / "foreign.jsonl", tmp_path / EXPORTS / "mixed.jsonl"
+    odd = b"\xff\xfe no text\r\n" + b"[" * 100_000 + b"\n"
+    foreign.write_bytes(odd)
+    mixed.write_bytes(odd + f'{{"id": "{ONE}", "content": "x"}}\n'.encode())
+
+    assert erase_in_exports(tmp_path, [ONE]) == [mixed]
+    assert (foreign.read_bytes(), mixed.read_bytes()) == (odd, odd)
+
+
 def test_an_export_that_cannot_be_written_anew_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / EXPORTS).mkdir()
     export = tmp_path / EXPORTS / "local.jsonl"
