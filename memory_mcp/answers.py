@@ -11,6 +11,7 @@ from memory_mcp.knowledge.neighbourhood import Fact
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.knowledge.success import Success
 from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Tally, Verdict
+from memory_mcp.pages import NOTHING, Behind, Page, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class RecallRequest:
     until: str = ""
     as_of: str = ""
     namespace: str = ""
-    offset: int = 0
     min_score: float = 0.0
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Answer:
     """What was recalled, best first.
 
     Attributes:
-        offset: How many better ones came before these.
+        told: Which better ones came before these; None: they are in the order of time.
         more: Whether there are worse ones after them.
         below: With `none`, how many lie just below the line.
         degraded: In words, what was missing while searching.
@@ -71,11 +72,18 @@ class Answer:
     hits: Sequence[Recalled]
     verdict: Verdict
     namespace: str
-    offset: int = 0
+    told: Told | None = NOTHING
     more: bool = False
     below: int = 0
     degraded: Sequence[str] = ()
     shown: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
+
+    def behind(self, number: int) -> Page:
+        """Where the next page begins when so many of the hits, at least one, have been shown."""
+        if self.told is not None:
+            return self.told.and_these(self.hits[:number])
+        last = self.hits[number - 1].memory
+        return Behind(last.when, last.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from uuid import UUID
 from memory_mcp.access import EVERYTHING, Access, Role
 from memory_mcp.audit.entries import Origin
 from memory_mcp.entities import Statement
+from memory_mcp.passages import BEGINNING, Passage
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
     import numpy as np
@@ -384,9 +385,14 @@ class StoreCounts:
     """What a record store holds for a tenant.
 
     Attributes:
+<<<<<<< HEAD
         by_namespace: Live memories per namespace.
         by_kind: Live memories per kind.
         unembedded: Those whose vectors are still to be made.
+=======
+        by_namespace, by_kind: Live memories.
+        outbox: Waiting notes per tier.
+>>>>>>> ba7425bb9e909056d8c8cdb7e88eb7dbc383e8b3
     """
 
     by_namespace: Mapping[str, int]
@@ -429,14 +435,14 @@ class Recalled:
         score: How likely it answers the question, in [0, 1].
         parts: What each signal added to its place, for `explain`.
         alike: Memories further down that say the same; this one stands for them.
-        start: Where in the text the passage begins that answers best.
+        passage: The part of the text that answers best; its beginning where nobody has looked.
     """
 
     memory: Memory
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
     alike: tuple[UUID, ...] = ()
-    start: int = 0
+    passage: Passage = BEGINNING
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,11 @@ alone, so that nothing about them has to be stored.
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from itertools import accumulate
 from math import ceil
+from types import MappingProxyType
+from typing import NamedTuple
 
 PASSAGE_TOKENS = 160.0
 """The longest passage, in tokens as `weight` estimates them; all-MiniLM-L6-v2 reads 256 real ones, and code has more than estimated."""
@@ -22,6 +25,23 @@ _BREAK = re.compile(r"(\n\s*\n\s*)|(\n\s*)|(?<=[.!?])[\"')\]]*(\s+)|(?<=[。！�
 _WORTH = (0, 4, 3, 2, 2, 1)
 _SHORTEST, _LONGEST = 0.7, 1.3
 """Where a passage may end, as shares of what is aimed at."""
+
+
+class Passage(NamedTuple):
+    """Where a passage starts and ends in its text, of how many it is one, and what is looked for in it.
+
+    Attributes:
+        telling: What each of the question's words tells that are looked for, in nats, by its key (`terms.keys_of`).
+    """
+
+    start: int = 0
+    end: int = 0
+    of: int = 1
+    telling: Mapping[int, float] = MappingProxyType({})
+
+
+BEGINNING = Passage()
+"""Where nobody has looked which one answers."""
 
 
 def weight(text: str) -> float:

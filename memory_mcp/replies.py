@@ -105,7 +105,9 @@ class Memory(Flagged):
     """All that is known of a memory."""
 
     id: UUID
-    text: str
+    text: str = Field(description="Of a very long one a part")
+    characters: int = Field(default=0, description="Of the whole text, where `text` is a part of it")
+    next: int | None = Field(default=None, description="The `start` to ask for to go on in the text; absent at its end")
     kind: str
     domain: str
     namespace: str

@@ -81,9 +81,9 @@ def stems(found: Sequence[str]) -> list[str]:
     return [_english.stemWord(word) for word in found]
 
 
-def key_set(text: str) -> frozenset[int]:
-    """The keys of all words of a text."""
-    return frozenset(_keys_in(text, language_of(text)))
+def key_set(text: str, language: str = "") -> frozenset[int]:
+    """The keys of all words of a text; of a part of one in the language of the whole, which a few words do not tell."""
+    return frozenset(_keys_in(text, language or language_of(text)))
 
 
 def _keys_in(text: str, language: str) -> list[int]:

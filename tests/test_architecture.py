@@ -29,6 +29,7 @@ FLOORS = [
     {"memory_mcp.contracts"},
     {
         "memory_mcp.client",
+        "memory_mcp.pages",
         "memory_mcp.states",
         "memory_mcp.folders",
         "memory_mcp.graph",
@@ -56,6 +57,7 @@ FLOORS = [
         "memory_mcp.words",
         "memory_mcp.slips",
         "memory_mcp.passages",
+        "memory_mcp.graphemes",
         "memory_mcp.clock",
         "memory_mcp.counted",
         "memory_mcp.loopback",

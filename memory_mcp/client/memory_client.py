@@ -14,7 +14,7 @@ from memory_mcp import replies
 from memory_mcp.client.connection import Connection
 from memory_mcp.client.patience import Patience
 from memory_mcp.client.transports import Connect, program_of, to_process, to_url
-from memory_mcp.errors import MemoryNotFoundError
+from memory_mcp.errors import ConflictError, MemoryNotFoundError
 from memory_mcp.faults import IDEMPOTENCY_META
 
 Id = UUID | str
@@ -203,7 +203,7 @@ class MemoryClient:
     async def iterate(self, query: str = "", **selection: Unpack[Selection]) -> AsyncIterator[replies.Memory]:
         """Every memory that a question finds, or without one every memory, each once and in full; the newest, or the best, first.
 
-        What is stored meanwhile may be missing, and so may be others, where some are forgotten meanwhile.
+        What is stored meanwhile may be missing.
         """
         seen: set[UUID] = set()
         cursor = ""
@@ -244,8 +244,21 @@ class MemoryClient:
 
         Raises:
             MemoryNotFoundError: One of them is not there.
+            ConflictError: A long one was changed while it was read.
         """
-        return replies.Memories.model_validate(await self.call("get", {"ids": ids, "history": history}, repeatable=True)).memories
+        memories = replies.Memories.model_validate(await self.call("get", {"ids": ids, "history": history}, repeatable=True)).memories
+        return tuple([await self._to_its_end(memory) for memory in memories])
+
+    async def _to_its_end(self, memory: replies.Memory) -> replies.Memory:
+        """The same with all its text, of which a reply may hold a part."""
+        parts, last = [memory.text], memory
+        while last.next is not None:
+            told = await self.call("get", {"ids": [memory.id], "start": last.next}, repeatable=True)
+            (last,) = replies.Memories.model_validate(told).memories
+            if (last.updated, last.characters) != (memory.updated, memory.characters):
+                raise ConflictError("The memory was changed while it was read. Read it again.")
+            parts.append(last.text)
+        return memory.model_copy(update={"text": "".join(parts), "characters": 0, "next": None}) if memory.next is not None else memory
 
     async def update(
         self,

@@ -96,8 +96,14 @@ class RecordStore(Protocol):
     async def get_many(self, scopes: Sequence[Scope], ids: Sequence[UUID]) -> list[Memory]:
         """The memories of these ids that are in the scopes and not forgotten, in the order asked for."""
 
-    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
-        """Live memories, newest `when` first, equal ones by id."""
+    async def newest(
+        self, scopes: Sequence[Scope], where: Filter, *, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> list[Memory]:
+        """Live memories, newest `when` first, equal ones by id.
+
+        Args:
+            after: `when` and id of the one before the first, which need not be there any more.
+        """
 
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """The past forms of a memory, oldest first; empty if it never changed."""

@@ -1,6 +1,7 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -9,15 +10,16 @@ from uuid import UUID
 
 import numpy as np
 
+from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates
-from memory_mcp.languages import ENGLISH
+from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Filter, Memory, Recalled
-from memory_mcp.passages import passages
+from memory_mcp.passages import Passage, passages
 from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
 from memory_mcp.terms import asked, key_set
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
@@ -26,6 +28,10 @@ SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""
 JUDGED = 10
 """At least so many of the best are looked at for the verdict, however few are wanted."""
+OF_A_NUMBER = 3.0
+"""Times as much as other words tells one with a digit of where an answer stands: it names one thing, they name a kind of things."""
+CLOSEST = 0.75
+"""What it counts that a passage is the closest by meaning, beside an average word of the question that stands in it."""
 _LEAST = 1e-9
 _MICROS_A_DAY = 86_400_000_000
 
@@ -96,8 +102,9 @@ def judged(
         return []
     row = {memory_id: number for number, memory_id in enumerate(candidates.ids)}
     similarity = candidates.similarity[[row[memory.id] for memory in memories]]
-    terms = set(asked(query).keys)
-    spans = [best_passage(memory.content, terms, candidates.passage.get(memory.id, 0)) for memory in memories]
+    sought = looked_for(query, candidates.rarity, times)
+    terms = set(sought.telling)
+    spans = [best_passage(memory.content, sought, candidates.passage.get(memory.id, 0)) for memory in memories]
     beside = [said_beside(memory) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
@@ -108,9 +115,7 @@ def judged(
     spoken_of = chain([memories[0].scope.namespace], (memory.content for memory in memories[:JUDGED]), beside[:JUDGED])
     texts = [memory.content for memory in memories]
     scores = relevance_between(query, texts, similarity, np.array(found), null, scales, of, strange(query, spoken_of)).tolist()
-    return [
-        Recalled(memory, score, parts[memory.id], start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)
-    ]
+    return [Recalled(memory, score, parts[memory.id], passage=span) for memory, score, span in zip(memories, scores, spans, strict=True)]
 
 
 def ranked_anew(
@@ -125,27 +130,54 @@ def ranked_anew(
     return distinct(judged(memories, parts, candidates, query, times, scales))
 
 
-class Passage(NamedTuple):
-    """Where a passage starts and ends in its text, and of how many it is one."""
+class Sought(NamedTuple):
+    """The words of a question, by their keys (`terms.keys_of`).
 
-    start: int
-    end: int
-    of: int
+    Attributes:
+        telling: What each tells in the store of where its answer stands, in nats, by its share.
+        shares: Times as much as others each tells.
+    """
+
+    telling: Mapping[int, float]
+    shares: Mapping[int, float]
 
 
-def best_passage(text: str, terms: Set[int], closest: int) -> Passage:
-    """The passage to show: the closest by meaning, unless another holds two more of the question's words.
+def looked_for(query: str, rarities: Sequence[float] | None = None, times: Sequence[TimeSpan] = ()) -> Sought:
+    """The words of a question, where they are looked for in texts.
 
     Args:
-        terms: Keys of the question's words (`terms.keys_of`).
-        closest: Number of the passage.
+        rarities: What each tells in the store (`signals.rarity`); None where nobody has counted.
+        times: That the query names; their numbers are said by other dates, too.
+    """
+    found, keys = asked(query)
+    dated = {word for time in times for word in words.query_terms(query[slice(*time.words)])}
+    shares = [OF_A_NUMBER if word not in dated and any(map(str.isdigit, word)) else 1.0 for word in found]
+    told = (share * rarity for share, rarity in zip(shares, rarities or [1.0] * len(found), strict=True))
+    return Sought(dict(zip(keys, told, strict=True)), dict(zip(keys, shares, strict=True)))
+
+
+def best_passage(text: str, sought: Sought, closest: int | None = None) -> Passage:
+    """The passage whose words tell most; that it is the closest by meaning counts, too.
+
+    A word that stands in few passages of a text tells more there, as one does that stands in few memories of a store.
+
+    Args:
+        closest: Number of the passage; None where nobody has compared them.
     """
     spans = passages(text)
     if len(spans) == 1:
-        return Passage(*spans[0], 1)
-    held = [float(len(terms & key_set(text[start:end]))) for start, end in spans]
-    held[min(closest, len(spans) - 1)] += 1.5  # it may be of a longer text, since rewritten
-    return Passage(*spans[held.index(max(held))], len(spans))
+        return Passage(*spans[0], 1, sought.telling)
+    language = language_of(text)
+    held = [sought.telling.keys() & key_set(text[start:end], language) for start, end in spans]
+    keys = list(sought.telling)
+    here = rarity(Counter(chain.from_iterable(held)), keys, len(spans))
+    telling = {key: sought.telling[key] + sought.shares[key] * told for key, told in zip(keys, here, strict=True)}
+    worth = [sum(telling[key] for key in found) for found in held]
+    if closest is not None:
+        number = min(closest, len(spans) - 1)  # it may be of a longer text, since rewritten
+        worth[number] += CLOSEST * sum(telling.values()) / max(len(telling), 1)
+    best = worth.index(max(worth))
+    return Passage(*spans[best], len(spans), telling)
 
 
 def distinct(hits: Sequence[Recalled]) -> list[Recalled]:

@@ -10,6 +10,7 @@ Measured weights and what each is worth: see `tests/benchmarks/README.md`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Bits = NDArray[np.uint64]
 Rows = NDArray[np.intp]
+Term = TypeVar("Term", str, int)
+"""A word, or its key."""
 
 PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
 """Of cosine over a store (MiniLM: 0.088 to 0.12 over chats, code and notes), and as how many memories that counts."""
@@ -198,7 +201,7 @@ def reply_scores(scores: Scores, near: Neighbours, asking: Flags) -> Scores:
     return carried
 
 
-def rarity(frequency: Mapping[str, int], terms: Sequence[str], rows: int) -> tuple[float, ...]:
+def rarity(frequency: Mapping[Term, int], terms: Sequence[Term], rows: int) -> tuple[float, ...]:
     """What each of a question's words tells, in nats, in a store of so many memories.
 
     Args:

@@ -11,8 +11,8 @@ from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import Null, Scales, matched, relevance_between, store_null
 from memory_mcp.recall.gather import Sources
-from memory_mcp.recall.ranking import best_passage, said_beside
-from memory_mcp.terms import asked, key_set
+from memory_mcp.recall.ranking import best_passage, looked_for, said_beside
+from memory_mcp.terms import key_set
 
 UNCOUNTED_ROWS = 100_000
 """Of a scope too large to be held in memory, about how many memories it has; chance hardly grows from there."""
@@ -51,8 +51,9 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     if not memories:
         return []
     hit_of = {hit.id: hit for hit in hits}
-    terms = set(asked(text).keys)
-    spans = [best_passage(memory.content, terms, hit_of[memory.id].passage) for memory in memories]
+    sought = looked_for(text)
+    terms = set(sought.telling)
+    spans = [best_passage(memory.content, sought, hit_of[memory.id].passage) for memory in memories]
     found = [
         matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
         for memory, span in zip(memories, spans, strict=True)
@@ -60,5 +61,5 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     similarity = np.array([hit_of[memory.id].score for memory in memories])
     of = np.array([span.of for span in spans], np.float64)
     scores = relevance_between(text, [memory.content for memory in memories], similarity, np.array(found), null, scales, of).tolist()
-    likely = [Recalled(memory, score, start=span.start) for memory, score, span in zip(memories, scores, spans, strict=True)]
+    likely = [Recalled(memory, score, passage=span) for memory, score, span in zip(memories, scores, spans, strict=True)]
     return sorted(likely, key=lambda hit: (-hit.score, -hit_of[hit.memory.id].score, hit.memory.id.bytes))

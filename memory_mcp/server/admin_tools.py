@@ -1,11 +1,6 @@
 """The set `admin`: looking through all that is kept, and looking after it."""
 
-import hashlib
-import json
-import re
-from datetime import datetime
 from typing import Annotated, Literal
-from uuid import UUID
 
 from mcp.types import CallToolResult
 from pydantic import Field
@@ -13,7 +8,9 @@ from pydantic import Field
 from memory_mcp.access import Role
 from memory_mcp.answers import BrowseRequest, EraseRequest
 from memory_mcp.errors import RequestError
+from memory_mcp.pages import Behind
 from memory_mcp.server import render, render_admin
+from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Moment, Namespace, Reach, Tags, Texts
@@ -38,23 +35,11 @@ async def browse(
 ) -> CallToolResult:
     """List what is stored, newest first, page by page, also what recall no longer answers with. To find something use recall."""
     service, caller = await desk_of(ctx).ask(ctx)
-    question = [state, sorted(kind), sorted(tags), since, until, namespace or caller.namespace]
-    mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
-    found = await service.browse(BrowseRequest(state, kind, tags, since, until, namespace, limit, _place(cursor, mark)), caller)
-    return told(service, caller, render_admin.browsed(found, service.clock(), max_tokens=max_tokens, mark=mark))
-
-
-def _place(cursor: str, mark: str) -> tuple[datetime, UUID] | None:
-    """Where an earlier page ended; a cursor goes with exactly the question it was given for."""
-    if not cursor:
-        return None
-    match = re.fullmatch(r"\s*([0-9T:.+-]{1,40})_([0-9a-f]{32})\.([0-9a-f]{8})\s*", cursor)
-    try:
-        if match and match[3] == mark and (when := datetime.fromisoformat(match[1])).tzinfo:
-            return when, UUID(hex=match[2])
-    except ValueError:
-        pass
-    raise RequestError("This cursor belongs to another question. Repeat the question unchanged with its cursor, or leave cursor out.")
+    cursors = Cursors.of(state, sorted(kind), sorted(tags), since, until, namespace or caller.namespace)
+    page = cursors.read(cursor)
+    after = page if isinstance(page, Behind) else None
+    found = await service.browse(BrowseRequest(state, kind, tags, since, until, namespace, limit, after), caller)
+    return told(service, caller, render_admin.browsed(found, service.clock(), max_tokens=max_tokens, cursors=cursors))
 
 
 async def manage(

@@ -9,6 +9,7 @@ from mcp.types import CallToolResult
 from memory_mcp.answers import Answer
 from memory_mcp.hygiene.echoes import echo_forms
 from memory_mcp.server import render
+from memory_mcp.server.cursors import Cursors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,13 @@ class Shown:
     forms: list[tuple[UUID, str]]
 
 
-def recalled(answer: Answer, now: datetime, *, max_tokens: int, explain: bool, next_cursor: str = "") -> Shown:
+def recalled(answer: Answer, now: datetime, *, max_tokens: int, explain: bool, cursors: Cursors | None = None) -> Shown:
     """As `render.recalled`. Of the clock a result shows nothing but ages."""
-    how = (max_tokens, explain, next_cursor, *[render.age(hit.memory.when, now) for hit in answer.hits])
+    how = (max_tokens, explain, cursors, *[render.age(hit.memory.when, now) for hit in answer.hits])
     last = answer.shown.get(how)
     if isinstance(last, Shown):
         return last
-    result = render.recalled(answer, now, max_tokens=max_tokens, explain=explain, next_cursor=next_cursor)
+    result = render.recalled(answer, now, max_tokens=max_tokens, explain=explain, cursors=cursors)
     shown = Shown(result, echo_forms(render.told(result.structured_content)))
     answer.shown.clear()  # one is enough, and bounded
     answer.shown[how] = shown

@@ -9,6 +9,8 @@ from mcp.types import CallToolResult
 from memory_mcp.answers import Browsed, ToErase
 from memory_mcp.counted import counted
 from memory_mcp.models import Memory, Operation, Recalled, Scope
+from memory_mcp.pages import Behind
+from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.render import (
     COUNT_TOKENS,
     DATA_NOTE,
@@ -34,15 +36,15 @@ _HEAD_TOKENS = 80
 _SAMPLE_CHARACTERS = 100
 
 
-def browsed(page: Browsed, now: datetime, *, max_tokens: int, mark: str) -> CallToolResult:
-    """The answer to `browse`; `mark` tells a cursor that goes with the question."""
+def browsed(page: Browsed, now: datetime, *, max_tokens: int, cursors: Cursors) -> CallToolResult:
+    """The answer to `browse`."""
     entries = [_entry(memory, now, page.namespace) for memory in page.memories]
-    cursors = [f"{one.when.isoformat()}_{one.id.hex}.{mark}" for one in page.memories]
-    room = max_tokens - size(_page(page, [], "", max(cursors, key=len, default=""))) - COUNT_TOKENS
-    kept = fitting(entries, room, {})
+    ends = [cursors.write(Behind(one.when, one.id)) for one in page.memories]
+    room = max_tokens - size(_page(page, [], "", ends[-1] if ends else "")) - COUNT_TOKENS
+    kept = fitting(entries, room)
     hint = "" if kept else TOO_SMALL if entries else "Nothing of that kind."
     more = kept and (page.more or len(kept) < len(entries))
-    return _page(page, kept, hint, cursors[len(kept) - 1] if more else "")
+    return _page(page, kept, hint, ends[len(kept) - 1] if more else "")
 
 
 def _page(page: Browsed, kept: list[dict[str, Any]], hint: str, cursor: str) -> CallToolResult:

@@ -66,7 +66,7 @@ def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
         facts["relations_left_out"] = len(found.facts) - len(relations)
         lines.append(f"{counted(facts['relations_left_out'], 'more relation')}: raise max_tokens")
     left = budget - sum(map(_relation_cost, relations))
-    facts["memories"] = fitting(entries, left, {}) if left >= min(needed, _LEAST_FOR_MEMORIES) else []
+    facts["memories"] = fitting(entries, left) if left >= min(needed, _LEAST_FOR_MEMORIES) else []
     lines += [line(entry) for entry in facts["memories"]]
     return result(facts, lines)
 

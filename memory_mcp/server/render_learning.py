@@ -12,7 +12,8 @@ from memory_mcp.knowledge.failures import in_a_line
 from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.models import Asked, Memory, Recalled, Tally
-from memory_mcp.server.render import CAUTIONS, DATA_NOTE, cautions, fitting, line, quoted, result, shortened, shown, tokens, warnings
+from memory_mcp.recall.excerpts import excerpt
+from memory_mcp.server.render import CAUTIONS, DATA_NOTE, cautions, fitting, line, quoted, result, shown, tokens, warnings
 
 _SHOWN = 5
 """Solutions beside a recorded error, and entries of each heading of the insights."""
@@ -34,7 +35,7 @@ def error_seen(seen: ErrorSeen, now: datetime) -> CallToolResult:
         facts["redacted"] = list(seen.receipt.redacted)
         lines.append(f"redacted, and not stored: {', '.join(seen.receipt.redacted)}")
     if seen.solutions:
-        facts["solutions"] = fitting([_entry(one, now, seen.receipt.namespace) for one in seen.solutions[:_SHOWN]], 1_000, {})
+        facts["solutions"] = fitting([_entry(one, now, seen.receipt.namespace) for one in seen.solutions[:_SHOWN]], 1_000)
         lines += [f"what was told to help, the most proven first. {DATA_NOTE}", *map(line, facts["solutions"])]
     return result(facts, lines)
 
@@ -44,7 +45,7 @@ def solutions(found: Sequence[Solution], now: datetime, namespace: str, max_toke
     if not found:
         hint = "nothing is known that helps. Once it is solved, tell by record_error with solution what helped."
         return result({"namespace": namespace, "solutions": [], "hint": hint}, [f"none in {namespace}: {hint}"])
-    kept = fitting([_entry(one, now, namespace) for one in found], max_tokens - 60, {})
+    kept = fitting([_entry(one, now, namespace) for one in found], max_tokens - 60)
     head = f"{len(kept)} in {namespace}, the most proven first; tell by report_outcome whether it worked. {DATA_NOTE}"
     return result({"namespace": namespace, "solutions": kept}, [head, *map(line, kept)])
 
@@ -122,7 +123,7 @@ def _record(tally: Tally) -> dict[str, int]:
 
 
 def _brief(memory: Memory, **more: int) -> dict[str, Any]:
-    text = shortened(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
+    text = excerpt(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
     return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
 
 

@@ -8,32 +8,61 @@ from typing import Any
 
 from mcp.types import CallToolResult
 
+from memory_mcp.graphemes import whole_until
 from memory_mcp.hygiene.hidden import shown_openly
 from memory_mcp.models import Memory, Operation, Version
-from memory_mcp.server.render import CAUTIONS, DATA_NOTE, age, cautions, one_line, quoted, result, said, warnings
+from memory_mcp.passages import beginning, weight
+from memory_mcp.recall.excerpts import excerpt
+from memory_mcp.server.render import CAUTIONS, DATA_NOTE, age, cautions, common_length, one_line, quoted, result, said, warnings
+
+PAGE_TOKENS = 15_000
+"""Of the texts in one reply: hosts refuse replies of more than 25,000 real tokens."""
+_NEAR = 0.9
+"""Share of a page after which it may end with a line."""
 
 
 def whole(
-    memories: Sequence[tuple[Memory, list[Version]]], now: datetime, log: Mapping[int, Operation] = MappingProxyType({})
+    memories: Sequence[tuple[Memory, list[Version]]], now: datetime, log: Mapping[int, Operation] = MappingProxyType({}), start: int = 0
 ) -> CallToolResult:
-    """The answer to `get`: everything about each memory, in full, and by the log who changed it."""
+    """The answer to `get`: everything about each memory, in full, and by the log who changed it.
+
+    Long texts are told in pages of `PAGE_TOKENS` together, shorter ones of them whole.
+
+    Args:
+        start: Where in the texts to begin.
+    """
     entries, lines = [], [DATA_NOTE]
+    most = common_length([weight(memory.content[start:]) for memory, _ in memories], PAGE_TOKENS)
     for memory, versions in memories:
-        entry = everything(memory, now, log.get(memory.operation))
-        lines += [f"| {part}" for part in (shown_openly(memory.content) if "hidden_characters" in entry else memory.content).splitlines()]
-        facts = [f"{name} {said(value)}" for name, value in entry.items() if name not in ("text", *CAUTIONS)]
+        entry = _page(everything(memory, now, log.get(memory.operation)), start, most)
+        lines += [f"| {part}" for part in (shown_openly(entry["text"]) if "hidden_characters" in entry else entry["text"]).splitlines()]
+        facts = [f"{name} {said(value)}" for name, value in entry.items() if name not in ("text", "next", "characters", *CAUTIONS)]
+        facts += [f"the text goes on: get with start={entry['next']} (of {entry['characters']} characters)"] if "next" in entry else []
         lines.append(f"  ({one_line(shown_openly('; '.join([*facts, *warnings(entry)])))})")
         if versions:
-            entry["history"] = [_past(past, memory, log.get(past.operation)) for past in versions]
+            entry["history"] = [_past(past, memory, log.get(past.operation), most) for past in versions]
             lines += [f"  before {past['until']} ({_beside(past)}): {quoted(past['text'], past)}" for past in entry["history"]]
         entries.append(entry)
     return result({"memories": entries}, lines)
 
 
-def _past(past: Version, memory: Memory, by: Operation | None) -> dict[str, Any]:
-    """A past form, with what besides its text was otherwise than it is now."""
+def _page(entry: dict[str, Any], start: int, most: float) -> dict[str, Any]:
+    """The entry with so much of its text from there on, up to the end of a line where one is near; and where the next page begins."""
+    text = entry["text"]
+    part = beginning(text[start:], most)
+    end = start + len(part)
+    if start == 0 and end == len(text):
+        return entry
+    if end < len(text):
+        end = text.rfind("\n", start + int(_NEAR * len(part)), end) + 1 or max(whole_until(text, end), start + 1)
+    return {**entry, "text": text[start:end], "characters": len(text), **({"next": end} if end < len(text) else {})}
+
+
+def _past(past: Version, memory: Memory, by: Operation | None, most: float) -> dict[str, Any]:
+    """A past form, with what besides its text was otherwise than it is now; of a long one the beginning."""
     form = past.memory
-    told: dict[str, Any] = {"text": form.content, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
+    text = excerpt(form.content, len(beginning(form.content, most)))
+    told: dict[str, Any] = {"text": text, "until": past.replaced_at.isoformat(timespec="seconds"), "operation": past.operation}
     told |= {} if by is None else {"by": done_by(by)}
     told |= {"id": str(form.id)} if form.id != memory.id else {}
     told |= {name: value for name, value in _attributes(form).items() if value != _attributes(memory)[name]}

@@ -3,9 +3,7 @@
 The docstrings are what a model reads before it calls: when to use a tool, and what comes back.
 """
 
-import hashlib
 import inspect
-import json
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +19,7 @@ from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import again, render, render_sessions, render_statistics, render_whole
+from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import NO_BOOLEAN, Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Reach, Tags, Texts
@@ -64,7 +63,7 @@ async def remember(
         occurred_at=occurred_at,
         expires_in=expires_in,
         metadata=metadata,
-        idempotency_key=str(meta.get(IDEMPOTENCY_META, "")),
+        idempotency_key="" if meta.get(IDEMPOTENCY_META) is None else str(meta[IDEMPOTENCY_META]),
     )
     return told(service, caller, render.receipt(await service.remember(request, caller, namespace, visibility)))
 
@@ -96,23 +95,12 @@ async def recall(
     Returns a verdict (strong, weak, none) and memories, best first, of this project and the global ones.
     """
     service, caller = await desk_of(ctx).ask(ctx)
-    question = [query, limit, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace, min_score]
-    mark = hashlib.blake2b(json.dumps(question).encode(errors="replace"), digest_size=4).hexdigest()
-    request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, _offset(cursor, mark), min_score)
+    cursors = Cursors.of(query, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace, min_score)
+    request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, min_score, cursors.read(cursor))
     answer = await service.recall(request, caller)
-    shown = again.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, next_cursor="{}." + mark)
+    shown = again.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, cursors=cursors)
     service.told_again(caller, shown.forms)
     return shown.result
-
-
-def _offset(cursor: str, mark: str) -> int:
-    """How far earlier pages reached; a cursor goes with exactly the question it was given for."""
-    if not cursor:
-        return 0
-    number, _, of = cursor.strip().partition(".")
-    if of != mark or not number.isdecimal() or len(number) > 6:
-        raise RequestError("This cursor belongs to another question. Repeat the question unchanged with its cursor, or leave cursor out.")
-    return int(number)
 
 
 async def find_similar(
@@ -152,11 +140,12 @@ async def get(
     ctx: Call,
     ids: Texts,
     history: Annotated[bool, Field(description="Past forms too")] = False,
+    start: Annotated[int, Field(ge=0, description="Where to go on in a long text"), NO_BOOLEAN] = 0,
 ) -> CallToolResult:
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.get(ids, caller, history=history)
-    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller)))
+    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller), start))
 
 
 async def update(

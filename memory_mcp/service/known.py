@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Scope
+from memory_mcp.pages import Page
 from memory_mcp.recall.calibration import Scales
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import TimeSpan, time_spans
@@ -38,8 +39,8 @@ class Question:
     scopes: tuple[Scope, ...]
     where: Filter
     limit: int
-    offset: int
     min_score: float
+    page: Page | None
 
 
 class Stamp(NamedTuple):

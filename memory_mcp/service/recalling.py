@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import anyio
@@ -25,21 +26,37 @@ from memory_mcp.models import (
     Scope,
     Verdict,
 )
+from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.passages import beginning
-from memory_mcp.recall.calibration import nearly, verdict
+from memory_mcp.recall.calibration import Scales, nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
-from memory_mcp.recall.ranking import JUDGED, SPARE, ranked_anew, shortlist, still_valid
+from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import PROMPT_TOKENS, Parts
-from memory_mcp.timewords import time_spans
+from memory_mcp.timewords import TimeSpan, time_spans
 
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""
+READ_ON = 4
+"""Times as many memories are looked at where those that were say fewer than `JUDGED` different things."""
+WIDE = 400
+"""Candidates taken from each search where the usual number say fewer than `JUDGED` different things: one has crowded out the others."""
 SURE_THEN = 0.5
 """Likeness from which on an answer about the past is called strong."""
+
+T = TypeVar("T")
+
+
+class _Asked(NamedTuple):
+    """A question as it is judged by: with the times that it names, and what its model gives its language."""
+
+    query: str
+    times: Sequence[TimeSpan]
+    now: datetime
+    scales: Scales
 
 
 class Recalling(Parts):
@@ -61,13 +78,13 @@ class Recalling(Parts):
             query = door.query(request.query).strip()
             moment = door.moment(request.as_of, "as_of")
             if moment is not None:
-                answer = await self._recall_as_of(query, scopes, where, moment, limit, request.offset)
+                answer = await self._recall_as_of(query, scopes, where, moment, limit, page=request.page, min_score=request.min_score)
             elif not query:
-                answer = await self._newest(scopes, where, limit, request.offset)
+                answer = await self._newest(scopes, where, limit, request.page)
             else:
-                answer = await self._recall_best(query, scopes, where, limit, offset=request.offset, min_score=request.min_score)
+                answer = await self._recall_best(query, scopes, where, limit, page=request.page, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
-                if self.questions is not None and not request.offset:
+                if self.questions is not None and request.page is None:
                     self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
             return answer
 
@@ -84,39 +101,55 @@ class Recalling(Parts):
         )
 
     async def _recall_best(
-        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, offset: int = 0, min_score: float = 0.0
+        self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, page: Page | None = None, min_score: float = 0.0
     ) -> Answer:
         with asking_records(self.tuning.budgets):
             revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
-        question = Question(query, tuple(scopes), replace(where, now=None), limit, offset, min_score)
+        question = Question(query, tuple(scopes), replace(where, now=None), limit, min_score, page)
         scales = self.scale.scales(language_of(query))
         stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, self.tuning.weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
         times = time_spans(query, now)
-        wanted = overview(query, times, now)
+        told = page if isinstance(page, Told) else NOTHING
+        wanted = None if told.count else overview(query, times, now)  # a ranking is gone on with as one
         if wanted is not None and (narrowed := _narrowed(where, wanted)) is not None:
-            answer = await self._newest(scopes, narrowed, limit, offset)
-            if answer.hits or offset or not wanted.kinds:  # else the word may have been meant as a topic
+            answer = await self._newest(scopes, narrowed, limit, page)
+            if answer.hits or page is not None or not wanted.kinds:  # else the word may have been meant as a topic
                 return answer
-        candidates = await self._candidates(query, written, where)
-        needed = max(offset + limit + 1, JUDGED)
-        best = shortlist(candidates, self.tuning.weights, query, times, now, needed + SPARE)
-        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
-            looked_at = await self._still_valid(list(best), scopes, where, needed)
-        with self.stages.measure("rank"):
-            rank = partial(ranked_anew, looked_at, best, candidates, query, times, scales)
-            short = sum(len(memory.content) for memory in looked_at) <= INLINE_CHARACTERS
-            ranked = rank() if short else await anyio.to_thread.run_sync(rank)
-        answer = _told(ranked, scopes[0].namespace, offset, limit, min_score, candidates.degraded)
+        width, look_at = self.tuning.candidates, max(told.count + limit + 1, JUDGED)
+        candidates = await self._candidates(query, written, where, width)
+        while True:
+            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales), scopes, where)
+            answer = _page_of(ranked, scopes[0].namespace, told, limit, min_score, candidates.degraded)
+            if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
+                break  # as a rule at once
+            if look_at < len(candidates.ids):
+                look_at = look_at * READ_ON if len(ranked) < JUDGED else len(candidates.ids)
+            elif len(ranked) < JUDGED and width <= len(candidates.ids) and width < WIDE:
+                width = WIDE
+                candidates = await self._candidates(query, written, where, width)
+            else:
+                break
         if candidates.whole:
             expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
             self.known.store(question, stamp, answer, now, expiring)
         return answer
+
+    async def _look_at(
+        self, number: int, candidates: Candidates, asked: _Asked, scopes: Sequence[Scope], where: Filter
+    ) -> tuple[list[Memory], list[Recalled]]:
+        """The so many best of the candidates that may be an answer, as they are now; and ranked, each thing said once."""
+        best = shortlist(candidates, self.tuning.weights, asked.query, asked.times, asked.now, number + SPARE)
+        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
+            looked_at = await self._still_valid(list(best), scopes, where, number)
+        with self.stages.measure("rank"):
+            rank = partial(ranked_anew, looked_at, best, candidates, asked.query, asked.times, asked.scales)
+            return looked_at, await _off_the_loop(looked_at, rank)
 
     async def _still_valid(self, ids: Sequence[UUID], scopes: Sequence[Scope], where: Filter, needed: int) -> list[Memory]:
         """The first `needed` of these memories, read afresh, that may be an answer; further ones take the place of those that may not."""
@@ -129,40 +162,45 @@ class Recalling(Parts):
             read += len(some)
         return valid
 
-    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
-        """What another process has found and shared, or else what is found here."""
+    async def _candidates(self, query: str, revisions: Mapping[Scope, int], where: Filter, width: int) -> Candidates:
+        """What another process has found and shared, or else what is found here: `width` from each search."""
         if self.shared is None:
-            return await self._gather(query, revisions, where)
-        key = _cache_key(query, list(revisions), where, self.tuning.candidates, names=self.sources.graph is not None)
+            return await self._gather(query, revisions, where, width)
+        key = _cache_key(query, list(revisions), where, width, names=self.sources.graph is not None)
         stamp = f"{list(revisions.values())} {self.sources.embedder.state.epoch} {__version__}"
         with suppress(TierError):  # a cache that fails has nothing
             if (candidates := await self.shared.lookup(key, stamp)) is not None:
                 return candidates
-        candidates = await self._gather(query, revisions, where)
+        candidates = await self._gather(query, revisions, where, width)
         if candidates.whole:
             await self.shared.store(key, stamp, candidates)
         return candidates
 
-    async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter) -> Candidates:
-        tuning = self.tuning
+    async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter, width: int) -> Candidates:
         with self.stages.measure("gather"):
-            return await gather(self.sources, query, revisions, where, limit=tuning.candidates, budgets=tuning.budgets, stages=self.stages)
+            return await gather(self.sources, query, revisions, where, limit=width, budgets=self.tuning.budgets, stages=self.stages)
 
-    async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> Answer:
-        memories = await self.records.newest(scopes, where, limit=limit + 1, offset=offset)
+    async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, page: Page | None) -> Answer:
+        after = page if isinstance(page, Behind) else None
+        memories = await self.records.newest(scopes, where, limit=limit + 1, after=after)
         hits = [Recalled(memory, 1.0) for memory in memories[:limit]]
-        return Answer(hits, "strong" if hits else "none", scopes[0].namespace, offset, more=len(memories) > limit)
+        return Answer(hits, "strong" if hits else "none", scopes[0].namespace, None, more=len(memories) > limit)
 
-    async def _recall_as_of(self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, offset: int) -> Answer:
+    async def _recall_as_of(
+        self, query: str, scopes: Sequence[Scope], where: Filter, moment: datetime, limit: int, *, page: Page | None, min_score: float
+    ) -> Answer:
         embedding = await self._embed(query) if query else None
         vector = None if embedding is None else embedding.vectors[0]
-        wanted = offset + limit
-        then = Filter(where.kinds, where.domains, where.tags, where.since, where.until, now=moment)
-        found = await self.records.as_of(scopes, then, moment, vector, query, limit=wanted + 1)
-        hits = [Recalled(memory, score) for memory, score in found]
+        told = page if isinstance(page, Told) else NOTHING
+        then = replace(where, now=moment)
+        found = await self.records.as_of(scopes, then, moment, vector, query, limit=told.count + limit + 1)
+        sought, memories = looked_for(query), [memory for memory, _ in found]
+        spans = await _off_the_loop(memories, lambda: [best_passage(memory.content, sought) for memory in memories])
+        hits = [Recalled(memory, score if query else 1.0, passage=span) for (memory, score), span in zip(found, spans, strict=True)]
         best = max((hit.score for hit in hits), default=None)
-        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN or not query else "weak"
-        return Answer(hits[offset:wanted], word, scopes[0].namespace, offset, more=len(hits) > wanted)
+        word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN else "weak"
+        rest = told.rest(hit for hit in hits if hit.score >= min_score)
+        return Answer(rest[:limit], word, scopes[0].namespace, told, more=len(rest) > limit)
 
     async def find_similar(
         self,
@@ -205,8 +243,15 @@ class Recalling(Parts):
             hits = await nearest(self.sources, embedding, scopes, where, limit=wanted + SPARE, least=-1.0, leave_out=itself)
             scales = self.scale.scales(language_of(text))
             null = await null_of(self.sources, scopes, embedding.epoch, scales)
-        ranked = likely(hits, await self._read(hits, scopes, where), text, null, scales)
-        return _told(ranked, scopes[0].namespace, 0, wanted, min_score)
+        memories = await self._read(hits, scopes, where)
+        ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, scales))
+        return _page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score)
+
+
+async def _off_the_loop(memories: Sequence[Memory], rank: Callable[[], T]) -> T:
+    """Do what takes a while for long texts, in a worker thread if they are."""
+    short = sum(len(memory.content) for memory in memories) <= INLINE_CHARACTERS
+    return rank() if short else await anyio.to_thread.run_sync(rank)
 
 
 def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
@@ -218,14 +263,13 @@ def _narrowed(where: Filter, wanted: Overview) -> Filter | None:
     return replace(where, kinds=kinds, since=since, until=min(wanted.until, where.until or wanted.until))
 
 
-def _told(ranked: Sequence[Recalled], namespace: str, offset: int, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
-    """Of ranked memories what to tell: nothing where none is likely enough, and of the others `limit` from `offset` on."""
+def _page_of(ranked: Sequence[Recalled], namespace: str, told: Told, limit: int, min_score: float, degraded: Sequence[str] = ()) -> Answer:
+    """Of ranked memories what to tell: nothing where none is likely enough, and of the others the `limit` best that are not told yet."""
     word = verdict(max((hit.score for hit in ranked[:JUDGED]), default=None))
     if word == "none":
         return Answer([], word, namespace, below=sum(nearly(hit.score) for hit in ranked[:JUDGED]), degraded=degraded)
-    likely_enough = [hit for hit in ranked if hit.score >= min_score]
-    more = len(likely_enough) > offset + limit
-    return Answer(likely_enough[offset : offset + limit], word, namespace, offset, more, degraded=degraded)
+    rest = told.rest(hit for hit in ranked if hit.score >= min_score)
+    return Answer(rest[:limit], word, namespace, told, len(rest) > limit, degraded=degraded)
 
 
 def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, names: bool) -> str:

@@ -1,6 +1,6 @@
 """What reading owes its callers: the right memories, in the right order, in the form asked for, of no other scope."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -32,9 +32,13 @@ from record_stores import (
 from test_record_store_undo import STEPS, VOCABULARY, carry_out
 
 from memory_mcp.errors import MemoryNotFoundError
-from memory_mcp.models import Changes, Embedding, Filter, Scope
+from memory_mcp.models import Changes, Embedding, Filter, Memory, Scope
 
 HOUR = timedelta(hours=1)
+
+
+def place_of(memory: Memory) -> tuple[datetime, UUID]:
+    return memory.when, memory.id
 
 
 async def test_memories_come_in_the_order_asked_for(open_store: OpenStore) -> None:
@@ -84,7 +88,9 @@ class TestNewest:
         async with open_store() as store:
             await self.fill(store)
             by_time = await store.newest([HOME], where, limit=10)
-            pages = [memory for i in range(4) for memory in await store.newest([HOME], where, limit=1, offset=i)]
+            pages = by_time[:1]
+            while pages and (page := await store.newest([HOME], where, limit=1, after=place_of(pages[-1]))):
+                pages += page
             by_words = await store.search_text([HOME], "event rule fact decision", where, limit=max(1, len(expected)))
             by_valid_time = await store.as_of([HOME], where, NOW, None, "", limit=10)
 
@@ -98,18 +104,23 @@ class TestNewest:
             for n in (7, 3, 2**127, 2**64, 11):
                 await add(store, f"text {n}", id=UUID(int=n))
             memories = await live(store)
+            behind = [await store.newest([HOME], ANYTHING, limit=9, after=(NOW, UUID(int=n))) for n in (0, 3, 8, 2**127)]
 
         assert [memory.id for memory in memories] == sorted(memory.id for memory in memories)
+        assert behind == [memories, memories[1:], memories[2:], []]
 
     async def test_several_scopes_are_one_list(self, open_store: OpenStore) -> None:
         async with open_store() as store:
             for n in range(9):
                 await add(store, f"text {n}", SCOPES[n % 3], now=NOW + n * HOUR)
             every = [memory.content for memory in await store.newest([GLOBAL, HOME, HOME], ANYTHING, limit=99)]
-            pages = [[memory.content for memory in await store.newest([HOME, GLOBAL], ANYTHING, limit=2, offset=n)] for n in (0, 2, 4, 6)]
+            after, pages = None, list[list[str]]()
+            while page := await store.newest([HOME, GLOBAL], ANYTHING, limit=2, after=after):
+                pages.append([memory.content for memory in page])
+                after = place_of(page[-1])
 
         assert every == [f"text {n}" for n in (7, 6, 4, 3, 1, 0)]
-        assert pages == [every[0:2], every[2:4], every[4:6], []]
+        assert pages == [every[0:2], every[2:4], every[4:6]]
 
     async def test_times_keep_their_microseconds(self, open_store: OpenStore) -> None:
         moments = [NOW.replace(year=year, microsecond=micro) for year in (1, 1969, 2038, 9999) for micro in (0, 1, 999_999)]

@@ -126,12 +126,14 @@ class Gate:
 
 
 @asynccontextmanager
-async def talking(mcp: MCPServer, limits: Limits | None = None, stop: anyio.Event | None = None, room: float = 1000) -> AsyncIterator[Talk]:
+async def talking(
+    mcp: MCPServer, limits: Limits | None = None, stop: anyio.Event | None = None, room: float = 1000, state: Any = None
+) -> AsyncIterator[Talk]:
     """A conversation that ends by itself within five seconds of the client's hanging up."""
     ours, theirs = pair(room)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(serve_lines, mcp, theirs, state={}, stop=stop, limits=limits))
+            tasks.start_soon(partial(serve_lines, mcp, theirs, state={} if state is None else state, stop=stop, limits=limits))
             yield Talk(ours)
             await ours.send_eof()
             tasks.cancel_scope.deadline = anyio.current_time() + 5

@@ -32,7 +32,7 @@ async def remember(service: MemoryService, content: str, **fields: object) -> st
     return str(receipt.added.id)
 
 
-async def test_a_long_text_is_found_by_its_last_subject_and_shown_from_there(tmp_path: Path) -> None:
+async def test_a_long_text_is_found_by_its_last_subject_and_that_is_shown(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         handbook = await remember(service, HANDBOOK)
         for number in range(30):
@@ -44,7 +44,7 @@ async def test_a_long_text_is_found_by_its_last_subject_and_shown_from_there(tmp
     assert str(answer.hits[0].memory.id) == handbook
     assert answer.verdict != "none"
     assert shown is not None
-    assert "dome motor" in shown["hits"][0]["text"][:200]
+    assert "The observatory's dome motor" in shown["hits"][0]["text"]
     assert shown["hits"][0]["truncated"]
 
 
@@ -53,7 +53,7 @@ async def test_words_decide_on_the_passage_where_they_say_more(tmp_path: Path) -
         await remember(service, HANDBOOK)
         answer = await service.recall(RecallRequest("overtime added by hand, signed off by the lead"), CALLER)
 
-    assert "Salaries are transferred" in HANDBOOK[answer.hits[0].start :][:300]
+    assert "Salaries are transferred" in HANDBOOK[answer.hits[0].passage.start :][:300]
 
 
 async def test_a_text_of_many_passages_is_stored_at_once_and_embedded_behind(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_a_text_of_many_passages_is_stored_at_once_and_embedded_behind(tmp
     assert receipt.pending
     assert [hit.memory.id for hit in at_once.hits] == [receipt.added.id]
     assert [hit.memory.id for hit in later.hits] == [receipt.added.id]
-    assert "Plum trees" in long[later.hits[0].start :][:640]
+    assert "Plum trees" in long[later.hits[0].passage.start :][:640]
 
 
 async def test_similar_texts_are_told_of_with_a_likelihood_and_only_where_there_are_some(tmp_path: Path) -> None:

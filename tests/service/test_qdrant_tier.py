@@ -59,7 +59,7 @@ async def answers(service: MemoryService) -> list[list[tuple[str, float, int]]]:
     found = []
     for question in QUESTIONS:
         answer = await service.recall(RecallRequest(question, limit=20), CALLER)
-        found.append([(hit.memory.content, round(hit.score, 2), hit.start) for hit in answer.hits])
+        found.append([(hit.memory.content, round(hit.score, 2), hit.passage.start) for hit in answer.hits])
     return found
 
 

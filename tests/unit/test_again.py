@@ -10,6 +10,7 @@ from memory_mcp.answers import Answer
 from memory_mcp.hygiene.echoes import echo_forms
 from memory_mcp.models import Memory, Recalled, Scope
 from memory_mcp.server import again, render
+from memory_mcp.server.cursors import Cursors
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LINES = ["The gate code is 4711", "Deploys happen on Fridays, after Ann has tagged the commit. " * 20, "Tea, not coffee"]
@@ -31,7 +32,7 @@ moments = st.lists(st.integers(-10_000_000, 10_000_000) | st.integers(-120, 120)
 def test_whenever_and_however_it_is_asked_for_it_is_as_if_made_anew(ages: list[int], later: list[int], explained: list[bool]) -> None:
     known = answer(*ages)
     for seconds, explain in zip(later, explained, strict=False):
-        how = {"max_tokens": 300 if seconds % 2 else 1_500, "explain": explain, "next_cursor": "{}.ab" if seconds % 3 else "{}.cd"}
+        how = {"max_tokens": 300 if seconds % 2 else 1_500, "explain": explain, "cursors": Cursors("ab" if seconds % 3 else "cd")}
         now = NOW + timedelta(seconds=seconds)
         shown = again.recalled(known, now, **how)  # type: ignore[arg-type]
         anew = render.recalled(answer(*ages), now, **how)  # type: ignore[arg-type]

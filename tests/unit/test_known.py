@@ -7,6 +7,7 @@ import pytest
 
 from memory_mcp.answers import Answer
 from memory_mcp.models import Filter, Memory, Recalled, Scope
+from memory_mcp.pages import Told
 from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.service.known import LIFETIME, KnownAnswers, Question, Stamp
@@ -15,8 +16,8 @@ R1, R2 = (Stamp((revision,), "", MINILM_SCALES, SignalWeights()) for revision in
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 
 
-def question(query: str = "Where is it?", tenant: str = "local", **other: int) -> Question:
-    return Question(query, (Scope(tenant, "project"),), Filter(), **{"limit": 8, "offset": 0, "min_score": 0.0, **other})  # type: ignore[arg-type]
+def question(query: str = "Where is it?", tenant: str = "local", **other: int | Told) -> Question:
+    return Question(query, (Scope(tenant, "project"),), Filter(), **{"limit": 8, "min_score": 0.0, "page": None, **other})  # type: ignore[arg-type]
 
 
 def answer(text: str = "Here", hits: int = 1) -> Answer:
@@ -41,7 +42,7 @@ def test_an_answer_is_known_to_the_very_same_question_of_the_very_same_state() -
     known.store(question(), R1, made, NOW, None)
 
     assert known.lookup(question(), R1, NOW) is made
-    for other in (question("Where is he?"), question(tenant="stranger"), question(limit=7), question(offset=8)):
+    for other in (question("Where is he?"), question(tenant="stranger"), question(limit=7), question(page=Told(8))):
         assert known.lookup(other, R1, NOW) is None
     assert known.lookup(question(), R2, NOW) is None
     assert known.lookup(question(), R1._replace(weights=SignalWeights(time=0.0)), NOW) is None

@@ -14,7 +14,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Scope
 from memory_mcp.recall.calibration import MINILM_SCALES
-from memory_mcp.recall.ranking import judged, shortlist, still_valid
+from memory_mcp.recall.ranking import best_passage, judged, looked_for, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import time_spans
 
@@ -176,7 +176,7 @@ def test_what_a_fresh_record_must_satisfy(change: dict, where: Filter, valid: bo
 
 
 def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
-    found = candidates((0.3, 0.0), (0.3, 0.0), (0.3, 0.0))
+    found = replace(candidates((0.3, 0.0), (0.3, 0.0), (0.3, 0.0)), rarity=(1.0,) * 4)
     then, later = datetime(2024, 5, 20, tzinfo=UTC), datetime(2025, 5, 20, tzinfo=UTC)
     memories = [
         memory(1, "The kiln broke", occurred_at=then),
@@ -192,8 +192,49 @@ def test_words_that_name_a_time_are_said_by_a_memory_of_that_time() -> None:
 
 
 def test_tags_metadata_and_endings_count_as_said() -> None:
-    found = candidates((0.3, 0.0), (0.3, 0.0))
+    found = replace(candidates((0.3, 0.0), (0.3, 0.0)), rarity=(1.0,) * 3)
     memories = [memory(1, "Nothing of it"), memory(2, "It listens there.", tags=("postgres",), metadata={"what": "ports"})]
     hits = judged(memories, shortlist(found, WEIGHTS, "", (), NOW, 5), found, "postgres port listening", (), MINILM_SCALES)
 
     assert hits[1].score > 0.9 > hits[0].score
+
+
+SECTIONS = {
+    "import": "The import job reads the orders of the shop each night. What happened in the job is written to its log. " * 5,
+    "codes": "Of what the log may say E4711 is a file that is locked, and E4712 one that has no header line. " * 5,
+    "people": "Ann looks after the shop and its orders, Ben after the warehouse and the vans that leave from there. " * 5,
+}
+HANDBOOK = "\n\n".join(SECTIONS.values())
+
+
+def section(question: str, rarities: list[float] | None = None, closest: int | None = 0) -> str:
+    """The first words of the passage that is chosen."""
+    found = best_passage(HANDBOOK, looked_for(question, rarities, time_spans(question, NOW)), closest)
+
+    assert found.of == 3
+    return HANDBOOK[found.start : found.end][:6]
+
+
+def test_a_number_or_a_rare_word_chooses_the_passage_over_many_that_stand_in_others_too() -> None:
+    assert section("What happened in the import job of the shop: E4711?") == "Of wha"
+    assert section("Which orders does the import job of the shop read into the vans?", [1.0, 1.0, 1.0, 1.0, 1.0, 9.0]) == "Ann lo"
+    assert section("Which orders does the import job read?", closest=2) == "The im"
+
+
+def test_words_that_tell_the_same_leave_it_to_the_meaning() -> None:
+    assert [section("Ann and the import", closest=number) for number in (0, 2)] == ["The im", "Ann lo"]
+    assert section("something else altogether", closest=1) == "Of wha"
+
+
+def test_the_numbers_of_a_date_choose_no_passage() -> None:
+    question = "job 4711 in May 2024"
+    shares = [looked_for(question, None, times).shares.values() for times in ((), time_spans(question, NOW))]
+
+    assert [list(each) for each in shares] == [[1.0, 3.0, 1.0, 3.0], [1.0, 3.0, 1.0, 1.0]]
+
+
+def test_of_a_short_text_nothing_is_chosen() -> None:
+    sought = looked_for("import job", [2.0, 1.0])
+
+    assert best_passage("The import job is done", sought, 3) == (0, 22, 1, sought.telling)
+    assert list(sought.telling.values()) == [2.0, 1.0]

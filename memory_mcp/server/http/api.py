@@ -84,7 +84,7 @@ OPERATIONS = (
     Operation("POST", "/recall", "recall", Answer, "Search memory for what answers a question", usual=_LONG),
     Operation("GET", "/recall", "recall", Answer, "Search memory for what answers a question", usual=_LONG),
     Operation("GET", "/memories", "recall", Answer, "List memories, the newest first", _SELECTION, usual=_LONG),
-    Operation("GET", "/memories/{id}", "get", Memory, "Read a memory in full", ("history",), "ids"),
+    Operation("GET", "/memories/{id}", "get", Memory, "Read a memory in full", ("history", "start"), "ids"),
     Operation("PATCH", "/memories/{id}", "update", Changed, "Correct a memory in place; what is not given stays", None, "id"),
     Operation("DELETE", "/memories/{id}", "forget", Forgotten, "Take a memory out of all answers; it can be brought back", (), "ids"),
     Operation("GET", "/stats", "stats", Statistics, "How much is remembered where, and how the memory is doing"),

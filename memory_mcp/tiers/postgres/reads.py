@@ -61,9 +61,14 @@ async def get_many(tx: Transaction, namespaces: Sequence[str], ids: Sequence[UUI
     return in_order({memory.id: memory for memory in map(memory_from, rows)}, ids)
 
 
-async def newest(tx: Transaction, namespaces: Sequence[str], where: Filter, limit: int) -> list[Memory]:
-    """`RecordStore.newest` without an offset: each namespace by itself, in the order of its index, then merged."""
+async def newest(
+    tx: Transaction, namespaces: Sequence[str], where: Filter, limit: int, after: tuple[datetime, UUID] | None = None
+) -> list[Memory]:
+    """`RecordStore.newest`, `limit` of each namespace: each by itself, in the order of its index, then merged."""
     more, values = conditions(where)
+    if after is not None:
+        more += f" AND {WHEN} <= %(when)s AND ({WHEN} < %(when)s OR m.id > %(id)s)"  # the first alone is what the index can begin at
+        values |= {"when": to_micros(after[0]), "id": after[1]}
     query = f"""SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
                 WHERE m.scope = (SELECT number FROM scopes WHERE namespace = %(namespace)s) AND {LIVE}{more}
                 ORDER BY {WHEN} DESC, m.id LIMIT %(limit)s"""

@@ -174,10 +174,12 @@ class PostgresStore(GraphPart, LogPart, ShelvesPart):
         found = {memory.id: memory for memories in answers for memory in memories}
         return [found[memory_id] for memory_id in dict.fromkeys(ids) if memory_id in found]
 
-    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+    async def newest(
+        self, scopes: Sequence[Scope], where: Filter, *, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> list[Memory]:
         """See `RecordStore`."""
-        answers = await self._each(scopes, partial(reads.newest, where=where, limit=limit + offset))
-        return reads.newest_first([memory for memories in answers for memory in memories])[offset : offset + limit]
+        answers = await self._each(scopes, partial(reads.newest, where=where, limit=limit, after=after))
+        return reads.newest_first([memory for memories in answers for memory in memories])[:limit]
 
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""

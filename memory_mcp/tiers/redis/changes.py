@@ -77,9 +77,11 @@ class AnnouncedStore:
         """See `RecordStore`."""
         return await self._inner.get_many(scopes, ids)
 
-    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+    async def newest(
+        self, scopes: Sequence[Scope], where: Filter, *, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> list[Memory]:
         """See `RecordStore`."""
-        return await self._inner.newest(scopes, where, limit=limit, offset=offset)
+        return await self._inner.newest(scopes, where, limit=limit, after=after)
 
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""

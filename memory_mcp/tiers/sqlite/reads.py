@@ -63,16 +63,21 @@ def _numbers(db: apsw.Connection, scopes: Sequence[Scope]) -> str:
     return ", ".join(map(str, scope_numbers(db, scopes)))
 
 
-def newest(db: apsw.Connection, scopes: Sequence[Scope], where: Filter, limit: int, offset: int) -> list[Memory]:
+def newest(
+    db: apsw.Connection, scopes: Sequence[Scope], where: Filter, limit: int, after: tuple[datetime, UUID] | None = None
+) -> list[Memory]:
     """`RecordStore.newest`: each scope by itself, in the order of its index, then merged."""
     more, values = conditions(where)
+    if after is not None:
+        more += f" AND {WHEN} <= :when AND ({WHEN} < :when OR m.id > :id)"  # the first alone is what the index can begin at
+        values |= {"when": to_micros(after[0]), "id": after[1].bytes}
     query = f"""SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
                 WHERE m.scope = :scope AND {LIVE}{more} ORDER BY {WHEN} DESC, m.id LIMIT :limit"""
     found: list[Memory] = []
     for number in scope_numbers(db, scopes):
-        found += map(memory_from, all_rows(db, query, {**values, "scope": number, "limit": limit + offset}))
+        found += map(memory_from, all_rows(db, query, {**values, "scope": number, "limit": limit}))
     found.sort(key=lambda memory: (-to_micros(memory.when), memory.id.bytes))
-    return found[offset : offset + limit]
+    return found[:limit]
 
 
 def history(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:

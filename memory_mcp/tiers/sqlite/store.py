@@ -208,9 +208,11 @@ class SqliteStore(LogPart):
         """See `RecordStore`."""
         return await self._read(partial(reads.get_many, scopes=scopes, ids=ids))
 
-    async def newest(self, scopes: Sequence[Scope], where: Filter, *, limit: int, offset: int = 0) -> list[Memory]:
+    async def newest(
+        self, scopes: Sequence[Scope], where: Filter, *, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> list[Memory]:
         """See `RecordStore`."""
-        return await self._read(partial(reads.newest, scopes=scopes, where=where, limit=limit, offset=offset))
+        return await self._read(partial(reads.newest, scopes=scopes, where=where, limit=limit, after=after))
 
     async def history(self, scopes: Sequence[Scope], memory_id: UUID) -> list[Version]:
         """See `RecordStore`."""
