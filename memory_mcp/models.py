@@ -385,14 +385,8 @@ class StoreCounts:
     """What a record store holds for a tenant.
 
     Attributes:
-<<<<<<< HEAD
-        by_namespace: Live memories per namespace.
-        by_kind: Live memories per kind.
-        unembedded: Those whose vectors are still to be made.
-=======
         by_namespace, by_kind: Live memories.
-        outbox: Waiting notes per tier.
->>>>>>> ba7425bb9e909056d8c8cdb7e88eb7dbc383e8b3
+        unembedded: Those whose vectors are still to be made.
     """
 
     by_namespace: Mapping[str, int]
