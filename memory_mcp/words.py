@@ -20,6 +20,9 @@ _UNSPACED = (
 )
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
 _NAMES = re.compile(r"(?<=[a-zà-ÿ] )[A-ZÀ-Þ][a-zà-ÿ0-9]+(?![a-zà-ÿ0-9]*[!,?])|\d")
+_SHORT_NAME, _PART_LENGTH = 24, 3
+"""Characters up to which a name is opened up whatever its parts, and those that the parts of a longer one have on average: it is encoded
+data or a checksum else, whose hundreds of parts would stand for words that nobody wrote."""
 _ACCENT = re.compile("[\u0300-\u036f]")
 
 
@@ -59,7 +62,7 @@ def split_words(text: str, *, for_index: bool) -> list[str]:
         if run.isascii():
             found.append(run.lower())
             parts = _PART.findall(run)
-            if len(parts) > 1:
+            if len(parts) > 1 and (len(run) <= _SHORT_NAME or len(run) >= _PART_LENGTH * len(parts)):
                 found.extend(part.lower() for part in parts)
             continue
         for piece in script.findall(run):

@@ -28,7 +28,7 @@ from memory_mcp.models import (
 )
 from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.passages import beginning
-from memory_mcp.recall.calibration import Scales, nearly, verdict
+from memory_mcp.recall.calibration import WEAK, Scales, nearly, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
@@ -84,7 +84,7 @@ class Recalling(Parts):
             else:
                 answer = await self._recall_best(query, scopes, where, limit, page=request.page, min_score=request.min_score)
                 self.reinforcer.note(caller.tenant, (hit.memory.id for hit in answer.hits))
-                if self.questions is not None and request.page is None:
+                if self.questions is not None and request.page is None and not request.min_score:
                     self.questions.note(self._asked_in(caller, scopes[0]), query, answered=answer.verdict != "none")
             return answer
 
@@ -135,6 +135,7 @@ class Recalling(Parts):
                 candidates = await self._candidates(query, written, where, width)
             else:
                 break
+        answer = _none_that_likely(answer, ranked)
         if candidates.whole:
             expiring = min((memory.expires_at for memory in looked_at if memory.expires_at is not None), default=None)
             self.known.store(question, stamp, answer, now, expiring)
@@ -200,7 +201,7 @@ class Recalling(Parts):
         best = max((hit.score for hit in hits), default=None)
         word: Verdict = "none" if best is None else "strong" if best >= SURE_THEN else "weak"
         rest = told.rest(hit for hit in hits if hit.score >= min_score)
-        return Answer(rest[:limit], word, scopes[0].namespace, told, more=len(rest) > limit)
+        return _none_that_likely(Answer(rest[:limit], word, scopes[0].namespace, told, more=len(rest) > limit), hits)
 
     async def find_similar(
         self,
@@ -245,7 +246,7 @@ class Recalling(Parts):
             null = await null_of(self.sources, scopes, embedding.epoch, scales)
         memories = await self._read(hits, scopes, where)
         ranked = await _off_the_loop(memories, partial(likely, hits, memories, text, null, scales))
-        return _page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score)
+        return _none_that_likely(_page_of(ranked, scopes[0].namespace, NOTHING, wanted, min_score), ranked)
 
 
 async def _off_the_loop(memories: Sequence[Memory], rank: Callable[[], T]) -> T:
@@ -270,6 +271,13 @@ def _page_of(ranked: Sequence[Recalled], namespace: str, told: Told, limit: int,
         return Answer([], word, namespace, below=sum(nearly(hit.score) for hit in ranked[:JUDGED]), degraded=degraded)
     rest = told.rest(hit for hit in ranked if hit.score >= min_score)
     return Answer(rest[:limit], word, namespace, told, len(rest) > limit, degraded=degraded)
+
+
+def _none_that_likely(answer: Answer, ranked: Sequence[Recalled]) -> Answer:
+    """Where `min_score` leaves nothing of what would do, that is what is said, with how many lie below it."""
+    if answer.hits or answer.verdict == "none" or answer.told != NOTHING:
+        return answer
+    return replace(answer, verdict="none", below=sum(hit.score >= WEAK for hit in ranked[:JUDGED]))
 
 
 def _cache_key(query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, names: bool) -> str:

@@ -11,6 +11,7 @@ import pytest
 from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
 from memory_mcp.passages import PASSAGE_TOKENS
+from memory_mcp.recall.calibration import WEAK
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server.render import recalled
 from memory_mcp.service import MemoryService, recalling
@@ -118,9 +119,11 @@ async def test_a_least_score_leaves_the_rest_out(tmp_path: Path) -> None:
         every = await service.recall(RecallRequest("When does the ferry to the island leave?"), CALLER)
         best = every.hits[0].score
         few = await service.recall(RecallRequest("When does the ferry to the island leave?", min_score=best), CALLER)
+        none = await service.recall(RecallRequest("When does the ferry to the island leave?", min_score=best + 1e-6), CALLER)
 
     assert len(every.hits) > 1
     assert [hit.score for hit in few.hits] == [best]
+    assert (none.verdict, list(none.hits), none.below) == ("none", [], sum(hit.score >= WEAK for hit in every.hits))
 
 
 async def test_very_long_texts_are_ranked_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,13 @@ def test_texts_as_words(text: str, words: list[str]) -> None:
     assert split_words(text, for_index=False) == words
 
 
+def test_encoded_data_and_checksums_are_not_opened_up() -> None:
+    checksum = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert split_words(checksum, for_index=True) == [checksum]
+    assert len(split_words("aGVsbG8gd29ybGQxMjM0NTY3ODkwYWJjZGVmZ2hpamtsbW5vcA", for_index=True)) == 1
+    assert split_words("getUserNameFromSessionStorage", for_index=True)[1:] == ["get", "user", "name", "from", "session", "storage"]
+
+
 UNSPACED = [
     ("東京", ["東京"], ["東", "京", "東京"]),
     ("猫", ["猫"], ["猫"]),
