@@ -50,7 +50,7 @@ from memory_mcp.upkeep.lifecycle import Policy
 from memory_mcp.upkeep.maintenance import Maintenance
 from memory_mcp.upkeep.mentions import mention_older
 from memory_mcp.upkeep.register import Register
-from memory_mcp.vector_tiers import carried_tiers, open_vector_tiers
+from memory_mcp.vector_tiers import Figures, carried_tiers, open_vector_tiers
 
 if TYPE_CHECKING:
     from memory_mcp.tiers.postgres.store import PostgresStore
@@ -126,50 +126,24 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
-
-        def record_figures() -> Mapping[str, Any]:
-            if not isinstance(records, SqliteStore):
-                return records.figures()
-            health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
-            calls = {"reads": records.reads, "writes": records.writes}
-            about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": records.encrypted, "path": str(records.folder)}
-            return {"role": "records", "health": health, **calls, **about}
-
-        def resident_figures() -> Mapping[str, Any]:
-            asked = nearest.guard("resident").figures() if "resident" in vectors.tiers else {"health": "off"}
-            return {"role": "vectors", **asked, "answered_by": dict(nearest.answered), **resident.figures()}
-
-        def text_figures() -> Mapping[str, Any]:
-            return {"role": "words", "health": "ok", **texts.figures()}
-
-        def cache_figures() -> Mapping[str, Any]:
-            calls = known.hits + known.misses
-            return {"role": "answers", "health": "ok", "calls": calls, "hit_rate": round(known.hits / calls, 3) if calls else 0.0}
-
-        tiers = {
-            settings.records.backend: record_figures,
-            "resident": resident_figures,
-            "texts": text_figures,
-            "cache": cache_figures,
-            **vectors.figures,
-        }
+        tiers = {**_figures(settings, records, faults, nearest, resident, texts, known), **vectors.figures}
         instruments = Instruments([timed, *vectors.guards], notes=store.notes)
         instruments.lookups |= {"answers": lambda: (known.hits, known.misses), "embeddings": lambda: _lookups(embedder.state)}
         if "resident" in vectors.tiers:
             instruments.watched.append(nearest.guard("resident"))
-        tasks = await stack.enter_async_context(anyio.create_task_group())
+        asked = None
         if redis is not None:
-            tasks.start_soon(redis.run)
             tiers["redis"] = redis.figures
             instruments.watched += redis.guards
-        tasks.start_soon(indexer.run)
-        tasks.start_soon(scale.run)
+            asked = redis.questions(embedder)
+            instruments.lookups |= redis.lookups()
+
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        for work in (*([] if redis is None else [redis.run]), indexer.run, scale.run, *(one.run for one in vectors.carriers), denials.run):
+            tasks.start_soon(work)
         tasks.start_soon(mention_older, store)
-        for carrier in vectors.carriers:
-            tasks.start_soon(carrier.run)
         tasks.start_soon(_flush_now_and_then, counting)
         tasks.start_soon(_let_go_now_and_then, known, store)
-        tasks.start_soon(denials.run)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
         if isinstance(records, SqliteStore) and records.unclean:
@@ -180,9 +154,6 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             embedder.on_ready(partial(_from_thread, asyncio.get_running_loop(), wake))
         with suppress(EmbedderNotReadyError):
             await embedder.wait_ready(model_seconds)
-        asked = None if redis is None else redis.questions(embedder)
-        if redis is not None:
-            instruments.lookups |= redis.lookups()
         yield MemoryService(
             records=store if redis is None else redis.announced(store),
             log=store,
@@ -215,6 +186,43 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             figures=tiers,
             instruments=instruments,
         )
+
+
+def _figures(
+    settings: Settings,
+    records: "SqliteStore | PostgresStore",
+    faults: Sequence[str],
+    nearest: VectorStack,
+    resident: ResidentIndex,
+    texts: ResidentTexts,
+    known: KnownAnswers,
+) -> dict[str, Figures]:
+    """What `stats` is told of the tiers that are always there.
+
+    Args:
+        faults: What is found to be wrong with the store; it may be found later.
+    """
+
+    def of_records() -> Mapping[str, Any]:
+        if not isinstance(records, SqliteStore):
+            return records.figures()
+        health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
+        calls = {"reads": records.reads, "writes": records.writes}
+        about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": records.encrypted, "path": str(records.folder)}
+        return {"role": "records", "health": health, **calls, **about}
+
+    def of_resident() -> Mapping[str, Any]:
+        asked = nearest.guard("resident").figures() if "resident" in settings.stack.vectors else {"health": "off"}
+        return {"role": "vectors", **asked, "answered_by": dict(nearest.answered), **resident.figures()}
+
+    def of_texts() -> Mapping[str, Any]:
+        return {"role": "words", "health": "ok", **texts.figures()}
+
+    def of_cache() -> Mapping[str, Any]:
+        calls = known.hits + known.misses
+        return {"role": "answers", "health": "ok", "calls": calls, "hit_rate": round(known.hits / calls, 3) if calls else 0.0}
+
+    return {settings.records.backend: of_records, "resident": of_resident, "texts": of_texts, "cache": of_cache}
 
 
 def _lookups(state: EmbedderState) -> Lookups:

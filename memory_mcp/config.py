@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from memory_mcp.audit.settings import AuditSettings
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConfigError
-from memory_mcp.folders import in_full
+from memory_mcp.folders import expanded, in_full
 from memory_mcp.loopback import elsewhere
 from memory_mcp.slips import explained, misnamed
 from memory_mcp.tiers.postgres.settings import PostgresSettings
@@ -391,7 +391,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     folder = in_full(data_dir or Path(environment.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR))
     named = environment.get("MEMORY_MCP_CONFIG")
-    path = Path(named).expanduser() if named else folder / CONFIG_NAME
+    path = expanded(Path(named)) if named else folder / CONFIG_NAME
     given = _read(path, must_exist=bool(named))
     if "data_dir" in given:
         raise ConfigError(f"{path}: data_dir cannot be set in the file that lies in it. Use --data-dir or MEMORY_MCP_DATA_DIR.")

@@ -386,7 +386,7 @@ class StoreCounts:
 
     Attributes:
         by_namespace, by_kind: Live memories.
-        outbox: Waiting notes per tier.
+        unembedded: Those whose vectors are still to be made.
     """
 
     by_namespace: Mapping[str, int]
@@ -395,7 +395,6 @@ class StoreCounts:
     superseded: int
     unembedded: int
     operations: int
-    outbox: Mapping[str, int]
     bytes_on_disk: int
 
 

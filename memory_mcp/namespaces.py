@@ -48,7 +48,10 @@ def project_namespace(directory: Path, home: Path) -> str:
     A remote's address without credentials where there is one, so that clones share it wherever they lie;
     else the folder's name and a digest of its path.
     """
-    root = next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
+    try:
+        root = next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
+    except OSError:  # it may not be looked into, or can be no folder
+        return ""
     if root is None or root == home or root == Path(root.anchor):
         return ""
     remote = _remote(root / ".git")
@@ -70,7 +73,7 @@ def _remote(git: Path) -> str:
             return ""
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
         parser.read_string(re.sub(r"^[ \t]+", "", config.read_text("utf-8"), flags=re.MULTILINE))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+    except (OSError, RuntimeError, ValueError, configparser.Error):  # of a path that leads round in a circle, or is none
         return ""
     remotes = {name: parser[name].get("url") or "" for name in parser.sections() if name.startswith("remote ")}
     url = remotes.get('remote "origin"') or next(iter(remotes.values()), "")

@@ -25,6 +25,8 @@ YEARS_BACK, YEAR_FADE = 6, 0.75
 """A month without its year is most often the last one of its name; each year before counts so much less."""
 SHORTEST_FADE = timedelta(days=4)
 """How slowly preference fades beyond a short interval; beyond a long one as slowly as it is long."""
+MOST_TIMES = 16
+"""In one question: nobody names more of them, and each is compared with every memory."""
 BEFORE_SHARE = 0.4
 """Share of the fading time on the side before the interval: what happened is told later, not earlier."""
 
@@ -60,11 +62,15 @@ def time_spans(query: str, now: datetime) -> tuple[TimeSpan, ...]:
     """
     text = query.lower()
     found: list[TimeSpan] = []
-    for pattern, read in _RULES:
-        for match in pattern.finditer(text):
-            if any(match.start() < end and start < match.end() for start, end in (span.words for span in found)):
-                continue  # a more precise rule has read these words
-            found += [TimeSpan(start, end, weight, match.span()) for start, end, weight in _possible(read, match, now)]
+    named: list[tuple[int, int]] = []
+    for match, read in ((match, read) for pattern, read in _RULES for match in pattern.finditer(text)):
+        if len(named) == MOST_TIMES:
+            break
+        if any(match.start() < end and start < match.end() for start, end in named):
+            continue  # a more precise rule has read these words
+        if possible := _possible(read, match, now):
+            named.append(match.span())
+            found += [TimeSpan(start, end, weight, match.span()) for start, end, weight in possible]
     found.sort(key=lambda span: (span.words, -span.weight))
     return tuple(_related(text, found))
 

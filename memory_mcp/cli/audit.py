@@ -1,13 +1,13 @@
 """`memory-mcp audit ...`: who did what, when and from where, who was refused, and that nobody has changed that account."""
 
 import json
-import os
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -28,8 +28,10 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import OperationLog
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.models import Operation
 from memory_mcp.remember import door
+from memory_mcp.upkeep.exporting import beside
 
 commands = typer.Typer(no_args_is_help=True, help="Who did what, when and from where; who was refused; and that nobody changed that log.")
 
@@ -53,7 +55,7 @@ def show(
     namespace: InNamespace = "",
     denied: OnlyDenied = False,
     tenant: OfTenant = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Of each tenant, the newest so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="So many, the newest.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -235,7 +237,10 @@ def _moment(text: str, what: str) -> datetime | None:
         return door.moment(text, what)
     now = utc_now()
     ahead = door.lifetime(text, what, now)
-    return None if ahead is None else now - (ahead - now)
+    try:
+        return None if ahead is None else now - (ahead - now)
+    except OverflowError:
+        raise RequestError(f"{what} lies before the year 1. Leave it out to go back to the first entry.") from None
 
 
 async def _newest(settings: Settings, tenant: str, where: LogFilter, limit: int) -> list[Operation]:
@@ -281,6 +286,9 @@ def _opened(file: Path | None) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         return
-    handle = os.open(file.expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # names people and addresses
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
+    target = expanded(file).absolute()
+    if target.exists():
+        raise RequestError(f"{target} exists. Name another file.")
+    # it names people and addresses, and is its owner's alone to read
+    with beside(target) as raw, TextIOWrapper(raw, "utf-8", newline="\n") as out:
         yield out

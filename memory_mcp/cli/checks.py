@@ -19,6 +19,7 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import CONFIG_NAME, Settings
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import (
+    ConfigError,
     EmbedderNotReadyError,
     MemoryMcpError,
     SchemaTooNewError,
@@ -27,6 +28,7 @@ from memory_mcp.errors import (
     TierError,
     TierUnavailableError,
 )
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite import audit, database, presence
 from memory_mcp.tiers.sqlite.cipher import state_of
@@ -74,7 +76,7 @@ class Doctor:
 
     def _configuration(self) -> Check:
         named = os.environ.get("MEMORY_MCP_CONFIG")
-        path = Path(named).expanduser() if named else self._folder / CONFIG_NAME
+        path = expanded(Path(named)) if named else self._folder / CONFIG_NAME
         if not path.exists():
             return Check("configuration", "ok", f"{path} is not there: everything has its default")
         redis, records = self._settings.redis, self._settings.records
@@ -129,7 +131,7 @@ class Doctor:
         settings = self._settings.encryption
         try:
             find_key(settings, self._folder)
-        except StoreKeyError as error:
+        except (ConfigError, StoreKeyError) as error:
             return [Check("encryption", "wrong", str(error), "Without its key the store cannot be opened.")]
         if not settings.on:
             if state_of(self._folder / database.FILE_NAME) == "encrypted":
@@ -139,7 +141,7 @@ class Doctor:
         if left:
             names = " ".join(quote(str(path)) for path in left)
             return [Check("encryption", "wrong", f"{len(left)} older files are not encrypted", f"Delete what you do not need: rm {names}")]
-        if settings.key_file and (self._folder / Path(settings.key_file).expanduser()).resolve().is_relative_to(self._folder.resolve()):
+        if settings.key_file and (self._folder / expanded(Path(settings.key_file))).resolve().is_relative_to(self._folder.resolve()):
             return [Check("encryption", "note", "the key lies beside what it locks", "Move key_file out of the data directory.")]
         return [Check("encryption", "ok", f"ChaCha20-Poly1305, with the key from {settings.source}")]
 

@@ -12,6 +12,7 @@ from memory_mcp.cli.printed import say, say_json
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite import backup as copies
 from memory_mcp.tiers.sqlite.cipher import parse
 from memory_mcp.tiers.sqlite.keys import find_key, read_key_file
@@ -27,7 +28,7 @@ def backup(
     """Copy all memories into one file, while servers go on working."""
     settings = _with_a_file(settings_of(data_dir))
     key = find_key(settings.encryption, settings.data_dir)
-    made = copies.backup(settings.data_dir, file.expanduser().absolute(), key, force=force)
+    made = copies.backup(settings.data_dir, expanded(file).absolute(), key, force=force)
     if as_json:
         say_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
     else:
@@ -44,11 +45,9 @@ def restore(
 ) -> None:
     """Put a backup in the place of all memories; those that are there now are kept aside."""
     settings = _with_a_file(settings_of(data_dir))
-    former = None if key_file is None else parse(read_key_file(key_file.expanduser()))
+    former = None if key_file is None else parse(read_key_file(expanded(key_file)))
     key = find_key(settings.encryption, settings.data_dir)
-    done = copies.restore(
-        settings.data_dir, file.expanduser().absolute(), utc_now(), key, former, erased=Register(settings.data_dir).read()
-    )
+    done = copies.restore(settings.data_dir, expanded(file).absolute(), utc_now(), key, former, erased=Register(settings.data_dir).read())
     acting.note(settings, "restore", memories=done.memories, erased_again=done.erased_again)
     if as_json:
         say_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again})

@@ -17,6 +17,7 @@ from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say_json
 from memory_mcp.config import Settings
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite import sealing
 from memory_mcp.tiers.sqlite.keys import find_key, read_key_file, slot_of
 from memory_mcp.tiers.sqlite.sealing import Progress, Sealed
@@ -51,7 +52,7 @@ def rekey(
     """Encrypt all memories with another key. Backups that are there keep the key that they were made with."""
     settings = _settings(data_dir)
     slot = slot_of(settings.encryption, settings.data_dir)
-    given = None if new_key_file is None else read_key_file(new_key_file.expanduser())
+    given = None if new_key_file is None else read_key_file(expanded(new_key_file))
     with _progress() as told:
         done = sealing.rekey(settings.data_dir, lambda: find_key(settings.encryption, settings.data_dir), slot, given, told)
     if done.memories is not None:

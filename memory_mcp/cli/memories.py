@@ -29,7 +29,7 @@ def remember(
     importance: Annotated[float, typer.Option("--importance", min=0.0, max=1.0)] = 0.5,
     session: Annotated[str, typer.Option("--session", help="What belongs to one conversation.")] = "",
     occurred_at: Annotated[str, typer.Option("--occurred-at", help="ISO date or time, if not now.")] = "",
-    expires_in: Annotated[str, typer.Option("--expires-in", help="Like 7d or 12h.")] = "",
+    expires_in: Annotated[str, typer.Option("--expires-in", help="Like 7d or 12h, or until a date.")] = "",
     data_dir: DataDir = None,
     namespace: Namespace = "",
     as_json: AsJson = False,

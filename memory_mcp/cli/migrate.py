@@ -21,6 +21,7 @@ from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import Origin
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.portable import Carrier
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.sqlite.carry import SqliteCarrier
@@ -160,5 +161,5 @@ async def _opened(settings: Settings, place: str, *, must_exist: bool = False) -
 
 
 def _folder(place: str) -> Path:
-    path = Path(place.removeprefix("sqlite://")).expanduser()
+    path = expanded(Path(place.removeprefix("sqlite://")))
     return path.parent if path.name == FILE_NAME else path

@@ -20,6 +20,7 @@ from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.errors import RequestError
+from memory_mcp.folders import expanded
 from memory_mcp.models import Caller
 from memory_mcp.namespaces import client_namespace, home_folder
 from memory_mcp.service import MemoryService
@@ -44,7 +45,7 @@ def export(
 ) -> None:
     """Write memories into a file, a JSON object each line, while servers go on working. For a complete copy use `backup`."""
     settings = with_a_store(settings_of(data_dir))
-    target = None if file == "-" else Path(file).expanduser().absolute()
+    target = None if file == "-" else expanded(Path(file)).absolute()
     if target is not None and (target.is_dir() or (target.exists() and not force)):
         raise RequestError(f"{target} exists. Name another file, or say --force to replace it.")
     caller = Caller(tenant, namespace or "personal", operator())
@@ -55,7 +56,7 @@ def export(
             try:
                 return await write_lines(target, pages)
             except OSError as error:
-                raise RequestError(f"{target} cannot be written: {error.strerror}. Nothing is there now.") from error
+                raise RequestError(f"{target} cannot be written: {error.strerror}. What was there is as it was.") from error
         count = 0
         async for page in pages:
             count += len(page)
@@ -83,7 +84,7 @@ def import_(
 
     Every line is looked at before anything is stored. Interrupted, what was stored stays; the same command again stores the rest.
     """
-    source = file.expanduser().absolute()
+    source = expanded(file).absolute()
     if not source.is_file():
         raise RequestError(f"There is no file {source}.")
     settings = settings_of(data_dir)
@@ -148,9 +149,10 @@ def _lines(source: Path, namespace: str) -> Iterator[Line]:
         while text := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(text) > MAX_LINE_BYTES:
+                while text and not text.endswith(b"\n"):
+                    text = file.readline(MAX_LINE_BYTES)
                 yield Line(number, fault=f"it has more than {MAX_LINE_BYTES >> 20} MiB")
-                return
-            if text.strip():
+            elif text.strip():
                 line = read(number, text)
                 yield replace(line, fields={**line.fields, "namespace": namespace}) if namespace and not line.fault else line
 

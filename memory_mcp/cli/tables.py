@@ -31,13 +31,13 @@ def print_statistics(console: Console, facts: Mapping[str, Any]) -> None:
     console.print(_pairs("By namespace", {name: f"{count:,}" for name, count in counts["by_namespace"].items()}))
     console.print(_pairs("By kind", {name: f"{count:,}" for name, count in counts["by_kind"].items()}))
     console.print(_pairs("Tiers", {name: _line(tier) for name, tier in facts["tiers"].items()}))
-    console.print(_pairs("Model", {name: _shown(name, fact) for name, fact in model.items() if fact != ""}))
+    console.print(_pairs("Model", {_words(name): _shown(name, fact) for name, fact in model.items() if fact != ""}))
 
 
 def _counts(namespace: str, counts: Mapping[str, Any]) -> dict[str, str]:
     shown = {"this namespace": namespace, "live": f"{counts['memories']:,}"}
     for name in ("forgotten", "superseded", "unembedded", "operations"):
-        shown[_NAMES.get(name, name)] = f"{counts[name]:,}"
+        shown[_words(name)] = f"{counts[name]:,}"
     return {**shown, "on disk": size(counts["bytes_on_disk"])}
 
 
@@ -55,10 +55,12 @@ _NAMES = {"bytes": "holds", "budget_bytes": "may hold", "path": "in", "unembedde
 
 def _line(tier: Mapping[str, Any]) -> str:
     head = f"{tier.get('health', '')} ({tier.get('role', '')})"
-    rest = [
-        f"{_NAMES.get(name, name.replace('_', ' '))} {_shown(name, fact)}" for name, fact in tier.items() if name not in ("health", "role")
-    ]
+    rest = [f"{_words(name)} {_shown(name, fact)}" for name, fact in tier.items() if name not in ("health", "role")]
     return ", ".join([head, *rest])
+
+
+def _words(name: str) -> str:
+    return _NAMES.get(name, name.replace("_", " "))
 
 
 def _shown(name: str, fact: Any) -> str:

@@ -54,7 +54,7 @@ def create(
         text, token = mint(of_tenant, given, now, subject=subject(who) if who else "", namespaces=opened, expires=ends)
         anyio.run(_add, data_dir, token)
         if as_json:
-            _print_json({"token": text, **_facts(token)})
+            say_json({"token": text, **_facts(token)})
         else:
             print(text)  # noqa: T201
             until = "until it is revoked" if token.expires is None else f"until {token.expires:%Y-%m-%d %H:%M} UTC"
@@ -67,7 +67,7 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     with in_one_line():
         found: list[Token] = anyio.run(_everyone, data_dir)
         if as_json:
-            _print_json([_facts(token) for token in found])
+            say_json([_facts(token) for token in found])
             return
         table = Table(box=None, pad_edge=False)
         for heading in ("id", "tenant", "subject", "role", "namespaces", "created", "state"):
@@ -128,7 +128,3 @@ def _state(token: Token) -> str:
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
-
-
-def _print_json(facts: Any) -> None:
-    say_json(facts)

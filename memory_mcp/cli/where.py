@@ -8,6 +8,7 @@ from memory_mcp.cli.install.commands import client_states
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.config import CONFIG_NAME
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 
 
@@ -19,7 +20,7 @@ def where(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         "data directory": settings.data_dir,
         "memories": settings.data_dir / FILE_NAME,
         "models": settings.data_dir / "models",
-        "configuration": Path(named).expanduser() if named else settings.data_dir / CONFIG_NAME,
+        "configuration": expanded(Path(named)) if named else settings.data_dir / CONFIG_NAME,
     }
     clients = client_states()
     if settings.records.backend != "sqlite":

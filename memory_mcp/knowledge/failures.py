@@ -11,15 +11,17 @@ MAX_FRAMES = 6
 """Innermost frames that count: the outer ones tell who called, and the same error is met on many ways."""
 MAX_MESSAGE_CHARACTERS = 300
 """Of a message that count."""
+MAX_READ_CHARACTERS = 40_000
+"""Of a report; of a longer one its two ends are read, where its error stands. In no more than some milliseconds, whatever it is."""
 
 _FRAMES = tuple(
     re.compile(pattern, re.MULTILINE)
     for pattern in (
-        r'^\s*File "(?P<file>[^"]+)", line \d+(?:, in (?P<name>.+?))?\s*$',  # Python
-        r"^\s*\d+: (?P<name>[\w:<>{}$ ]+?)\n\s+at (?P<file>\S+?):\d+(?::\d+)?\s*$",  # Rust
-        r"^\s*at (?:async )?(?:(?P<name>[^\s(]+(?: \[as [^\]]+\])?) \()?(?P<file>[^()\s]+?):\d+:\d+\)?\s*$",  # JavaScript
-        r"^\s*at (?P<name>[\w.$<>/]+)\((?P<file>[^():]*)(?::\d+)?\)\s*$",  # Java
-        r"^(?P<name>[\w./*()-]+)\([^)\n]*\)\n\s+(?P<file>\S+\.go):\d+",  # Go
+        r'^[ \t]*File "(?P<file>[^"\n]+)", line \d+(?:, in (?P<name>.+?))?[ \t\r]*$',  # Python
+        r"^[ \t]*\d+: (?P<name>[\w:<>{}$ ]+?)\n[ \t]+at (?P<file>\S+?):\d+(?::\d+)?[ \t\r]*$",  # Rust
+        r"^[ \t]*at (?:async )?(?:(?P<name>[^\s(]+(?: \[as [^\]\n]+\])?) \()?(?P<file>[^()\s]+?):\d+:\d+\)?[ \t\r]*$",  # JavaScript
+        r"^[ \t]*at (?P<name>[\w.$<>/]+)\((?P<file>[^():\n]*)(?::\d+)?\)[ \t\r]*$",  # Java
+        r"^(?P<name>[\w./*()-]{1,300})\([^)\n]{0,1000}\)\n[ \t]+(?P<file>\S+\.go):\d+",  # Go
     )
 )
 _INNERMOST_LAST = 0
@@ -31,7 +33,9 @@ _HEADING = re.compile(
     re.MULTILINE,
 )
 _PANIC = re.compile(
-    r"^(?:panic: (?P<go>.+)|thread '[^']*' (?:\(\d+\) )?panicked at (?:'(?P<old>.*)', )?.*?:\d+:\d+:?(?:\n(?P<rust>.+))?)$", re.MULTILINE
+    r"^(?:panic: (?P<go>.+)"
+    r"|thread '[^']*' (?:\(\d+\) )?panicked at (?:'(?P<old>.{0,1000})', )?.{0,300}?:\d+:\d+:?(?:\n(?P<rust>.+))?)$",
+    re.MULTILINE,
 )
 _CHANGING = (
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
@@ -63,6 +67,8 @@ class Failure:
 
 def read_failure(report: str) -> Failure:
     """The error that a message, a trace or both tell of; of several in one trace the last that is named as the cause of nothing."""
+    half = MAX_READ_CHARACTERS // 2
+    report = report if len(report) <= MAX_READ_CHARACTERS else f"{report[:half]}\n{report[-half:]}"
     frames = _frames(report)
     panic = _PANIC.search(report)
     if panic is not None:

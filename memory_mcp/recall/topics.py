@@ -9,9 +9,6 @@ from collections.abc import Callable, Collection, Mapping
 COMMON_SHARE, COMMON_MARGIN = 0.2, 3
 """A word is common in more than a fifth of the memories, and three: in a store of five nothing is common."""
 
-SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
-"""Metadata whose value speaks of itself as `I`."""
-
 _ARTICLES = frozenset(("a", "an", "the"))
 _TOKEN = re.compile(r"\S+")
 _POSSESSIVE = re.compile(r"['’]s\W*$|s['’]\W*$", re.IGNORECASE)
@@ -37,7 +34,7 @@ def topic_query(query: str, common: Collection[str], speakers: Collection[str], 
 
     Args:
         common: See `topic_terms`.
-        speakers: The words of the names in `SPEAKER_KEYS` of the store, in the same form.
+        speakers: The words of the names of those who speak in the store (of themselves as `I`), in the same form.
         terms: Text to words without stop words, in the same form.
     """
     kept: list[str] = []

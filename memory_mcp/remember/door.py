@@ -69,14 +69,14 @@ def name(value: str, what: str) -> str:
     return value.strip()
 
 
-def tags(values: Sequence[str], what: str = "tags") -> tuple[str, ...]:
+def tags(values: Sequence[str]) -> tuple[str, ...]:
     """Distinct tags in order: at most 100 of at most 200 characters."""
     if len(values) > MAX_TAGS:
-        raise RequestError(f"{what} has {len(values):,} entries; at most {MAX_TAGS} are allowed.")
+        raise RequestError(f"tags has {len(values):,} entries; at most {MAX_TAGS} are allowed.")
     for value in values:
-        text(value, f"an entry of {what}", max_characters=MAX_TAG_CHARACTERS)
+        text(value, "an entry of tags", max_characters=MAX_TAG_CHARACTERS)
         if not value.strip():
-            raise RequestError(f"{what} holds an empty entry. Remove it.")
+            raise RequestError("tags holds an empty entry. Remove it.")
     return tuple(dict.fromkeys(values))
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import RequestError
-from memory_mcp.models import EPISODIC_KINDS, KINDS, RETENTIONS, Caller, Draft, Scope
+from memory_mcp.models import DOMAINS, EPISODIC_KINDS, KINDS, RETENTIONS, Caller, Draft, Scope
 from memory_mcp.remember import door
 
 SHORT_TERM = timedelta(days=7)
@@ -52,6 +52,8 @@ def draft(request: RememberRequest, scope: Scope, caller: Caller, now: datetime)
     content = door.content(request.content)
     if request.kind not in KINDS:
         raise RequestError(f"kind {request.kind[:40]!r} is unknown. Use one of: {', '.join(KINDS)}.")
+    if request.domain not in ("", *DOMAINS):
+        raise RequestError(f"domain must be one of: {', '.join(DOMAINS)}; left out, it is guessed.")
     if request.retention not in RETENTIONS:
         raise RequestError(f"retention must be one of: {', '.join(RETENTIONS)}.")
     session_id = door.name(request.session_id, "session_id")
@@ -104,7 +106,7 @@ def uuid7(now: datetime) -> UUID:
 _CODE = re.compile(
     r"```|\b(?:def \w+\(|class \w+[:({]|import \w+[.;\n]|function \w*\(|SELECT .+ FROM)\b"
     r"|\b(?:stderr|stdout|git|npm|pip|docker|API|SQL|JSON|HTTP|regex)\b"
-    r"|\w+\(\)|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w+|[\w/]+\.(?:py|js|ts|rs|go|java|c|cpp|sh|sql|toml|yaml|yml|json|md)\b|[{};]\s*$",
+    r"|\w\(\)|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w|[\w/]\.(?:py|js|ts|rs|go|java|c|cpp|sh|sql|toml|yaml|yml|json|md)\b|[{};]\s*$",
     re.MULTILINE,
 )
 _BUSINESS = re.compile(

@@ -71,7 +71,7 @@ async def insights(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.insights(caller, namespace, days=days)
-    return told(service, caller, render_learning.insights(found, service.clock(), namespace or caller.namespace, days, max_tokens))
+    return told(service, caller, render_learning.insights(found, namespace or caller.namespace, days, max_tokens))
 
 
 def learning_tools() -> list[StrictTool]:

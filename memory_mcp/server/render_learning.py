@@ -57,7 +57,7 @@ def outcome(told: Outcome) -> CallToolResult:
     return result(facts, [f"counted: {words}; id {told.memory.id}"])
 
 
-def insights(found: Insights, now: datetime, namespace: str, days: int, max_tokens: int) -> CallToolResult:
+def insights(found: Insights, namespace: str, days: int, max_tokens: int) -> CallToolResult:
     """The answer to `insights`: each heading by its most telling entries, as many as the budget allows."""
     head: dict[str, Any] = {"namespace": namespace, "days": days, "grew": dict(found.grew)}
     grew = ", ".join(counted(count, kind) for kind, count in found.grew.items()) or "nothing"
@@ -75,15 +75,15 @@ def insights(found: Insights, now: datetime, namespace: str, days: int, max_toke
             f"Brier score {own.brier:.3f}"
         )
     sections: dict[str, tuple[int, list[dict[str, Any]]]] = {
-        "errors that came again": (len(found.recurring), [_brief(memory, now, times=times) for memory, times in found.recurring]),
-        "unsolved errors": (len(found.unsolved), [_brief(memory, now) for memory in found.unsolved]),
-        "decisions without outcome": (len(found.undecided), [_brief(memory, now) for memory in found.undecided]),
+        "errors that came again": (len(found.recurring), [_brief(memory, times=times) for memory, times in found.recurring]),
+        "unsolved errors": (len(found.unsolved), [_brief(memory) for memory in found.unsolved]),
+        "decisions without outcome": (len(found.undecided), [_brief(memory) for memory in found.undecided]),
         "questions that found nothing": (len(found.unanswered), list(map(_question, found.unanswered))),
         "questions asked again": (len(found.frequent), list(map(_question, found.frequent))),
-        "rules never recalled": (len(found.unused_rules), [_brief(memory, now) for memory in found.unused_rules]),
+        "rules never recalled": (len(found.unused_rules), [_brief(memory) for memory in found.unused_rules]),
         "recalled most": (
             len(found.most_recalled),
-            [_brief(one, now, recalled=one.recalled_count) for one in found.most_recalled],
+            [_brief(one, recalled=one.recalled_count) for one in found.most_recalled],
         ),
     }
     per_heading = _SHOWN
@@ -122,7 +122,7 @@ def _record(tally: Tally) -> dict[str, int]:
     return {"worked": tally.good, "tried": tally.good + tally.bad}
 
 
-def _brief(memory: Memory, now: datetime, **more: int) -> dict[str, Any]:
+def _brief(memory: Memory, **more: int) -> dict[str, Any]:
     text = excerpt(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
     return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
 

@@ -1,6 +1,7 @@
 """The types of the tools' arguments: plain scalars and lists of texts, each with the words a model reads."""
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -11,11 +12,10 @@ def as_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(value)
-        except ValueError:
-            if value.rstrip().endswith("]"):
-                return [part.strip(" '\"") for part in value.strip()[1:-1].split(",") if part.strip(" '\"")]
+        if value.rstrip().endswith("]"):
+            return [part.strip(" '\"") for part in value.strip()[1:-1].split(",") if part.strip(" '\"")]
     return [part.strip() for part in value.split(",") if part.strip()]
 
 

@@ -1,6 +1,6 @@
 """What the official memory server can do, over the same memories: entities, observations and relations are memories like others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from memory_mcp.access import Role
@@ -134,10 +134,9 @@ class Compat(Remembering, Recalling):
         graph = await self._node_graph(caller)
         nodes = graph.nodes()
         if names is not None:
-            nodes = [node for node in nodes if node.name in set(names)]
+            nodes = _named(nodes, set(names))
         elif query is not None:
-            found = holding(nodes, query)
-            nodes = found or [node for node in nodes if node.name in await self._answering(query, caller)]
+            nodes = holding(nodes, query) or _named(nodes, await self._answering(query, caller))
         touching = graph.relations if names is None and query is None else graph.touching({node.name for node in nodes})
         edges = {_plain(one.statement): one.statement for one in touching}
         return nodes, list(edges.values())
@@ -186,6 +185,10 @@ class Compat(Remembering, Recalling):
                 await self.records.revise(scopes, memory_id, changes, caller.provenance, self.clock())
         if forgotten:
             await self.records.forget(scopes, sorted(forgotten), caller.provenance, self.clock())
+
+
+def _named(nodes: Sequence[Node], names: Collection[str]) -> list[Node]:
+    return [node for node in nodes if node.name in names]
 
 
 def _plain(statement: Statement) -> tuple[str, str, str]:

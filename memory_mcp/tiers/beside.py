@@ -25,6 +25,8 @@ BEHIND_SECONDS = 1.0
 KEPT_PASSAGES = 5 * MOST_PASSAGES
 REBASE_PASSAGES = 500
 """What the index has caught up with is let go when it is more than this."""
+KEPT_SCOPES = 1_000
+"""What is empty takes 2 KB."""
 KEPT_MARKS = 10_000
 INLINE_PASSAGES = 2000
 """Up to so many are searched where they are; the way to a thread takes as long."""
@@ -188,7 +190,7 @@ class Beside:
     def _keep(self, scope: Scope, recent: Recent) -> None:
         self._recent[scope] = recent
         self._recent.move_to_end(scope)
-        while len(self._recent) > 1 and sum(each.passages for each in self._recent.values()) > KEPT_PASSAGES:
+        while len(self._recent) > KEPT_SCOPES or (len(self._recent) > 1 and self.figures()["passages_beside"] > KEPT_PASSAGES):
             self._recent.popitem(last=False)
 
     async def _mark(self, scope: Scope, epoch: str) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -33,15 +32,11 @@ RECORDS = "records"
 
 
 class VectorStack:
-    """Tiers by name, hottest first.
+    """Tiers by name, hottest first. They are only timed here: one that can be away brings a guard of its own (`GuardedIndex`)."""
 
-    Args:
-        guards: For the tiers that can be away, by name. The others are only timed.
-    """
-
-    def __init__(self, tiers: Mapping[str, VectorIndex], last: ExactSearch, guards: Mapping[str, Guard] = MappingProxyType({})) -> None:
+    def __init__(self, tiers: Mapping[str, VectorIndex], last: ExactSearch) -> None:
         self._tiers, self._last = tiers, last
-        self._guards = {name: guards.get(name) or Guard(name, failures=None) for name in (*tiers, RECORDS)}
+        self._guards = {name: Guard(name, failures=None) for name in (*tiers, RECORDS)}
         self._away: dict[str, None] = {}
         self.answered: dict[str, int] = {**dict.fromkeys(tiers, 0), RECORDS: 0}
 

@@ -2,10 +2,12 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 import anyio
@@ -82,19 +84,12 @@ async def write_lines(target: Path, pages: AsyncIterator[Sequence[Memory]]) -> i
     Raises:
         OSError: It cannot be written.
     """
-    partial, count = target.with_name(f"{target.name}.partial-{os.getpid()}"), 0
-    handle = await anyio.to_thread.run_sync(lambda: os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            async for page in pages:
-                count += len(page)
-                await anyio.to_thread.run_sync(file.writelines, [written(memory) + "\n" for memory in page])
-            file.flush()
-            await anyio.to_thread.run_sync(os.fsync, file.fileno())
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    count = 0
+    with beside(target) as file:
+        async for page in pages:
+            count += len(page)
+            await anyio.to_thread.run_sync(file.writelines, [f"{written(memory)}\n".encode() for memory in page])
+        await anyio.to_thread.run_sync(_sync, file)
     return count
 
 
@@ -102,22 +97,40 @@ def erase_in_exports(folder: Path, ids: Collection[UUID]) -> list[Path]:
     """Take the lines of memories out of the exports in a data directory; from which."""
     gone, cleaned = {str(memory_id) for memory_id in ids}, []
     for path in sorted((folder / EXPORTS).glob("*.jsonl")):
-        lines = path.read_text("utf-8").split("\n")  # which no text in them holds
+        lines = path.read_bytes().split(b"\n")  # which no text in them holds
         kept = [line for line in lines if _id_in(line) not in gone]
         if len(kept) < len(lines):
-            partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="\n") as file:
-                file.write("\n".join(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
+            with beside(path) as file:
+                file.write(b"\n".join(kept))
+                _sync(file)
             cleaned.append(path)
     return cleaned
 
 
-def _id_in(line: str) -> str:
+@contextmanager
+def beside(target: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the target's place at the end, or is gone on an error; what a process that was killed left is replaced."""
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.replace(partial, target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _sync(file: BinaryIO) -> None:
+    """See to it that all of a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _id_in(line: bytes) -> str:
     try:
         fields = json.loads(line)
-    except ValueError:  # somebody else has written it
+    except (ValueError, RecursionError):  # somebody else has written it
         return ""
     return str(fields.get("id")) if isinstance(fields, dict) else ""

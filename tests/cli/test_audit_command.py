@@ -120,6 +120,24 @@ def test_a_file_is_for_its_owner_alone_and_replaces_no_other(folder: Path, tmp_p
     assert (second.exit_code, "exists" in second.output) == (1, True)
 
 
+def test_what_could_not_be_written_leaves_no_file_behind(tmp_path: Path) -> None:
+    folder, target = tmp_path / "data", tmp_path / "log.jsonl"
+    folder.mkdir(mode=0o700)
+    (folder / FILE_NAME).write_bytes(b"no store at all " * 300)
+    failed = run(folder, "export", str(target))
+
+    assert failed.exit_code == 1
+    assert "damaged" in failed.stderr
+    assert sorted(tmp_path.iterdir()) == [folder]
+
+
+def test_a_time_too_far_back_is_refused_in_words(folder: Path) -> None:
+    refused = run(folder, "list", "--since", "999999d")
+
+    assert refused.exit_code == 1
+    assert "before the year 1" in refused.stderr
+
+
 def test_an_unbroken_log_is_told_with_what_to_keep_elsewhere(folder: Path) -> None:
     said = run(folder, "verify")
     told = json.loads(run(folder, "verify", "--json").stdout)

@@ -334,18 +334,21 @@ def test_rules_go_where_the_clients_read_them_and_once(home: Path) -> None:
 def test_purging_deletes_the_memories_only_when_nobody_uses_them_and_all_is_ours(home: Path) -> None:
     folder = home / ".memory-mcp"
     (folder / "models" / "some-model").mkdir(parents=True)
-    for name in ("memories.db", "memories.db-wal", "memories.lock", "memories.open", "config.toml", "notes.txt"):
+    for name in ("memories.db", "memories.db-wal", "memories.lock", "memories.open", "config.toml", "erased.ids", "notes.txt"):
         (folder / name).write_text("")
     (folder / "memories.db.before-restore-20260101-000000-000000").write_text("")
 
     assert "notes.txt" in command(home, "uninstall", "--yes", "--purge", status=1)
-    assert len(list(folder.iterdir())) == 8
+    assert len(list(folder.iterdir())) == 9
     (folder / "notes.txt").unlink()
+    (folder / "backups").mkdir()
+    assert "more than the memories: backups" in command(home, "uninstall", "--yes", "--purge", status=1)
+    (folder / "backups").rmdir()
     with presence.present(folder, 1.0):
         assert "in use" in command(home, "uninstall", "--yes", "--purge", status=1)
-    assert len(list(folder.iterdir())) == 7
+    assert len(list(folder.iterdir())) == 8
     command(home, "uninstall", "--dry-run", "--purge")
-    assert len(list(folder.iterdir())) == 7
+    assert len(list(folder.iterdir())) == 8
     command(home, "uninstall", "--yes", "--purge")
     assert not folder.exists()
     assert "no data directory" in command(home, "uninstall", "--yes", "--purge")
@@ -368,7 +371,7 @@ def test_a_link_or_somebody_elses_folder_is_not_purged(home: Path) -> None:
     (home / ".memory-mcp").symlink_to(home / "data")
 
     assert "no folder of its own" in command(home, "uninstall", "--yes", "--purge", status=1)
-    assert "did not put there" in command(home, "uninstall", "--yes", "--purge", "--data-dir", str(home), status=1)
+    assert "more than the memories" in command(home, "uninstall", "--yes", "--purge", "--data-dir", str(home), status=1)
     assert (home / "data").exists()
 
 

@@ -15,6 +15,7 @@ from record_stores import GLOBAL, HOME, NOW, SECOND, add, live
 
 from memory_mcp.models import Memory, Provenance
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from memory_mcp.upkeep.lines import MAX_LINE_BYTES
 from memory_mcp.upkeep.register import Register
 from tests.engines import command, data_directory, surroundings
 
@@ -88,7 +89,7 @@ async def test_an_export_that_cannot_be_written_says_so_and_leaves_nothing(folde
 
     said = refused(command("export", str(target), folder=folder))
 
-    assert said == f"memory-mcp: {target} cannot be written: No such file or directory. Nothing is there now.\n"
+    assert said == f"memory-mcp: {target} cannot be written: No such file or directory. What was there is as it was.\n"
 
 
 async def test_an_import_is_one_operation_and_again_stores_nothing(folder: Path, tmp_path: Path) -> None:
@@ -121,6 +122,14 @@ async def test_a_file_with_a_fault_stores_nothing_unless_faults_are_to_be_skippe
     assert "hunter2" not in said
     assert (skipped["stored"], skipped["left_out"]["faulty"]) == (1, 5)
     assert [memory.content for memory in await kept(folder)] == ["fine"]
+
+
+async def test_of_a_file_with_a_line_that_is_too_long_the_lines_after_it_are_stored(folder: Path, tmp_path: Path) -> None:
+    source = file_of(tmp_path, {"content": "before"}, {"content": "x" * (2 * MAX_LINE_BYTES)}, {"content": "after"})
+    skipped = told(command("import", str(source), "--skip-faulty", "--no-wait", "--namespace", "home", "--json", folder=folder))
+
+    assert (skipped["stored"], skipped["left_out"]["faulty"]) == (2, 1)
+    assert {memory.content for memory in await kept(folder)} == {"before", "after"}
 
 
 async def test_what_is_past_or_was_erased_here_is_left_out(folder: Path, tmp_path: Path) -> None:

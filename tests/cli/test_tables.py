@@ -28,7 +28,7 @@ FACTS = {
             "budget_bytes": 1 << 29,
         },
     },
-    "model": {"name": "small", "phase": "ready", "detail": ""},
+    "model": {"name": "small", "phase": "ready", "detail": "", "texts_per_second": 149.8},
 }
 
 
@@ -38,5 +38,6 @@ def test_figures_are_told_in_words() -> None:
     rows = [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
     assert {"live 1,200", "found by words only 2", "on disk 2.0 KiB"} <= set(rows)
+    assert "texts per second 149.8" in rows
     assert "sqlite ok (records), encrypted no, in /data" in rows
     assert "resident ok (vectors), answered by resident 25 / records 0, holds 310 bytes, may hold 512.0 MiB" in rows

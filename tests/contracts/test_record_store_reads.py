@@ -14,7 +14,6 @@ from record_stores import (
     EPOCH,
     GLOBAL,
     HOME,
-    INDEX,
     NOW,
     OTHER_EPOCH,
     SCOPES,
@@ -300,10 +299,9 @@ async def test_counts_are_a_tenants_own(open_store: OpenStore) -> None:
     assert mine.by_namespace == {"home": 2, "global": 1}
     assert mine.by_kind == {"rule": 1, "fact": 2}
     assert (mine.forgotten, mine.superseded, mine.unembedded, mine.operations) == (1, 1, 1, 6)
-    assert mine.outbox == {"embed": 1, INDEX: 5}
     assert mine.bytes_on_disk > 0
-    assert (foreign.by_namespace, foreign.unembedded, foreign.outbox) == ({"home": 7}, 7, {"embed": 7, INDEX: 7})
-    assert (nobodys.by_namespace, nobodys.by_kind, nobodys.outbox, nobodys.operations) == ({}, {}, {}, 0)
+    assert (foreign.by_namespace, foreign.unembedded) == ({"home": 7}, 7)
+    assert (nobodys.by_namespace, nobodys.by_kind, nobodys.unembedded, nobodys.operations) == ({}, {}, 0, 0)
 
 
 async def test_the_scopes_of_a_tenant(open_store: OpenStore) -> None:

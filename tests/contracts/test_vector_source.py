@@ -371,7 +371,7 @@ class TestOutbox:
             await store.postpone(await store.claim(INDEX, limit=9, lease_seconds=0), 60)
 
             assert await store.claim(INDEX, limit=9, lease_seconds=0) == []
-            assert (await store.counts("local")).outbox[INDEX] == 1
+            assert (await store.notes())[INDEX] == 1
 
     async def test_a_change_meanwhile_is_not_settled_by_the_older_claim(self, open_store: OpenStore) -> None:
         async with open_store() as store:
@@ -389,11 +389,11 @@ class TestOutbox:
         async with open_store() as store:
             await add(store, "one", embedded=False)
             await store.keep_tiers([INDEX])
-            kept = (await store.counts("local")).outbox
+            kept = await store.notes()
             await store.keep_tiers([])
 
             assert kept == {"embed": 1, INDEX: 1}
-            assert (await store.counts("local")).outbox == {"embed": 1}
+            assert await store.notes() == {"embed": 1}
 
     async def test_how_many_notes_wait_is_told_for_all_tenants_together(self, open_store: OpenStore) -> None:
         async with open_store() as store:

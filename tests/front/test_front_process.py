@@ -394,7 +394,7 @@ def test_where_no_home_folder_is_known_a_data_directory_has_to_be_named(folder: 
     if shutil.which("unshare") is None or subprocess.run(probe, env=nobody, capture_output=True, check=False).stdout != b"~\n":
         pytest.skip("being nobody in a namespace of one's own is not possible here")
     asked = '{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}\n'
-    unnamed, named = (
+    unnamed, named, where = (
         subprocess.run(
             [*wrapper, sys.executable, "-m", "memory_mcp", *arguments],
             input=asked,
@@ -405,13 +405,14 @@ def test_where_no_home_folder_is_known_a_data_directory_has_to_be_named(folder: 
             timeout=PATIENCE,
             check=False,
         )
-        for arguments in (["serve"], ["remember", "The pump is blue.", "--data-dir", str(folder)])
+        for arguments in (["serve"], ["remember", "The pump is blue.", "--data-dir", str(folder)], ["where", "--data-dir", str(folder)])
     )
 
     assert unnamed.returncode == 2
     assert "no home folder is known" in json.loads(unnamed.stdout)["error"]["message"]
     assert list(elsewhere.iterdir()) == []
     assert named.stdout.startswith("stored in ")
+    assert where.stdout.startswith("data directory")
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -1,5 +1,7 @@
 """An issuer's keys over time: rotated, away, too old. A real issuer, and a clock that is set."""
 
+import json
+
 import pytest
 
 from memory_mcp.errors import TierUnavailableError
@@ -61,6 +63,18 @@ async def test_an_issuer_that_never_answered_lets_nobody_in() -> None:
 
     with pytest.raises(TierUnavailableError):
         await keys.candidates("one")
+
+
+async def test_keys_need_no_names_and_then_any_of_them_may_have_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with issuing() as (issuer, url):
+        issuer.keys["two"] = issuers.key()
+        entries = [{**entry, "kid": None} for entry in json.loads(issuer.document())["keys"]]
+        nameless = json.dumps({"keys": [{name: value for name, value in entry.items() if value} for entry in entries]}).encode()
+        monkeypatch.setattr(issuer, "document", lambda: nameless)
+        keys = PublishedKeys(url, Clock())
+
+        assert len(await keys.candidates(None)) == 2
+        assert len(await keys.candidates("one")) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from mcp import Client
 from postgres_server import Databases, server
 
 from memory_mcp.config import Settings
-from tests.memories import open_client, settings_for, text_of
+from memory_mcp.knowledge.nodes import Node
+from tests.memories import CALLER, open_client, open_service, settings_for, text_of
 
 ALICE = {"name": "Alice", "entityType": "person", "observations": ["likes tea", "Works with Bob at Acme Corp"]}
 BOB = {"name": "Bob", "entityType": "person", "observations": []}
@@ -108,6 +109,16 @@ async def test_unknown_entities_are_refused_as_there_and_nothing_is_stored(tmp_p
             assert refused.is_error
             assert words in text_of(refused)
         assert await call(client, "read_graph") == before
+
+
+async def test_a_search_asks_once_however_many_entities_there_are(tmp_path: Path) -> None:
+    nodes = [Node(f"Person {number}", "person", [f"enjoys tea number {number}"]) for number in range(20)]
+    async with open_service(settings_for(tmp_path)) as service:
+        await service.create_nodes(nodes, CALLER)
+        found, _ = await service.read_nodes(CALLER, query="Who is fond of hot drinks?")
+
+        assert found
+        assert service.known.hits + service.known.misses == 1
 
 
 async def test_it_is_the_same_memory(tmp_path: Path) -> None:

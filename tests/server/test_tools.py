@@ -269,6 +269,7 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("recall", {"query": "x", "since": "2026-13-01"}, "not a date"),
     ("recall", {"query": "x", "since": "2026-02-01", "until": "2026-01-01"}, "since must lie before until"),
     ("recall", {"query": "x", "kind": "opinion"}, "kind"),
+    ("recall", {"query": "x", "tags": "[" * 100_000}, "tags has 100,000 characters"),
     ("recall", {"query": "x", "max_tokens": 1}, "max_tokens"),
     ("recall", {"query": "x", "cursor": "8.deadbeef"}, "cursor"),
     ("find_similar", {}, "either text or id"),

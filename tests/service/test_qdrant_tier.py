@@ -106,7 +106,7 @@ async def until(settled: Callable[[], bool]) -> None:
 async def level(service: MemoryService) -> None:
     """Wait until nothing is left to be carried."""
     with anyio.fail_after(30):
-        while (await service.records.counts("local")).outbox.get("qdrant"):  # noqa: ASYNC110 - only the store knows
+        while (await service.instruments.notes()).get("qdrant"):  # noqa: ASYNC110 - only the store knows
             await anyio.sleep(0.02)
 
 

@@ -68,7 +68,7 @@ async def is_level(store: Store, index: Faulty, scopes: Sequence[Scope] = (HOME,
         if await revision(store, scope) != (await index.covers(scope, EPOCH) or 0):
             return False
         assert set(await index.held(scope, EPOCH)) == await ids_in(store, scope)
-    return not (await store.counts("local")).outbox.get(TIER)
+    return not (await store.notes()).get(TIER)
 
 
 async def drain(carrier: Carrier) -> None:
@@ -154,7 +154,7 @@ async def test_a_worker_killed_after_carrying_and_before_settling_does_no_harm(t
             tasks.cancel_scope.cancel()
         monkeypatch.setattr(store, "settle", settle)
         assert set(await index.held(HOME, EPOCH)) == await ids_in(store, HOME)
-        assert (await store.counts("local")).outbox == {TIER: 1}
+        assert await store.notes() == {TIER: 1}
         await drain(Carrier(TIER, index, store, lambda: EPOCH))
 
         assert await is_level(store, index)
@@ -192,7 +192,7 @@ async def test_notes_that_could_not_be_given_back_are_settled_when_the_store_is_
             meanwhile.setattr(store, "postpone", away)
             with pytest.raises(TierUnavailableError):
                 await drain(carrier)
-        assert (await store.counts("local")).outbox[TIER] == 1
+        assert (await store.notes())[TIER] == 1
         await drain(carrier)
 
         assert await is_level(store, index)

@@ -378,17 +378,18 @@ async def test_the_former_file_is_overwritten(tmp_path: Path) -> None:
 
 async def test_a_key_is_made_where_there_is_none_and_never_for_a_store_that_has_one(tmp_path: Path) -> None:
     folder = await some_store(tmp_path / "data")
-    settings = EncryptionSettings(key_file=str(tmp_path / "key"))
+    key = tmp_path / ".config" / "memory-mcp.key"
+    settings = EncryptionSettings(key_file=str(key))
     slot = slot_of(settings, folder)
     sealing.encrypt(folder, lambda: find_key(settings, folder), slot, silent)
-    assert len((tmp_path / "key").read_text()) == 65
-    assert S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    assert len(key.read_text()) == 65
+    assert S_IMODE(key.stat().st_mode) == 0o600
     assert len(await opened(folder, settings)) == 51
 
-    os.rename(tmp_path / "key", tmp_path / "lost")
+    os.rename(key, tmp_path / "lost")
     with pytest.raises(StoreKeyError, match="There is no key in"):
         sealing.encrypt(folder, lambda: find_key(settings, folder), slot, silent)
-    assert not (tmp_path / "key").exists()
+    assert not key.exists()
 
 
 async def test_a_new_key_takes_the_old_ones_place(tmp_path: Path) -> None:

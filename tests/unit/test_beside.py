@@ -154,6 +154,17 @@ async def test_of_many_scopes_the_least_used_are_let_go(monkeypatch: pytest.Monk
     assert world.beside.figures() == {"scopes_beside": 3, "passages_beside": 9}
 
 
+async def test_of_many_scopes_that_lag_in_nothing_so_many_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "KEPT_SCOPES", 5)
+    world = World()
+    for number in range(8):
+        scope = Scope("local", str(number))
+        await world.index.apply(scope, await world.records.vector_changes(scope, 0, EPOCH), EPOCH)
+        await world.beside.search(scope, ASKED[:1], ANYTHING, limit=5, epoch=EPOCH)
+
+    assert world.beside.figures() == {"scopes_beside": 5, "passages_beside": 0}
+
+
 async def test_that_it_lags_is_told_once_for_each_revision() -> None:
     world = World()
     world.write([1])

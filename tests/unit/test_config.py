@@ -7,6 +7,7 @@ import pytest
 
 from memory_mcp.config import DEFAULT_DATA_DIR, load_settings
 from memory_mcp.errors import ConfigError
+from memory_mcp.tiers.sqlite.keys import find_key
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,19 @@ def test_without_file_and_environment_everything_has_its_default() -> None:
     assert settings.data_dir == DEFAULT_DATA_DIR.expanduser()
     assert settings.namespace == ""
     assert settings.recall.candidates == 50
+
+
+def test_a_home_folder_that_nobody_has_is_told_of_wherever_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobodys = "~nobody-of-that-name/x"
+    settings = load_settings(data_dir=written(tmp_path, f'[encryption]\nkey_file = "{nobodys}"\n'))
+    for name in ("MEMORY_MCP_CONFIG", "MEMORY_MCP_DATA_DIR"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, nobodys)
+            with pytest.raises(ConfigError, match=nobodys):
+                load_settings()
+
+    with pytest.raises(ConfigError, match=nobodys):
+        find_key(settings.encryption, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller, Scope
 from memory_mcp.remember.drafts import SHORT_TERM, RememberRequest, draft, fingerprint, guess_domain, uuid7
 
@@ -32,6 +33,15 @@ def test_ids_are_version_7_and_sort_by_their_time() -> None:
     assert all(UUID(str(one)).version == 7 and one.variant == "specified in RFC 4122" for one in ids)
     assert ids == sorted(ids)
     assert len({uuid7(NOW) for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("given", [{"domain": "\ud800"}, {"domain": "x" * 300_000}, {"retention": "for ever"}, {"kind": "opinion"}])
+def test_what_is_one_of_a_few_words_is_refused_as_any_other(given: dict[str, str]) -> None:
+    (name,) = given
+    with pytest.raises(RequestError, match=name) as refused:
+        draft(RememberRequest("x", **given), SCOPE, Caller("local", "project"), NOW)
+
+    assert len(str(refused.value)) < 200
 
 
 def test_a_short_term_memory_ends_by_itself() -> None:

@@ -1,13 +1,17 @@
 """What is looked for after an erasure, where, and how the list of what was erased is kept."""
 
+import os
+from errno import ENOSPC
 from pathlib import Path
 from stat import S_IMODE
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_mcp.upkeep.erasing import MOST_STRINGS, PIECE, SHORTEST, probes
+from memory_mcp.upkeep.exporting import EXPORTS, erase_in_exports
 from memory_mcp.upkeep.register import Register
 from memory_mcp.upkeep.searching import search_files
 
@@ -51,6 +55,45 @@ def test_strings_are_found_in_files_of_any_depth_and_only_there(tmp_path: Path) 
 
     assert files == 3
     assert found == {"Grüße": [str(tmp_path / "a.bin")], "of note": [str(inner / "b.bin")]}
+
+
+def test_an_export_loses_the_lines_of_what_was_erased_also_where_an_earlier_try_was_killed(tmp_path: Path) -> None:
+    (tmp_path / EXPORTS).mkdir()
+    export = tmp_path / EXPORTS / "local.jsonl"
+    export.write_text("".join(f'{{"id": "{memory_id}", "content": "x"}}\n' for memory_id in (ONE, TWO)))
+    export.with_name(f"{export.name}.partial-{os.getpid()}").write_text("half of a")
+    cleaned = erase_in_exports(tmp_path, [ONE])
+
+    assert cleaned == [export]
+    assert export.read_text() == f'{{"id": "{TWO}", "content": "x"}}\n'
+    assert list(export.parent.iterdir()) == [export]
+
+
+def test_what_somebody_else_has_put_among_the_exports_is_kept_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / EXPORTS).mkdir()
+    foreign, mixed = tmp_path / EXPORTS / "foreign.jsonl", tmp_path / EXPORTS / "mixed.jsonl"
+    odd = b"\xff\xfe no text\r\n" + b"[" * 100_000 + b"\n"
+    foreign.write_bytes(odd)
+    mixed.write_bytes(odd + f'{{"id": "{ONE}", "content": "x"}}\n'.encode())
+
+    assert erase_in_exports(tmp_path, [ONE]) == [mixed]
+    assert (foreign.read_bytes(), mixed.read_bytes()) == (odd, odd)
+
+
+def test_an_export_that_cannot_be_written_anew_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / EXPORTS).mkdir()
+    export = tmp_path / EXPORTS / "local.jsonl"
+    export.write_text(f'{{"id": "{ONE}", "content": "x"}}\n')
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        erase_in_exports(tmp_path, [ONE])
+
+    assert str(ONE) in export.read_text()
+    assert list(export.parent.iterdir()) == [export]
+
+
+def full_disk(_: int) -> None:
+    raise OSError(ENOSPC, os.strerror(ENOSPC))
 
 
 def test_the_list_is_added_to_and_read_by_its_owner_alone(tmp_path: Path) -> None:

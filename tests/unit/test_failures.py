@@ -1,5 +1,7 @@
 """The same error is recognised in another run, on another machine; another error is not taken for it."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,3 +121,19 @@ def test_any_text_is_read(report: str) -> None:
     assert len(failure.frames) <= MAX_FRAMES
     assert len(same_failure(failure)) == 24
     assert lasting(lasting(report)) == lasting(lasting(lasting(report)))
+
+
+@pytest.mark.parametrize("unit", ["\n", "(", "1: a\n", "a(\n\tb.go:\n", "thread 'a' panicked at '', '"])
+def test_whatever_is_repeated_is_read_at_once(unit: str) -> None:
+    report = "x\n" + (unit * 1_000_000)[:1_000_000]
+    began = time.perf_counter()
+    read_failure(report)
+
+    assert time.perf_counter() - began < 5
+
+
+def test_of_a_very_long_report_both_ends_count() -> None:
+    trace = "Traceback (most recent call last):\n" + '  File "/srv/app/jobs.py", line 7, in run\n' * 3 + "ValueError: no such job\n"
+
+    for report in ("line\n" * 50_000 + trace, trace + "line\n" * 50_000):
+        assert read_failure(report) == read_failure(trace)

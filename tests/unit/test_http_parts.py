@@ -193,6 +193,7 @@ def test_a_server_knows_the_names_that_follow_from_its_settings() -> None:
     assert local.admits("http://localhost:8765", "localhost:8765")
     assert not local.admits("http://localhost:1", "localhost:8765")
     assert not local.admits("null", "localhost:8765")
+    assert not local.admits("http://[", "localhost:8765")
 
 
 @pytest.mark.parametrize(

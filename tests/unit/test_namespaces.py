@@ -61,6 +61,20 @@ def test_a_broken_repository_still_has_a_name(repository: Path, tmp_path: Path) 
     assert project_namespace(repository, tmp_path).startswith("some-project-")
 
 
+@pytest.mark.parametrize("leads_to", [b"a\0b", b"round", b"n" * 300, b"\xff"])
+def test_a_repository_that_leads_nowhere_still_has_a_name(tmp_path: Path, leads_to: bytes) -> None:
+    (place := tmp_path / "some project").mkdir()
+    (place / "round").symlink_to(place / "round")
+    (place / ".git").write_bytes(b"gitdir: " + leads_to)
+
+    assert project_namespace(place, tmp_path).startswith("some-project-")
+
+
+def test_a_directory_that_can_be_none_is_no_project(repository: Path, tmp_path: Path) -> None:
+    assert client_namespace("", {"CLAUDE_PROJECT_DIR": "/" + "n" * 300}, tmp_path / ("n" * 300), tmp_path) == "personal"
+    assert client_namespace("", {"CLAUDE_PROJECT_DIR": "/" + "n" * 300}, repository, tmp_path) == project_namespace(repository, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

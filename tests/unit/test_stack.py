@@ -7,6 +7,7 @@ from memory_mcp.contracts import Comparison
 from memory_mcp.errors import ScopeNotCoveredError, TierError, TierUnavailableError
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.tiers.guard import Guard
+from memory_mcp.tiers.guarded import GuardedIndex
 from memory_mcp.tiers.stack import VectorStack
 
 SCOPE, WHERE = Scope("local", "home"), Filter()
@@ -34,10 +35,10 @@ class Tier:
         return Comparison(np.empty((0, 1), np.float32), np.empty(0, np.intp), np.empty((0, 1), np.float32))
 
 
-def stack_of(*tiers: Tier, guards: dict[str, Guard] | None = None) -> tuple[VectorStack, Tier]:
+def stack_of(*tiers: Tier) -> tuple[VectorStack, Tier]:
     last = Tier()
     names = ["hot", "cold"][: len(tiers)]
-    return VectorStack(dict(zip(names, tiers, strict=True)), last, guards or {}), last  # type: ignore[arg-type]
+    return VectorStack(dict(zip(names, tiers, strict=True)), last), last  # type: ignore[arg-type]
 
 
 async def ask(stack: VectorStack, times: int = 1) -> None:
@@ -77,13 +78,10 @@ async def test_a_tier_that_fails_is_passed_over_and_named_until_it_answers_again
 
 async def test_a_remote_tier_that_keeps_failing_is_left_alone() -> None:
     hot = Tier(TierUnavailableError("hot", "away"))
-    stack, last = stack_of(hot, guards={"hot": Guard("hot", failures=2)})
+    guard = Guard("hot", failures=2)
+    stack, last = stack_of(GuardedIndex(hot, guard, Guard("hot")))  # type: ignore[arg-type]
     await ask(stack, 20)
 
     assert (hot.calls, last.calls) == (2, 20)
-    assert (stack.guard("hot").figures()["health"], stack.guard("hot").figures()["breaker"], list(stack.away())) == (
-        "away",
-        "open",
-        ["hot"],
-    )
+    assert (guard.figures()["health"], guard.figures()["breaker"], list(stack.away())) == ("away", "open", ["hot"])
     assert stack.guard("records").figures()["calls"] == 20

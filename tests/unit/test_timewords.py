@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from memory_mcp.clock import to_micros
 from memory_mcp.timewords import (
+    MOST_TIMES,
     OPEN_WEIGHT,
     RECENT_WEIGHT,
     YEAR_WEIGHT,
@@ -136,6 +138,15 @@ def test_what_lies_beside_a_day_of_any_year_is_likeliest_beside_the_last_one():
 def test_impossible_dates_do_no_harm(query: str):
     time_spans(query, NOW)
     time_spans(query, datetime(2, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("unit", ["März ", "1 day ago ", "2026-03-01 "])
+def test_of_a_question_of_nothing_but_times_so_many_are_read_and_no_more(unit: str):
+    began = time.perf_counter()
+    spans = time_spans((unit * 10_000)[:10_000], NOW)
+
+    assert len({span.words for span in spans}) == MOST_TIMES
+    assert time.perf_counter() - began < 2
 
 
 def test_preference_is_full_inside_and_fades_faster_before_than_after():

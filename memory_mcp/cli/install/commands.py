@@ -21,6 +21,7 @@ from memory_mcp.cli.install.show import change_lines
 from memory_mcp.cli.install.slots import UNREADABLE, server_slot
 from memory_mcp.clock import utc_now
 from memory_mcp.errors import RequestError
+from memory_mcp.namespaces import home_folder
 from memory_mcp.remember import door
 
 _WINDOWS = sys.platform == "win32"
@@ -106,13 +107,13 @@ def uninstall(
     _end(outcomes, asked, console)
 
 
-def client_states(name: str = entry.NAME) -> list[dict[str, Any]]:
+def client_states() -> list[dict[str, Any]]:
     """Every client's file on this machine, and whether this server is in it: `set up`, `not set up`, `another server`, `unreadable`."""
     machine, states = this_machine(), []
     for host in HOSTS:
         for file in found_files(host, machine):
             try:
-                found = server_slot(host, name).find(files.read(file).text or "")
+                found = server_slot(host, entry.NAME).find(files.read(file).text or "")
                 state = "not set up" if found is None else "set up" if entry.is_ours(found) else "another server"
             except (files.FileLeftAloneError, *UNREADABLE):
                 state = "unreadable"
@@ -122,7 +123,7 @@ def client_states(name: str = entry.NAME) -> list[dict[str, Any]]:
 
 def this_machine() -> Machine:
     """Where this process runs, and for whom."""
-    return Machine(sys.platform, os.environ, Path.home())
+    return Machine(sys.platform, os.environ, home_folder())
 
 
 class _Asked:
@@ -232,7 +233,7 @@ def _hook(found: Sequence[Host], machine: Machine, start: entry.Launch) -> Job:
 
 
 def _project() -> Path:
-    root = project_root(_working_directory(), Path.home())
+    root = project_root(_working_directory(), home_folder())
     if root is None:
         raise RequestError("--rules are written into a project. Change into its folder first.")
     return root

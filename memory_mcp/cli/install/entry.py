@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from memory_mcp.cli.install.hosts import Host
+from memory_mcp.folders import in_full
 
 NAME = "memory"
 
@@ -42,7 +43,7 @@ def installed_command(executable: Path, windows: bool) -> tuple[str, tuple[str, 
 def launch(data_dir: Path | None, namespace: str) -> Launch:
     """How this very installation is started."""
     command, before = installed_command(Path(sys.executable).absolute(), sys.platform == "win32")
-    options = {"--data-dir": str(data_dir.expanduser().absolute())} if data_dir else {}
+    options = {"--data-dir": str(in_full(data_dir))} if data_dir else {}
     return Launch(command, before, options | ({"--namespace": namespace} if namespace else {}))
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from memory_mcp.config import DEFAULT_DATA_DIR
 from memory_mcp.errors import RequestError, TierError
+from memory_mcp.folders import in_full
 from memory_mcp.tiers.sqlite import presence
 from memory_mcp.tiers.sqlite.database import FILE_NAME
+from memory_mcp.upkeep import register
 
 _STORE = re.escape(FILE_NAME)
 _OURS = re.compile(
     rf"\.?{_STORE}(-wal|-shm)?|{_STORE}\.before-restore-[\d-]+(-wal|-shm)?|\.{_STORE}\..*\.partial"
-    r"|memories\.(lock|open|tend)|config\.toml|engine(\.[a-z0-9]+)*"
+    rf"|memories\.(lock|open|tend)|{re.escape(register.FILE_NAME)}|config\.toml|engine(\.[a-z0-9]+)*"
 )
 _MODELS = "models"
 _SHOWN = 5
@@ -21,21 +23,21 @@ _SHOWN = 5
 
 def data_folder(given: Path | None) -> Path:
     """The data directory, found as a server finds it; a configuration that makes no sense does not stand in the way."""
-    return (given or Path(os.environ.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR)).expanduser().absolute()
+    return in_full(given or Path(os.environ.get("MEMORY_MCP_DATA_DIR") or DEFAULT_DATA_DIR))
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Make sure that everything in a data directory is this program's.
+    """Make sure that a data directory holds the memories, what belongs to them, and nothing that somebody may want to keep.
 
     Raises:
-        RequestError: It is no folder, or holds something else, which is named.
+        RequestError: It is no folder, or holds something else, backups among it, which is named.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise RequestError(f"{folder} is no folder of its own. Nothing was deleted: name the folder itself with --data-dir.")
     foreign = sorted(_foreign(folder))
     if foreign:
         names = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else "")
-        raise RequestError(f"{folder} holds what memory-mcp did not put there: {names}. Nothing was deleted: move it away first.")
+        raise RequestError(f"{folder} holds more than the memories: {names}. Nothing was deleted: move it away, or delete it, first.")
 
 
 def purge(folder: Path) -> None:

@@ -36,7 +36,11 @@ class Names:
 
     def admits(self, origin: str, host: str) -> bool:
         """Whether a page may call: one of this server's own, or one of those named."""
-        return origin in self.origins or urlsplit(origin).netloc.lower() == host.lower()
+        try:
+            own = urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:  # an address that is none
+            return False
+        return own or origin in self.origins
 
 
 def names(host: str, public_url: str, hosts: Sequence[str], origins: Sequence[str]) -> Names:

@@ -51,7 +51,7 @@ class PublishedKeys:
 
     def __init__(self, url: str, monotonic: Callable[[], float]) -> None:
         self._url, self._monotonic = url, monotonic
-        self._keys: dict[str | None, PyJWK] = {}
+        self._keys: list[PyJWK] = []
         self._fetched = self._tried = float("-inf")
         self._lock = anyio.Lock()
 
@@ -63,11 +63,11 @@ class PublishedKeys:
                     await self._fetch()
         if self._monotonic() - self._fetched > _GOOD_SECONDS:
             raise TierUnavailableError("keys", "The identity provider's keys cannot be fetched.")
-        return list(self._keys.values()) if key_id is None else [key for name, key in self._keys.items() if name == key_id]
+        return [key for key in self._keys if key_id is None or key.key_id in (None, key_id)]
 
     def _wants(self, key_id: str | None) -> bool:
         now = self._monotonic()
-        stale = now - self._fetched > _FRESH_SECONDS or (key_id is not None and key_id not in self._keys)
+        stale = now - self._fetched > _FRESH_SECONDS or (key_id is not None and all(key.key_id != key_id for key in self._keys))
         return stale and now - self._tried > _PAUSE_SECONDS
 
     async def _fetch(self) -> None:
@@ -80,8 +80,8 @@ class PublishedKeys:
         self._keys, self._fetched = found, self._monotonic()
 
 
-async def published(url: str) -> dict[str | None, PyJWK]:
-    """The keys that are published at an address, by their names.
+async def published(url: str) -> list[PyJWK]:
+    """The keys that are published at an address; some may bear no name.
 
     Raises:
         TierUnavailableError: There is no answer, or none that holds keys.
@@ -110,18 +110,18 @@ async def _read(url: str) -> bytes:
     return body
 
 
-def _parse(body: bytes) -> dict[str | None, PyJWK]:
+def _parse(body: bytes) -> list[PyJWK]:
     """Public keys for signatures; what cannot be used is passed over."""
     listed = json.loads(body)
     entries = listed.get("keys") if isinstance(listed, dict) else None
     if not isinstance(entries, list):
         raise ValueError("no keys")
-    found: dict[str | None, PyJWK] = {}
+    found: list[PyJWK] = []
     for entry in entries[:_MAX_KEYS]:
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
             continue
         try:
-            found[entry.get("kid")] = PyJWK(entry)
+            found.append(PyJWK(entry))
         except (jwt.PyJWTError, ValueError, TypeError):
             log.info("key_passed_over")
     if not found:

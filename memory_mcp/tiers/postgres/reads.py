@@ -211,16 +211,11 @@ async def counts(tx: Transaction, namespaces: Collection[str] | None = None) -> 
     for namespace, kind, count in await tx.rows(query, place):
         live[namespace] += count
         kinds[kind] += count
-    waiting: dict[str, int] = dict(
-        await tx.rows(
-            f"""SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.tenant = o.tenant AND m.id = o.memory
-                WHERE m.scope IN ({numbers}) GROUP BY o.tier""",
-            place,
-        )
-    )
     row = await tx.row(
         f"""SELECT (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NOT NULL AND salt <> ''),
                   (SELECT count(*) FROM memories WHERE scope IN ({numbers}) AND forgotten IS NULL AND superseded_by IS NOT NULL),
+                  (SELECT count(*) FROM outbox o JOIN memories m ON m.tenant = o.tenant AND m.id = o.memory
+                   WHERE o.tier = 'embed' AND m.scope IN ({numbers})),
                   (SELECT count(*) FROM operations WHERE scope IN ({numbers})),
                   (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE n.nspname = %(schema)s AND c.relkind = 'r')""",
@@ -232,10 +227,9 @@ async def counts(tx: Transaction, namespaces: Collection[str] | None = None) -> 
         by_kind=dict(kinds),
         forgotten=row[0],
         superseded=row[1],
-        unembedded=waiting.get("embed", 0),
-        operations=row[2],
-        outbox=waiting,
-        bytes_on_disk=int(row[3] or 0),
+        unembedded=row[2],
+        operations=row[3],
+        bytes_on_disk=int(row[4] or 0),
     )
 
 

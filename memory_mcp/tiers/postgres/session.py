@@ -94,10 +94,10 @@ class Transaction:
         """Within `together`: a question whose answer is looked at after it."""
         return await self._execute(sql.encode(), values)
 
-    async def stream(self, sql: str, values: Values, *, size: int, binary: bool = False) -> AsyncIterator[list[Row]]:
+    async def stream(self, sql: str, values: Values, *, size: int) -> AsyncIterator[list[Row]]:
         """The rows of a long answer, `size` at a time, so that neither memory nor event loop is held up by all of them."""
         async with self.together():
-            stream = await self.open_stream(sql, values, size=size, binary=binary)
+            stream = await self.open_stream(sql, values, size=size)
         async for rows in stream:
             yield rows
 

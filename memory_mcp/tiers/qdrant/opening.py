@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.qdrant.connection import Connection
 from memory_mcp.tiers.qdrant.index import QdrantIndex
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 
 
 def _absolute(path: str, data_dir: Path) -> str:
-    return path if path in ("", ":memory:") else str(data_dir / Path(path).expanduser())
+    return path if path in ("", ":memory:") else str(data_dir / expanded(Path(path)))
 
 
 @asynccontextmanager

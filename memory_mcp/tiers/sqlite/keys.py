@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memory_mcp.errors import StoreKeyError
+from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite.cipher import LONGEST_KEY, TIER, Key, parse
 from memory_mcp.tiers.sqlite.replacing import sync
 from memory_mcp.tiers.sqlite.settings import EncryptionSettings
@@ -51,6 +52,7 @@ def find_key(settings: EncryptionSettings, folder: Path) -> Key | None:
 
     Raises:
         StoreKeyError: It is not to be had, or is none; the message says what to do and holds nothing of it.
+        ConfigError: `key_file` lies in a home folder that is not known.
     """
     if (slot := slot_of(settings, folder)) is not None:
         text = slot.read()
@@ -69,7 +71,7 @@ def find_key(settings: EncryptionSettings, folder: Path) -> Key | None:
 def slot_of(settings: EncryptionSettings, folder: Path) -> Slot | None:
     """The place of the key, where it is one that can take another."""
     if settings.key_file:
-        return FileSlot(folder / Path(settings.key_file).expanduser())
+        return FileSlot(folder / expanded(Path(settings.key_file)))
     return KeyringSlot(folder) if settings.keyring else None
 
 
@@ -94,8 +96,9 @@ class FileSlot:
         return read_key_file(self._next) if self._next.exists() else None
 
     def propose(self, text: str) -> None:
-        """See `Slot`; the file is on the disk before it returns."""
+        """See `Slot`; the file is on the disk before it returns, in a folder that is made where there is none."""
         with _file_errors(self._next):
+            self._next.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._next.unlink(missing_ok=True)
             handle = os.open(self._next, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:

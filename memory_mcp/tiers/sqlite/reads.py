@@ -321,18 +321,14 @@ def counts(db: apsw.Connection, tenant: str, namespaces: Collection[str] | None 
         return int(value(db, sql, values))
 
     mine = f"memories m JOIN scopes s ON s.number = m.scope WHERE {within}"
-    query = f"""SELECT o.tier, count(*) FROM outbox o JOIN memories m ON m.number = o.memory JOIN scopes s ON s.number = m.scope
-               WHERE {within} GROUP BY o.tier"""
-    waiting = dict(all_rows(db, query, place))
     return StoreCounts(
         by_namespace=dict(live),
         by_kind=dict(kinds),
         forgotten=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NOT NULL AND NOT {ERASED}", *place),
         superseded=one(f"SELECT count(*) FROM {mine} AND m.forgotten IS NULL AND m.superseded_by IS NOT NULL", *place),
-        unembedded=waiting.get("embed", 0),
+        unembedded=one(f"SELECT count(*) FROM {mine} AND m.number IN (SELECT memory FROM outbox WHERE tier = 'embed')", *place),
         operations=one(
             f"SELECT count(*) FROM operations o JOIN acts c ON c.number = o.act JOIN scopes s ON s.number = c.scope WHERE {within}", *place
         ),
-        outbox=waiting,
         bytes_on_disk=one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
     )

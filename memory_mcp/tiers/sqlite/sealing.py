@@ -24,7 +24,7 @@ from memory_mcp.tiers.sqlite.replacing import beside, copy, errors_as_sentences,
 Progress = Callable[[str, int, int], None]
 """Takes what is being done, how many rows are done, and of how many; 0: nobody knows."""
 
-_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name"
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name <> 'sqlite_stat1' ORDER BY name"
 _CHUNK = 1 << 20
 _TOLD_EVERY = 10_000
 
@@ -157,10 +157,7 @@ def _write_anew(store: Path, before: Key | None, after: Key | None, told: Progre
 
 def _compare(source: apsw.Connection, copied: apsw.Connection, told: Progress) -> None:
     """See that every row of every table, those of the text index included, is in both."""
-    named = (
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name <> 'sqlite_stat1' ORDER BY name"
-    )
-    tables = [str(name) for (name,) in all_rows(source, named)]
+    tables = [str(name) for (name,) in all_rows(source, _TABLES)]
     total = 2 * sum(int(value(source, f'SELECT count(*) FROM "{table}"')) for table in tables)
     done = 0
     for table in tables:
