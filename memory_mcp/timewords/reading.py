@@ -29,10 +29,14 @@ def time_spans(query: str, now: datetime) -> tuple[TimeSpan, ...]:
         now: Aware; days, weeks and months are those of its time zone. What has no year lies in the past.
     """
     text = query.replace("İ", "I").lower()  # the one letter that lower() makes two of: positions stay
-    for language in foreign_languages(query):
-        if found := _read(folded(text), now, _grammar(language)):
-            return found
-    return _read(text, now, english_german.GRAMMAR)
+    own = _read(text, now, english_german.GRAMMAR)
+    foreign = [_read(folded(text), now, _grammar(language)) for language in foreign_languages(query)]
+    return max(*foreign, own, key=_characters) if foreign else own
+
+
+def _characters(spans: Sequence[TimeSpan]) -> int:
+    """How much of its question a reading has understood."""
+    return sum(end - start for start, end in {span.words for span in spans})
 
 
 def states_time(text: str) -> bool:

@@ -14,7 +14,10 @@ from memory_mcp.timewords.phrases import PHRASES
 _ALSO_ENGLISH_OR_GERMAN = frozenset("an ans dag estate hier lente marco mars mayo morgen primavera week weekend".split()).union(
     ENGLISH_GERMAN.months, ENGLISH_GERMAN.seasons, ENGLISH_GERMAN.units
 )
-_OTHER_WORDS_TOO = frozenset("ano anos dia dias ete été jour mes mese segunda terça terca quarta quinta sexta".split())
+_OTHER_WORDS_TOO = frozenset(
+    """anni ano anos avril ayer dia dias domenica domingo ete été hoy jour julio lunes maggio mardi mei mes mese sabato segunda terça terca quarta
+    quinta sexta""".split()
+)
 _BESIDE_THEM = {
     "fr": "1er d'hier d’hier dernier dernière derniers dernières passé",
     "es": "mañana pasado pasada",
