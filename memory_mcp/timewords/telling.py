@@ -11,12 +11,12 @@ from memory_mcp.languages import language_of
 from memory_mcp.timewords.names import ENGLISH_GERMAN, NAMES, folded
 from memory_mcp.timewords.phrases import PHRASES
 
-_ALSO_ENGLISH_OR_GERMAN = frozenset("an ans dag estate hier lente marco mars mayo morgen primavera week weekend".split()).union(
+_ALSO_ENGLISH_OR_GERMAN = frozenset("an ans dag estate hier jour lente marco mars mayo morgen primavera week weekend".split()).union(
     ENGLISH_GERMAN.months, ENGLISH_GERMAN.seasons, ENGLISH_GERMAN.units
 )
 _OTHER_WORDS_TOO = frozenset(
-    """anni ano anos avril ayer dia dias domenica domingo ete été hoy jour julio lunes maggio mardi mei mes mese sabato segunda terça terca quarta
-    quinta sexta""".split()
+    """anni ano anos avril ayer dia dias domenica domingo ete été hoy julio lunes maggio mardi mei mes mese sabato segunda terça terca
+    quarta quinta sexta""".split()
 )
 _BESIDE_THEM = {
     "fr": "1er d'hier d’hier dernier dernière derniers dernières passé",
@@ -35,8 +35,8 @@ def _forms(words: Iterable[str]) -> frozenset[str]:
 
 def _of_times(language: str) -> frozenset[str]:
     names, phrases = NAMES[language], PHRASES[language]
-    called = {*names.months, *names.weekdays, *names.seasons, *names.units, "aujourd"}
-    return _forms(called.union(phrases.recently.split("|"), *(words.split("|") for words in phrases.days.values())))
+    called = {*names.months, *names.weekdays, *names.seasons, *names.units, *phrases.recently.split("|")}
+    return _forms(called.union(*(words.replace("'hui", "").split("|") for words in phrases.days.values())))
 
 
 _ANY = {language: _of_times(language) | _forms(_BESIDE_THEM[language].split()) for language in PHRASES}
