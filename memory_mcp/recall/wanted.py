@@ -2,7 +2,14 @@
 
 import re
 
-_WHEN = re.compile(r"\b(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)|quand)\b", re.IGNORECASE)
+_WHEN = re.compile(  # the first letters let it pass over most words at once
+    r"\b(?=[chqw])(?:when|how long|how often|wh(?:at|ich) (?:year|month|day|date|time)|wann|wie (?:lange|oft)"
+    r"|quand|combien de (?:temps|fois)|quel(?:le)? (?:jour|mois|année|date|heure)"
+    r"|cu[áa]ndo|cu[áa]nto tiempo|cu[áa]ntas veces|qu[ée] (?:día|dia|mes|año|fecha|hora)"
+    r"|quando|quanto tempo|quante volte|quantas vezes|(?:che|que|qual) (?:giorno|mese|anno|ora|data|mês)"
+    r"|wanneer|hoe (?:lang|vaak)|welke (?:dag|datum|maand)|welk jaar)\b",
+    re.IGNORECASE,
+)
 _OCCASION = re.compile(r"\bdid(?:n['’]?t)?\b", re.IGNORECASE)
 _PRESENT = re.compile(
     r"\b(?:now|nowadays|current|currently|at present|at the moment|these days|latest|newest"

@@ -8,7 +8,6 @@ from memory_mcp.clock import to_micros
 from memory_mcp.timewords import (
     MOST_TIMES,
     OPEN_WEIGHT,
-    RECENT_WEIGHT,
     YEAR_WEIGHT,
     TimeSpan,
     of_that_time,
@@ -16,6 +15,7 @@ from memory_mcp.timewords import (
     time_preference,
     time_spans,
 )
+from memory_mcp.timewords.readers import RECENT_WEIGHT
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 
