@@ -4,13 +4,14 @@ A test may be skipped where something is absent. With `--no-unexpected-skips`, a
 known to be absent there may be: another skip fails the run, even if every test that ran has passed.
 """
 
+import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
@@ -30,6 +31,16 @@ ALLOWED_SKIPS = {
     "the MCP inspector": re.compile(r"\b(Node|inspector)\b", re.IGNORECASE),
 }
 """What may be absent, and how the reason of such a skip says so."""
+
+
+@pytest.fixture(autouse=True)
+def levels_of_the_log() -> Iterator[None]:
+    """A command that a test runs within this process sets them; the next test hears all warnings again."""
+    loggers = logging.getLogger(), logging.getLogger("memory_mcp")
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture
