@@ -102,12 +102,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was forgotten, or with a `token` instead of an operation, what would be."""
+    """What was forgotten, or with a `token` instead of an operation, what would be.
+
+    Attributes:
+        more: Whether more was meant than is forgotten at once.
+    """
 
     namespace: str
     memories: Sequence[Memory]
     operation: Operation | None = None
     token: str = ""
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

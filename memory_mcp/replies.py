@@ -156,6 +156,7 @@ class Forgotten(Reply):
     forgotten: int
     namespace: str
     operation: int = Field(description="By which it can be undone")
+    more: bool = Field(default=False, description="Whether more was meant than is forgotten at once")
 
 
 class Sample(Flagged):
@@ -173,6 +174,7 @@ class ToForget(Reply):
     namespace: str
     sample: tuple[Sample, ...] = ()
     confirm: str = Field(default="", description="With it the same call forgets; empty: nothing is meant")
+    more: bool = Field(default=False, description="Whether more is meant than is forgotten at once")
 
 
 class Undone(Reply):

@@ -349,18 +349,19 @@ def forgotten(done: Forgotten) -> CallToolResult:
     count = len(done.memories)
     sample = [brief(memory, 80) for memory in done.memories[:5]]
     listed = [brief_line(entry) for entry in sample]
+    rest = {"more": True} if done.more else {}
+    further = ["These are the newest of all that are meant; forget the others likewise, afterwards."] if done.more else []
     if done.operation is not None:
-        facts: dict[str, Any] = {"forgotten": count, "namespace": done.namespace, "operation": done.operation.number}
+        facts: dict[str, Any] = {"forgotten": count, "namespace": done.namespace, "operation": done.operation.number, **rest}
         back = f"undo: {done.operation.number} brings {'it' if count == 1 else 'them'} back"
-        return result(facts, [f"forgotten: {count} in {done.namespace}. {back}."])
+        return result(facts, [f"forgotten: {count} in {done.namespace}. {back}.", *further])
     if not count:
         return result(
             {"would_forget": 0, "namespace": done.namespace}, [f"No memory in {done.namespace} is meant by this; nothing to forget."]
         )
-    facts = {"would_forget": count, "namespace": done.namespace, "sample": sample, "confirm": done.token}
-    return result(
-        facts, [f"Dry run: {count} in {done.namespace} would be forgotten. Call again with confirm: {done.token} to do it.", *listed]
-    )
+    facts = {"would_forget": count, "namespace": done.namespace, "sample": sample, "confirm": done.token, **rest}
+    head = f"Dry run: {count} in {done.namespace} would be forgotten. Call again with confirm: {done.token} to do it."
+    return result(facts, [head, *listed, *further])
 
 
 def updated(done: Revised) -> CallToolResult:

@@ -29,6 +29,9 @@ from memory_mcp.timing import memory_used
 
 REPLACED_SHOWN = 100
 
+MOST_FORGOTTEN = 100_000
+"""Memories at once: they are all read, since the confirmation holds for them alone."""
+
 
 class Keeping(Parts):
     """The use cases `get`, `update`, `forget`, `undo` and `stats`."""
@@ -131,7 +134,7 @@ class Keeping(Parts):
         return Forgotten(operation.scope.namespace, memories, operation)
 
     async def forget_selected(self, selection: Selection, caller: Caller, namespace: str, token: str) -> Forgotten:
-        """Forget all memories of a namespace that the selection means; without the token of a dry run, only tell which.
+        """Forget what the selection means of a namespace, the newest `MOST_FORGOTTEN`; without the token of a dry run, only tell which.
 
         Raises:
             ConflictError: The memories are no longer those of the dry run.
@@ -140,14 +143,15 @@ class Keeping(Parts):
         where = Filter(
             kinds=door.kinds(selection.kinds), tags=frozenset(door.tags(selection.tags)), until=door.moment(selection.before, "before")
         )
-        memories = await self.records.newest([scope], where, limit=100_000)
+        found = await self.records.newest([scope], where, limit=MOST_FORGOTTEN + 1)
+        memories, more = found[:MOST_FORGOTTEN], len(found) > MOST_FORGOTTEN
         expected = confirmation(scope, [memory.id for memory in memories])
         if not token or not memories:
-            return Forgotten(scope.namespace, memories, token=expected if memories else "")
+            return Forgotten(scope.namespace, memories, token=expected if memories else "", more=more)
         if token.strip() != expected:
             raise ConflictError("The memories meant are not those of the dry run any more. Call forget without confirm to see them again.")
         operation = await self.records.forget([scope], [memory.id for memory in memories], caller.provenance, self.clock())
-        return Forgotten(scope.namespace, memories, operation)
+        return Forgotten(scope.namespace, memories, operation, more=more)
 
     async def undo(self, which: str, caller: Caller, namespace: str = "") -> list[Operation]:
         """Reverse an operation by its number, or the `last` one of this client in the namespace, or its `last 3`: all of them or none.

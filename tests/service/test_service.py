@@ -14,7 +14,8 @@ from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.service import MemoryService
+from memory_mcp.server import render
+from memory_mcp.service import MemoryService, keeping
 from tests.embedding.endpoint import Answer, Request, serving
 from tests.memories import CALLER, PATIENT, open_service, settings_for, settings_without_model
 
@@ -170,6 +171,20 @@ async def test_a_dry_run_that_is_out_of_date_forgets_nothing(tmp_path: Path) -> 
             await service.forget_selected(Selection(kinds=["chat"]), CALLER, "", dry.token)
 
         assert len(await recall(service, "")) == 2
+
+
+async def test_more_than_is_forgotten_at_once_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "MOST_FORGOTTEN", 2)
+    async with open_service(settings_for(tmp_path)) as service:
+        for text in ("One", "Two", "Three"):
+            await remember(service, text, kind="chat")
+        told = []
+        while (dry := await service.forget_selected(Selection(kinds=["chat"]), CALLER, "", "")).memories:
+            done = await service.forget_selected(Selection(kinds=["chat"]), CALLER, "", dry.token)
+            told += [render.forgotten(reply).structured_content for reply in (dry, done)]
+
+    assert [facts.get("more", False) for facts in told if facts] == [True, True, False, False]
+    assert [facts["forgotten"] for facts in told if facts and "forgotten" in facts] == [2, 1]
 
 
 async def test_nothing_relevant_is_said_to_be_nothing(tmp_path: Path) -> None:
