@@ -13,7 +13,8 @@ _WHEN = re.compile(  # the first letters let it pass over most words at once
 _OCCASION = re.compile(r"\bdid(?:n['’]?t)?\b", re.IGNORECASE)
 _PRESENT = re.compile(
     r"\b(?:now|nowadays|current|currently|at present|at the moment|these days|latest|newest"
-    r"|jetzt|aktuell\w*|derzeit\w*|momentan\w*|zurzeit|neueste\w*|actuel\w*|maintenant)\b",
+    r"|jetzt|aktuell\w*|derzeit\w*|momentan\w*|zurzeit|neueste\w*|actuel\w*|maintenant"
+    r"|ahora|actualmente|adesso|attualmente|agora|atualmente|momenteel|сейчас)\b",
     re.IGNORECASE,
 )
 

@@ -53,6 +53,8 @@ def test_a_question_of_what_somebody_did_is_about_one_occasion(query: str, of_on
         ("Which database do we use now?", True),
         ("what is Ann's current project", True),
         ("Welche Datenbank nutzen wir jetzt?", True),
+        ("¿Qué base de datos usamos ahora?", True),
+        ("Quale database usiamo adesso?", True),
         ("wie ist der aktuelle Stand", True),
         ("the latest release", True),
         ("Which database did we use?", False),
