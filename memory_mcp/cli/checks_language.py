@@ -43,7 +43,7 @@ async def examine(settings: Settings, embedder: Embedder) -> list[Check]:
         for pairs in (PAIRS, FOREIGN_PAIRS[language])
     ]
     told = f"{many} of the {found.total()} newest memories are in {_NAMES[language]}"
-    if telling(own, english) >= TELLING:
+    if telling({ENGLISH: english, language: own}, language) >= TELLING:
         return [Check("languages", "ok", f"{told}, which the model knows")]
     return [
         Check(

@@ -109,9 +109,10 @@ def model_scale(questions: Matrix, answers: Matrix) -> ModelScale:
     return ModelScale(float(similarity[~own].mean()), float(similarity[own].mean()), float(similarity[~own].std()))
 
 
-def telling(own: ModelScale, english: ModelScale) -> float:
-    """How far a model tells texts of a language apart, in [0, 1]: 1 as well as those in English."""
-    return min(1.0, own.separation / max(english.separation, LEAST_SCALE))
+def telling(scales: Scales, language: str) -> float:
+    """How far a model tells texts of a language apart, in [0, 1]: 1 as well as those in English, or nobody has measured it."""
+    own, english = scales.get(language), scales[ENGLISH]
+    return 1.0 if own is None else min(1.0, own.separation / max(english.separation, LEAST_SCALE))
 
 
 def store_null(model: ModelScale, mean: float, sampled: int, n: int) -> Null:
@@ -177,7 +178,7 @@ def relevance_between(
     own = scales.get(language)
     if own is None or language == ENGLISH:
         return scores
-    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(own, english))
+    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(scales, language))
     return np.where([language_of(text) == ENGLISH for text in texts], scores, foreign)
 
 

@@ -17,7 +17,7 @@ from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
-from memory_mcp.languages import language_of
+from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -28,10 +28,11 @@ from memory_mcp.models import (
 )
 from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.passages import beginning
-from memory_mcp.recall.calibration import WEAK, Scales, nearly, verdict
+from memory_mcp.recall.calibration import WEAK, Scales, nearly, telling, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
+from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
@@ -54,12 +55,13 @@ T = TypeVar("T")
 
 
 class _Asked(NamedTuple):
-    """A question as it is judged by: with the times that it names, and what its model gives its language."""
+    """A question as it is judged by: with the times that it names, what the model gives its language, and what signals count in that."""
 
     query: str
     times: Sequence[TimeSpan]
     now: datetime
     scales: Scales
+    weights: SignalWeights
 
 
 class Recalling(Parts):
@@ -138,8 +140,11 @@ class Recalling(Parts):
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, min_score, page)
-        scales = self.scale.scales(language_of(query))
-        stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, self.tuning.weights)
+        language = language_of(query)
+        scales, weights = self.scale.scales(language), self.tuning.weights
+        if language != ENGLISH:  # similarity that tells texts less apart counts less
+            weights = replace(weights, dense=weights.dense * telling(scales, language))
+        stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
             return known
@@ -153,7 +158,7 @@ class Recalling(Parts):
         width, look_at = self.tuning.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
-            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales), scopes, where)
+            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales, weights), scopes, where)
             answer = _page_of(ranked, scopes[0].namespace, told, limit, min_score, candidates.degraded)
             if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
                 break  # as a rule at once
@@ -174,7 +179,7 @@ class Recalling(Parts):
         self, number: int, candidates: Candidates, asked: _Asked, scopes: Sequence[Scope], where: Filter
     ) -> tuple[list[Memory], list[Recalled]]:
         """The so many best of the candidates that may be an answer, as they are now; and ranked, each thing said once."""
-        best = shortlist(candidates, self.tuning.weights, asked.query, asked.times, asked.now, number + SPARE)
+        best = shortlist(candidates, asked.weights, asked.query, asked.times, asked.now, number + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
             looked_at = await self._still_valid(list(best), scopes, where, number)
         with self.stages.measure("rank"):

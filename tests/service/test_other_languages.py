@@ -39,6 +39,27 @@ async def test_what_is_stored_is_found_and_what_is_not_often_gets_none(store: St
     assert sum(none) >= 0.25 * len(none)
 
 
+CHINESE = {
+    "我对什么过敏？": "我对花生过敏。",
+    "项目用什么数据库？": "项目数据库用的是PostgreSQL，不用MongoDB。",
+    "团队会议是什么时候？": "每周五下午三点开团队会议。",
+    "女儿什么时候过生日？": "女儿的生日是五月十二日。",
+    "服务器密码放在哪里？": "服务器的密码保存在1Password里。",
+    "房租多少钱？": "房租每月四千元，三号支付。",
+    "部署之前要做什么？": "部署前必须先跑全部测试。",
+}
+
+
+async def test_where_meaning_tells_little_words_decide_on_the_order(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as service:
+        await remember(service, list(CHINESE.values()))
+        answers = [await service.recall(RecallRequest(question), CALLER) for question in CHINESE]
+        recipe = await service.recall(RecallRequest("怎么做红烧肉？"), CALLER)
+
+    assert [answer.hits[0].memory.content for answer in answers] == list(CHINESE.values())
+    assert recipe.verdict != "strong"
+
+
 async def test_a_receipt_does_not_name_what_is_only_said_in_the_same_language(tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         named = await remember(service, [item.content for item in STORES[0].items.values()])
