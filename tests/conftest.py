@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
+import structlog
 
 hypothesis.settings.register_profile("busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy machine")
@@ -34,13 +35,17 @@ ALLOWED_SKIPS = {
 
 
 @pytest.fixture(autouse=True)
-def levels_of_the_log() -> Iterator[None]:
-    """A command that a test runs within this process sets them; the next test hears all warnings again."""
+def log_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that a test runs within this process configures the log; the next test hears all of it again."""
     loggers = logging.getLogger(), logging.getLogger("memory_mcp")
     before = [logger.level for logger in loggers]
+    configure = structlog.configure
+    uncached = {"cache_logger_on_first_use": False}  # what is kept by a logger no later configuration changes
+    monkeypatch.setattr(structlog, "configure", lambda **given: configure(**given | uncached))
     yield
     for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture
