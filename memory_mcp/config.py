@@ -99,7 +99,7 @@ class RememberSettings(Section):
 
     similar_shown: int = Field(default=3, ge=0, le=10, description="similar memories named in a receipt")
     similar_from: float = Field(
-        default=0.45, ge=0, le=1, description="lowest cosine that counts as similar (of chats, events and code: 0.6)"
+        default=0.45, ge=0, le=1, description="lowest cosine that counts as similar in English (chats, events, code: 0.6)"
     )
     secrets: Literal["refuse", "redact", "allow"] = Field(
         default="refuse",

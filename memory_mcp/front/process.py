@@ -1,4 +1,4 @@
-"""The front as a process: how it begins, and how it ends with its client, whatever else is going on (rule R13).
+"""The front as a process: how it begins, and how it ends with its client, whatever else is going on (rule R13, but for calls still open).
 
 the client's process dies, SIGTERM, SIGINT:  answers still to come 1.0 s -> exit
 its stdin closes:                            answers still to come, while any is, up to 60 s -> likewise
