@@ -1,5 +1,6 @@
 """From candidates and fresh records to a ranked answer: pure, with the time passed in."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -94,7 +95,7 @@ def judged(
     times: Sequence[TimeSpan],
     scales: Scales,
 ) -> list[Recalled]:
-    """The memories, in their order, with how likely each is the answer.
+    """The memories, in their order, with how likely each is the answer by itself.
 
     Words that name a time are said by a memory of that time, since few texts say when they were written.
     """
@@ -126,8 +127,8 @@ def ranked_anew(
     times: Sequence[TimeSpan],
     scales: Scales,
 ) -> list[Recalled]:
-    """The memories, in their order, each thing said once, with how likely it is the answer."""
-    return distinct(judged(memories, parts, candidates, query, times, scales))
+    """The memories, in their order, each thing said once, with how likely it is the answer where others may be (`as_ranked`)."""
+    return as_ranked(distinct(judged(memories, parts, candidates, query, times, scales)))
 
 
 class Sought(NamedTuple):
@@ -184,6 +185,29 @@ def distinct(hits: Sequence[Recalled]) -> list[Recalled]:
     """One hit for each thing said, the best of those that say it, with the others' ids."""
     groups = collapse([hit.memory.content for hit in hits])
     return [replace(hits[first], alike=tuple(hits[other].memory.id for other in others)) for first, *others in groups]
+
+
+def as_ranked(hits: Sequence[Recalled]) -> list[Recalled]:
+    """The hits, best first, with how likely each is the answer; the first is as likely as any of the judged ones is relevant.
+
+    What is relevant by itself is seldom the answer where something ranks well before it: in the conditional logit, by which
+    the weights of the signals were fitted, the odds fall by e for each unit of the ranking's score. So scores never rise.
+
+    Args:
+        hits: Each with how relevant it is by itself.
+
+    Source:
+        Conditional logit: McFadden, "Conditional Logit Analysis of Qualitative Choice Behavior", 1974.
+    """
+    if not hits:
+        return []
+    first, likely = sum(hits[0].parts.values()), max(hit.score for hit in hits[:JUDGED])
+    ranked = [replace(hits[0], score=likely)]
+    for hit in hits[1:]:
+        behind = max(first - sum(hit.parts.values()), 0.0)
+        likely = min(likely, hit.score * math.exp(-behind))
+        ranked.append(replace(hit, score=likely))
+    return ranked
 
 
 def said_beside(memory: Memory) -> str:

@@ -6,12 +6,13 @@ from uuid import UUID
 from memory_mcp.answers import RecallRequest
 from memory_mcp.knowledge.solutions import error_mark, solved_marks
 from memory_mcp.models import Caller, Filter, Memory, Recalled, Scope
-from memory_mcp.recall.calibration import verdict
 from memory_mcp.recall.sessions import Session, last_session, sessions
 from memory_mcp.service.recalling import Recalling
 
 _RULES = 100
 _RELEVANT = 10
+_MAYBE = 0.05
+"""Score from which on a memory may be of use for a task, which seldom has a single answer."""
 _RECENT = 5
 """Decisions, and open errors."""
 _LAST_WRITTEN = 50
@@ -41,7 +42,7 @@ class Starting(Recalling):
         sections["rules"] = _as_they_are(sorted(rules, key=lambda memory: -memory.importance))
         if task.strip():
             answer = await self.recall(RecallRequest(query=task, limit=_RELEVANT, namespace=namespace), caller)
-            sections["relevant to the task"] = [hit for hit in answer.hits if verdict(hit.score) != "none"]
+            sections["relevant to the task"] = [hit for hit in answer.hits if hit.score >= _MAYBE]
         sections["recent decisions"] = _as_they_are(await self._of_kind("decision", scopes, _RECENT))
         sections["open errors"] = _as_they_are((await self._open_errors(scopes))[:_RECENT])
         written = await self.records.newest(self._own(caller, namespace), Filter(now=self.clock()), limit=_LAST_WRITTEN)

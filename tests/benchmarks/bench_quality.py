@@ -10,13 +10,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import inf
 from statistics import fmean, median
 from uuid import UUID
 
 import numpy as np
 
 from memory_mcp.answers import Answer, RecallRequest
-from memory_mcp.models import Filter, Scope
+from memory_mcp.models import Filter, Recalled, Scope
 from memory_mcp.server import render
 from memory_mcp.service import MemoryService
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say
@@ -31,6 +33,8 @@ STRANGERS = 60
 RRF_K = 60
 LONG_REPLY = 20
 MAX_TOKENS = 1_500
+SCORES = (0.0, 0.05, 0.15, 0.3, 0.6, 0.85)
+"""Where the rows of the table of scores begin."""
 
 Names = Mapping[UUID, Sequence[str]]
 Score = tuple[float, float]
@@ -42,12 +46,14 @@ class Findings:
 
     Attributes:
         replies: Of each its characters, its tokens, and the share of the evidence that stands in it.
+        hits: Score of each, and whether it is evidence.
     """
 
     methods: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
     categories: dict[str, list[Score]] = field(default_factory=lambda: defaultdict(list))
     verdicts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     replies: list[tuple[int, int, float]] = field(default_factory=list)
+    hits: list[tuple[float, bool]] = field(default_factory=list)
 
 
 async def run(sets: Sequence[EvalSet]) -> Tables:
@@ -62,6 +68,7 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
         "recall, answerable": _by_set(found, lambda one: one.methods),
         "recall by category": _by_set(found, lambda one: one.categories),
         f"replies of at most {LONG_REPLY} memories and {MAX_TOKENS:,} tokens": _replies(found),
+        "hits that are evidence, by score": _by_score(found),
         "verdict": {row: values for row, values in _verdicts(found).items() if values},
         "verdict in small stores": await verdicts_in_small_stores(sets),
     }
@@ -97,6 +104,7 @@ async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Fi
             if question.answerable:
                 found.verdicts["own"].append(answer.verdict)
                 found.methods["memory"].append(made)
+                found.hits += [(hit.score, _holds(question, names, hit)) for hit in answer.hits]
                 found.replies.append(await _long_reply(service, question, names))
                 for name, ids in (await baselines.ask(question.query)).items():
                     found.methods[name].append(score(ids, names, question))
@@ -108,6 +116,10 @@ async def _measure(store: Store, strangers: Iterator[tuple[str, str]], found: Fi
 def ids_of(answer: Answer) -> list[UUID]:
     """What an answer names: an id in a collapsed line counts as returned."""
     return [memory_id for hit in answer.hits for memory_id in (hit.memory.id, *hit.alike)]
+
+
+def _holds(question: Question, names: Names, hit: Recalled) -> bool:
+    return not question.gold.isdisjoint(name for memory_id in (hit.memory.id, *hit.alike) for name in names[memory_id])
 
 
 async def _long_reply(service: MemoryService, question: Question, names: Names) -> tuple[int, int, float]:
@@ -126,6 +138,17 @@ def _replies(found: Mapping[str, Findings]) -> Table:
         "tokens, median": {name: median(tokens) for name, (_, tokens, _) in columns.items()},
         "evidence shown %": {name: 100 * fmean(shares) for name, (_, _, shares) in columns.items()},
     }
+
+
+def _by_score(found: Mapping[str, Findings]) -> Table:
+    """How often a hit of such a score is evidence, which is what a score is for."""
+    table: Table = {}
+    for least, beyond in pairwise((*SCORES, inf)):
+        for name, one in found.items():
+            if those := [evidence for score, evidence in one.hits if least <= score < beyond]:
+                table.setdefault(f"from {least} on, %", {})[name] = 100 * fmean(those)
+                table.setdefault(f"from {least} on, hits", {})[name] = len(those)
+    return table
 
 
 def score(ids: Sequence[UUID], names: Names, question: Question) -> Score:

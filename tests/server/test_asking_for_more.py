@@ -100,7 +100,7 @@ async def test_min_score_holds_on_every_page_also_of_the_past(open_memory_client
         for when in ("", "2025-06-01"):
             asked = {"query": "Does a backup go to Oslo?", "as_of": when, "max_tokens": 9_000}
             scores = [hit["score"] for hit in (await ask(client, "recall", limit=50, **asked))["hits"]]
-            least = sorted(scores)[5]
+            least = sorted(set(scores))[1]
             page: dict[str, Any] = {"cursor": ""}
             kept: list[float] = []
             while "cursor" in page:

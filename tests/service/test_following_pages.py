@@ -61,7 +61,7 @@ async def test_there_is_more_exactly_where_a_further_memory_is_likely_enough(tmp
                 await remember(service, f"The backup {number} in {place} is kept for {number} years", importance=1 - number / 3)
         (whole,) = await every_page(service, "Which backup is kept in Oslo?", 100)
         scores = sorted({hit.score for hit in whole.hits})
-        for least in (scores[0], scores[len(scores) // 2], scores[-1]):
+        for least in (scores[0] / 2, (scores[-5] + scores[-4]) / 2, scores[-1] * 0.999):  # they change a little as time passes
             expected = [str(hit.memory.id) for hit in whole.hits if hit.score >= least]
             for limit in (1, 3, len(expected)):
                 pages = await every_page(service, "Which backup is kept in Oslo?", limit, min_score=least)

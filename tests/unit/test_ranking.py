@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Candidates, Circumstances
-from memory_mcp.models import Filter, Memory, Scope
+from memory_mcp.models import Filter, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import MINILM_SCALES
-from memory_mcp.recall.ranking import best_passage, judged, looked_for, shortlist, still_valid
+from memory_mcp.recall.ranking import as_ranked, best_passage, judged, looked_for, shortlist, still_valid
 from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import time_spans
 
@@ -197,6 +197,25 @@ def test_tags_metadata_and_endings_count_as_said() -> None:
     hits = judged(memories, shortlist(found, WEIGHTS, "", (), NOW, 5), found, "postgres port listening", (), MINILM_SCALES)
 
     assert hits[1].score > 0.9 > hits[0].score
+
+
+def hit(number: int, score: float, place: float) -> Recalled:
+    return Recalled(memory(number), score, {"dense": place - 1.0, "lexical": 1.0})
+
+
+def test_scores_never_rise_and_the_first_is_as_likely_as_any_that_was_judged() -> None:
+    found = as_ranked([hit(1, 0.6, 5.0), hit(2, 0.9, 5.0), hit(3, 0.9, 4.0), hit(4, 0.95, 3.9), hit(5, 0.5, 2.0)])
+
+    assert [one.memory.id.int for one in found] == [1, 2, 3, 4, 5]
+    assert [round(one.score, 3) for one in found] == [0.95, 0.9, 0.331, 0.316, 0.025]
+
+
+def test_equal_places_leave_scores_as_they_are_and_what_was_not_judged_lifts_nobody() -> None:
+    equal = as_ranked([Recalled(memory(number), 0.5) for number in range(1, 12)])
+    late = as_ranked([*(hit(number, 0.5, 5.0) for number in range(1, 11)), hit(11, 0.99, 5.0)])
+
+    assert {one.score for one in equal} == {one.score for one in late} == {0.5}
+    assert as_ranked([]) == []
 
 
 SECTIONS = {
