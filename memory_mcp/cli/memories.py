@@ -58,7 +58,7 @@ def recall(
     tags: Tags = None,
     since: Annotated[str, typer.Option("--since", help="ISO date or time.")] = "",
     until: Annotated[str, typer.Option("--until", help="ISO date or time.")] = "",
-    as_of: Annotated[str, typer.Option("--as-of", help="What was true then: ISO date or time.")] = "",
+    as_of: Annotated[str, typer.Option("--as-of", help="What was true then: ISO date (its end) or time.")] = "",
     everywhere: Annotated[bool, typer.Option("--everywhere", help="Search every namespace.")] = False,
     min_score: Annotated[float, typer.Option("--min-score", min=0.0, max=1.0)] = 0.0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=50, max=20_000)] = 5_000,

@@ -192,7 +192,7 @@ class MemoryClient:
 
         Args:
             limit: From 1 to 100.
-            as_of: Ask what was true then.
+            as_of: Ask what was true then; a date alone is the end of that day.
             max_tokens: Of the whole answer, from 50 to 20,000; longer texts are cut, and the end may be left to the next page.
             cursor: Of the answer before, with the same question.
         """

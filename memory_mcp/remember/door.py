@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -167,6 +167,22 @@ def moment(value: str, what: str) -> datetime | None:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise RequestError(f"{what} {value[:40]!r} is not a date. Write it like 2026-03-31 or 2026-03-31T17:00:00Z.") from None
+
+
+def looked_back_from(value: str, what: str, now: datetime) -> datetime | None:
+    """A point in time as `moment` reads it; but a date alone is the end of that day, and today is now."""
+    parsed = moment(value, what)
+    if parsed is None or not _is_day(value):
+        return parsed
+    return now if parsed.date() == now.date() else parsed.replace(hour=23, minute=59, second=59, microsecond=999_999)
+
+
+def _is_day(value: str) -> bool:
+    try:
+        date.fromisoformat(value.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def endless(value: str) -> bool:

@@ -82,7 +82,7 @@ async def recall(
     tags: Tags = [],  # noqa: B006
     since: Moment = "",
     until: Moment = "",
-    as_of: Annotated[str, Field(description="What was true then: ISO date (its midnight) or time")] = "",
+    as_of: Annotated[str, Field(description="What was true then: ISO date (its end) or time")] = "",
     namespace: Reach = "",
     max_tokens: MaxTokens = 1500,
     explain: Annotated[bool, Field(description="Show how each score came about")] = False,

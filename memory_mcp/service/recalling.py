@@ -81,7 +81,7 @@ class Recalling(Parts):
             door.fraction(request.min_score, "min_score")
             limit = door.limit(request.limit)
             query = door.query(request.query).strip()
-            moment = door.moment(request.as_of, "as_of")
+            moment = door.looked_back_from(request.as_of, "as_of", self.clock())
             page, least = request.page, request.min_score
 
             async def answered(where: Filter) -> Answer:

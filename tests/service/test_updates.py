@@ -177,6 +177,21 @@ async def test_what_changes_a_fact_names_it_in_other_words_too_and_turns_of_a_ch
     assert {hit.memory.id for hit in stated.similar} == {old.added.id, said.added.id}
 
 
+async def test_as_of_a_day_answers_with_what_was_so_by_its_end_and_of_today_with_what_is_so_now(settings: Settings) -> None:
+    async with open_service(settings) as service:
+        for hour, lead in ((8, "Ann"), (15, "Bob"), (33, "Cy")):
+            service.clock = at(BEGIN.replace(hour=0) + timedelta(hours=hour))
+            await service.remember(RememberRequest(f"{lead} leads the team", key="lead"), CALLER)
+        service.clock = at(BEGIN.replace(hour=10) + DAY)
+        await service.remember(RememberRequest("Dee leads the team", key="lead", occurred_at=f"{BEGIN + DAY:%Y-%m-%d}T20:00"), CALLER)
+        told = {}
+        for days in (-1, 0, 1, 2):
+            answer = await service.recall(RecallRequest("Who leads the team?", as_of=f"{BEGIN + days * DAY:%Y-%m-%d}"), CALLER)
+            told[days] = [hit.memory.content.split()[0] for hit in answer.hits]
+
+    assert told == {-1: [], 0: ["Bob"], 1: ["Cy"], 2: ["Dee"]}
+
+
 async def test_a_statement_of_limited_time_is_true_within_it(settings: Settings) -> None:
     """Since when is `occurred_at`, until when `expires_in`, as a duration or a date."""
     async with open_service(settings) as service:

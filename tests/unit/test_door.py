@@ -38,6 +38,23 @@ def test_moments(given: str, expected: datetime | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", None),
+        ("2026-03-31", datetime(2026, 3, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("20260331", datetime(2026, 3, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        (" 2026-05-01 ", NOW),
+        ("2026-05-02", datetime(2026, 5, 2, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("9999-12-31", datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("2026-03-31T00:00", datetime(2026, 3, 31, tzinfo=UTC)),
+        ("2026-05-01T18:00:00Z", datetime(2026, 5, 1, 18, tzinfo=UTC)),
+    ],
+)
+def test_a_day_is_looked_back_on_from_its_end_and_today_from_now(given: str, expected: datetime | None) -> None:
+    assert door.looked_back_from(given, "as_of", NOW) == expected
+
+
+@pytest.mark.parametrize(
     "given", ["tomorrow", "2026-02-30", "31.12.2026", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "٢٠٢٦-01-01"]
 )
 def test_what_is_no_moment_is_refused(given: str) -> None:
