@@ -265,14 +265,14 @@ class MemoryClient:
         id: Id,
         *,
         content: str = "",
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
         importance: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         expires_in: timedelta | Moment = "",
     ) -> replies.Changed:
-        """Correct a memory in place; what is not given stays."""
-        arguments = {"id": id, "content": content, "tags": tags, "metadata": metadata or {}, "expires_in": expires_in}
-        given = arguments if importance is None else {**arguments, "importance": importance}
+        """Correct a memory in place; what is not given stays. Empty tags or metadata, and nothing beside them, take away what is there."""
+        arguments = {"id": id, "content": content, "tags": tags, "importance": importance, "metadata": metadata, "expires_in": expires_in}
+        given = {name: value for name, value in arguments.items() if value is not None}
         return replies.Changed.model_validate(await self.call("update", given, repeatable=True))
 
     async def forget(self, *ids: Id) -> replies.Forgotten:

@@ -77,14 +77,14 @@ def refusal(error: MemoryMcpError) -> CallToolResult:
 
 
 def _spare(node: Any) -> Any:
-    """A schema without pydantic's titles and without defaults that are empty: a quarter of the surface, and they say nothing."""
+    """A schema without pydantic's titles and without defaults that are empty or none: a quarter of the surface, and they say nothing."""
     if isinstance(node, dict):
         return {key: _spare(value) for key, value in node.items() if not _idle(key, value)}
     return [_spare(value) for value in node] if isinstance(node, list) else node
 
 
 def _idle(key: str, value: Any) -> bool:
-    return (key == "title" and isinstance(value, str)) or (key == "default" and value in ("", [], {}))
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value in (None, "", [], {}))
 
 
 def _explained(error: ValidationError, tool: Tool) -> str:

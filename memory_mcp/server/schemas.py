@@ -42,6 +42,8 @@ Texts = Annotated[list[str], BeforeValidator(as_list)]
 Lines = Annotated[list[str], BeforeValidator(as_lines)]
 NO_BOOLEAN = BeforeValidator(no_boolean)
 """Stands behind the bounds of a number: in front of them they would not be in the schema."""
+NOT_GIVEN: Any = None
+"""The default of an argument that means something else where it is given empty."""
 Metadata = Annotated[dict[str, Any], BeforeValidator(as_object)]
 
 Namespace = Annotated[str, Field(description="Another project; 'global' for all")]

@@ -22,7 +22,20 @@ from memory_mcp.server import again, render, render_sessions, render_statistics,
 from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
-from memory_mcp.server.schemas import NO_BOOLEAN, Kinds, Limit, MaxTokens, Metadata, MinScore, Moment, Namespace, Reach, Tags, Texts
+from memory_mcp.server.schemas import (
+    NO_BOOLEAN,
+    NOT_GIVEN,
+    Kinds,
+    Limit,
+    MaxTokens,
+    Metadata,
+    MinScore,
+    Moment,
+    Namespace,
+    Reach,
+    Tags,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from memory_mcp.service import MemoryService
@@ -152,20 +165,22 @@ async def update(
     ctx: Call,
     id: str,
     content: Annotated[str, Field(strict=True)] = "",
-    tags: Texts = [],  # noqa: B006
+    tags: Annotated[Texts, Field(description="[] alone: none")] = NOT_GIVEN,
     importance: Annotated[float, Field(ge=-1, le=1, description="-1: as it is"), NO_BOOLEAN] = -1,
-    metadata: Annotated[Metadata, Field(description="In place of all there is")] = {},  # noqa: B006
+    metadata: Annotated[Metadata, Field(description="In place of all there is; {} alone: none")] = NOT_GIVEN,
     expires_in: str = "",
 ) -> CallToolResult:
     """Correct a memory in place; what is not given stays. For a fact that has changed, remember the new one with supersedes instead."""
     service, caller = await desk_of(ctx).ask(ctx)
+    if content or tags or importance >= 0 or metadata or expires_in:  # beside them hosts send empty what their model has not given
+        tags, metadata = tags or NOT_GIVEN, metadata or NOT_GIVEN
     done = await service.update(
         id,
         caller,
         content=content,
-        tags=tags or None,
+        tags=tags,
         importance=None if importance < 0 else importance,
-        metadata=metadata or None,
+        metadata=metadata,
         expires_in=expires_in,
     )
     return render.updated(done)

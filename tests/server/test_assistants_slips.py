@@ -80,6 +80,32 @@ async def test_an_update_that_is_repeated_is_told_to_be_so_already_and_undone_as
         assert (restored["text"], restored["tags"], restored["metadata"]) == ("Standup is at 9:15.", ["team"], {"speaker": "Ann"})
 
 
+async def test_tags_and_metadata_are_taken_away_by_what_is_given_empty_and_nothing_beside_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        made = await ask(client, "remember", content="Standup is at 9:15.", tags="team", metadata={"speaker": "Ann"})
+
+        async def left() -> tuple[list[str], dict[str, Any]]:
+            (memory,) = (await ask(client, "get", ids=made["id"]))["memories"]
+            return memory.get("tags", []), memory.get("metadata", {})
+
+        await ask(client, "update", id=made["id"], content="Standup is at 9:30.", tags=[], importance=-1, metadata={}, expires_in="")
+        beside_others = await left()
+        nothing = await refused(client, "update", id=made["id"], tags=None, metadata=None)
+        await ask(client, "update", id=made["id"], tags=[])
+        without_tags = await left()
+        again = await ask(client, "update", id=made["id"], tags=[])
+        await ask(client, "update", id=made["id"], metadata={})
+        bare = await left()
+        await ask(client, "forget", undo="last 2")
+
+        assert beside_others == (["team"], {"speaker": "Ann"})
+        assert nothing.startswith("Nothing to change")
+        assert without_tags == ([], {"speaker": "Ann"})
+        assert again["status"] == "unchanged"
+        assert bare == ([], {})
+        assert await left() == beside_others
+
+
 async def test_what_was_to_expire_can_be_kept(tmp_path: Path) -> None:
     async with opened(tmp_path) as client:
         made = await ask(client, "remember", content="The VPN is down.", expires_in="7d")
