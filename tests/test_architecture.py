@@ -32,6 +32,7 @@ FLOORS = [
         "memory_mcp.pages",
         "memory_mcp.states",
         "memory_mcp.folders",
+        "memory_mcp.partials",
         "memory_mcp.graph",
         "memory_mcp.namespaces",
         "memory_mcp.log",
@@ -71,7 +72,19 @@ FLOORS = [
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms", "handover"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries", "states", "folders"}
+BACKENDS_SEE |= {
+    "entities",
+    "graph",
+    "timewords",
+    "timing",
+    "tracing",
+    "instruments",
+    "audit.chain",
+    "audit.entries",
+    "states",
+    "folders",
+    "partials",
+}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {

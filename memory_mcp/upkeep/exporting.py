@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Memory
+from memory_mcp.partials import clear_left_over, written_beside
 from memory_mcp.upkeep.lines import written
 
 EXPORTS, BACKUPS = "exports", "backups"
@@ -73,6 +74,7 @@ class Files:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.is_symlink():
             raise RequestError(f"The folder {kind} of the data directory is a link to another. Nothing was written.")
+        clear_left_over(folder)
         if sum(1 for _ in folder.iterdir()) >= MOST_FILES:
             raise RequestError(f"There are {MOST_FILES} files in {kind} of the data directory. Move or delete some first.")
         return folder / name
@@ -94,7 +96,8 @@ async def write_lines(target: Path, pages: AsyncIterator[Sequence[Memory]]) -> i
 
 
 def erase_in_exports(folder: Path, ids: Collection[UUID]) -> list[Path]:
-    """Take the lines of memories out of the exports in a data directory; from which."""
+    """Take the lines of memories out of the exports in a data directory; from which. Half written ones are removed."""
+    clear_left_over(folder / EXPORTS)
     gone, cleaned = {str(memory_id) for memory_id in ids}, []
     for path in sorted((folder / EXPORTS).glob("*.jsonl")):
         lines = path.read_bytes().split(b"\n")  # which no text in them holds
@@ -109,17 +112,11 @@ def erase_in_exports(folder: Path, ids: Collection[UUID]) -> list[Path]:
 
 @contextmanager
 def beside(target: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the target's place at the end, or is gone on an error; what a process that was killed left is replaced."""
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    """A new file that takes the target's place at the end, or is gone on an error."""
+    with written_beside(target) as partial:
+        with partial.open("wb") as file:
             yield file
         os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _sync(file: BinaryIO) -> None:

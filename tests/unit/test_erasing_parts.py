@@ -61,7 +61,7 @@ def test_an_export_loses_the_lines_of_what_was_erased_also_where_an_earlier_try_
     (tmp_path / EXPORTS).mkdir()
     export = tmp_path / EXPORTS / "local.jsonl"
     export.write_text("".join(f'{{"id": "{memory_id}", "content": "x"}}\n' for memory_id in (ONE, TWO)))
-    export.with_name(f"{export.name}.partial-{os.getpid()}").write_text("half of a")
+    (export.parent / f".gone.jsonl.{os.getpid()}-0123abcd.partial").write_text("half of a")
     cleaned = erase_in_exports(tmp_path, [ONE])
 
     assert cleaned == [export]

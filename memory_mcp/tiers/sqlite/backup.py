@@ -15,11 +15,12 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.errors import RequestError, SchemaTooNewError, StoreDamagedError, StoreKeyError, TierError
+from memory_mcp.partials import written_beside
 from memory_mcp.tiers.sqlite import database, presence
 from memory_mcp.tiers.sqlite.cipher import TIER, Key, state_of
 from memory_mcp.tiers.sqlite.database import FILE_NAME, LOCK_WAIT_SECONDS
 from memory_mcp.tiers.sqlite.erasing import erase_in_copy
-from memory_mcp.tiers.sqlite.replacing import beside, copy, errors_as_sentences, fold_wal, opened, sole_use, sync
+from memory_mcp.tiers.sqlite.replacing import copy, errors_as_sentences, fold_wal, opened, sole_use, sync
 
 _COMPANIONS = ("", "-wal", "-shm")
 
@@ -58,7 +59,7 @@ def backup(folder: Path, target: Path, key: Key | None = None, *, force: bool = 
         raise RequestError(f"{target} is the store itself. Name another file.")
     # what cannot be written cannot be replaced either
     held = nullcontext() if database.is_read_only(folder) else presence.present(folder, LOCK_WAIT_SECONDS)
-    with errors_as_sentences(target), held, beside(target) as partial:
+    with errors_as_sentences(target), held, written_beside(target) as partial:
         with opened(store, key) as connection:
             database.version_of(connection)
             memories = copy(connection, partial, key)
@@ -94,7 +95,7 @@ def restore(
     store, kept = folder / FILE_NAME, folder / f"{FILE_NAME}.before-restore-{now:%Y%m%d-%H%M%S-%f}"
     if store.exists() and source.samefile(store):
         raise RequestError(f"{source} is the store itself. Name a backup.")
-    with errors_as_sentences(store), sole_use(folder, "restore again"), beside(store) as partial:
+    with errors_as_sentences(store), sole_use(folder, "restore again"), written_beside(store) as partial:
         memories = _checked_copy(source, partial, former or key, key)
         _take_identity(partial, key)
         again = erase_in_copy(partial, key, erased, now)

@@ -5,7 +5,6 @@ than SQLite would end the locks that this process has on it (rule R2).
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,18 +84,6 @@ def fold_wal(store: Path, key: Key | None) -> None:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close()
-
-
-@contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """An empty file of one's own, next to the target; gone at the end, unless it has taken its place."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from pathlib import Path
 import apsw
 
 from memory_mcp.errors import RequestError, StoreDamagedError, StoreKeyError, TierError
+from memory_mcp.partials import written_beside
 from memory_mcp.tiers.sqlite import database
 from memory_mcp.tiers.sqlite.cipher import TIER, Key, parse, state_of
 from memory_mcp.tiers.sqlite.database import FILE_NAME
 from memory_mcp.tiers.sqlite.keys import Slot, random_key
 from memory_mcp.tiers.sqlite.query import all_rows, value
-from memory_mcp.tiers.sqlite.replacing import beside, copy, errors_as_sentences, fold_wal, opened, sole_use, sync
+from memory_mcp.tiers.sqlite.replacing import copy, errors_as_sentences, fold_wal, opened, sole_use, sync
 
 Progress = Callable[[str, int, int], None]
 """Takes what is being done, how many rows are done, and of how many; 0: nobody knows."""
@@ -138,7 +139,7 @@ def _of_a_store(store: Path) -> Iterator[None]:
 
 
 def _write_anew(store: Path, before: Key | None, after: Key | None, told: Progress) -> int:
-    with beside(store) as partial:
+    with written_beside(store) as partial:
         told("copying", 0, 0)
         with opened(store, before) as connection:
             if database.version_of(connection) == 0:
