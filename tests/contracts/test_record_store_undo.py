@@ -35,6 +35,7 @@ from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError
 from memory_mcp.models import Changes, Operation, Provenance, Scope
 
 LATER = NOW + DAY
+SOMEBODY = Provenance(client="somebody-else")
 
 
 async def scene(store: Store) -> Picture:
@@ -162,6 +163,39 @@ async def test_the_last_change_has_to_be_undone_first(open_store: OpenStore) -> 
         await store.undo(HOME, second.number, ACTOR, LATER)
         assert await texts(store) == ["apple"]
         assert await found(store, "pear") == []
+
+
+async def test_what_was_merged_into_a_memory_is_not_lost_by_an_undo_of_what_made_that(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        made = await store.add(draft("apple"), embedding("apple"), within=())
+        rewriting = await store.revise([HOME], made.id, rewritten("pear"), ACTOR, LATER)
+        twin = await add(store, "pear!", provenance=SOMEBODY)
+        merged = await store.merge(HOME, made.id, [twin], SOMEBODY, LATER)
+        relabelled = await store.revise([HOME], made.id, Changes(tags=("t",)), ACTOR, LATER)
+        await store.undo(HOME, relabelled.number, ACTOR, LATER)
+        with pytest.raises(ConflictError, match=f"Undo {merged.number} first"):
+            await store.undo(HOME, rewriting.number, ACTOR, LATER)
+        assert await texts(store) == ["pear"]
+
+        await store.undo(HOME, merged.number, ACTOR, LATER)
+        await store.undo(HOME, None, ACTOR, LATER, count=2)
+        assert await texts(store) == ["pear!"]
+
+
+async def test_what_others_say_and_was_merged_into_an_import_is_not_lost_by_undoing_that(open_store: OpenStore) -> None:
+    importing = Provenance(client="memory-mcp", agent="import:1", source="import")
+    async with open_store() as store:
+        twin = await add(store, "apple!")
+        drafts = [draft(content, provenance=importing) for content in ("apple", "pear", "pear!", "plum")]
+        apple, pear, second_pear, _ = await store.add_many(drafts)
+        await store.merge(HOME, apple.id, [twin], SOMEBODY, LATER)
+        await store.merge(HOME, pear.id, [second_pear.id], SOMEBODY, LATER)
+        (undone,) = await store.undo(HOME, None, importing, LATER)
+
+        assert len(undone.subjects) == 2
+        assert await texts(store) == ["apple"]
+        with pytest.raises(RequestError, match="nothing to undo"):
+            await store.undo(HOME, None, importing, LATER)
 
 
 async def test_the_last_few_all_of_them_or_none(open_store: OpenStore) -> None:

@@ -14,7 +14,10 @@ from memory_mcp.tiers.postgres.writes import has_twin, mark_forgotten
 
 UNDOABLE = ("remember", "update", "forget", "merge", "import")
 TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = "Operation {number} cannot be undone any more: what it changed was erased, or has lain in the trash for too long."
+GONE = (
+    "Operation {number} cannot be undone any more: what it changed was erased, has lain in the trash for too long, or, of an import, "
+    "was changed since."
+)
 FINAL = "Operation {number} is final and cannot be undone."
 REPEAT = "repeat the change itself instead."
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
@@ -36,9 +39,16 @@ async def undo(
     return [await _undo(tx, derived, target, actor, now) for target in targets]
 
 
+def _last(is_import: str) -> str:
+    """The last operation that made a memory what it is, or gave it the place of one that was there: without it that would be lost."""
+    return f"""greatest(m.operation, (
+        SELECT max(y.operation) FROM memories y JOIN versions v ON v.tenant = y.tenant AND v.memory = y.id AND v.operation = y.operation
+        WHERE y.tenant = m.tenant AND y.superseded_by = m.id AND y.forgotten IS NULL AND (y.actor <> m.actor OR NOT {is_import})))"""
+
+
 _IS_LEFT = f"""EXISTS (SELECT FROM generate_series(0, length(o.subjects) / {log.SUBJECT_BYTES} - 1) n JOIN memories m
     ON m.id = encode(substr(o.subjects, n * {log.SUBJECT_BYTES} + 1, 16), 'hex')::uuid AND NOT {ERASED}
-    AND (o.action <> 'import' OR m.operation = o.number))"""
+    AND (o.action <> 'import' OR {_last("true")} = o.number))"""
 """Whether undoing an operation would change anything; of imports only what no later one has changed."""
 _IS_DONE = "NOT EXISTS (SELECT FROM operations u WHERE u.tenant = o.tenant AND u.undoes = o.number)"
 
@@ -57,15 +67,14 @@ async def _whole(tx: Transaction, target: Operation) -> list[Operation]:
 
 async def _undo(tx: Transaction, derived: Derived, target: Operation, actor: Provenance, now: datetime) -> Operation:
     """What the operation made is forgotten, what it replaced gets its former form back; what is gone for good stays away."""
-    head = await log.lock_tenant(tx)
+    head, is_import = await log.lock_tenant(tx), target.action == "import"
     past = "EXISTS (SELECT FROM versions v WHERE v.tenant = m.tenant AND v.memory = m.id AND v.operation = %(number)s"
     rows = await tx.rows(
-        f"""SELECT m.id, m.operation, {past}), {past} AND v.content IS NOT NULL)
+        f"""SELECT m.id, {_last("%(is_import)s")}, {past}), {past} AND v.content IS NOT NULL)
             FROM memories m WHERE m.id = ANY(%(ids)s) AND NOT {ERASED}""",
-        {"ids": list(target.subjects), "number": target.number},
+        {"ids": list(target.subjects), "number": target.number, "is_import": is_import},
     )
-    whole = target.action != "import"
-    forms = {row[0]: row[1:] for row in rows if whole or row[1] == target.number}
+    forms = {row[0]: row[1:] for row in rows if row[1] == target.number or not is_import}
     subjects = [memory_id for memory_id in target.subjects if memory_id in forms]
     if not subjects:
         raise RequestError(GONE.format(number=target.number))

@@ -16,10 +16,18 @@ from memory_mcp.tiers.sqlite.writes import has_twin, logged
 
 UNDOABLE = ("remember", "update", "forget", "merge", "import")
 TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = "Operation {number} cannot be undone any more: what it changed was erased, or has lain in the trash for too long."
+GONE = (
+    "Operation {number} cannot be undone any more: what it changed was erased, has lain in the trash for too long, or, of an import, "
+    "was changed since."
+)
 FINAL = "Operation {number} is final and cannot be undone."
 REPEAT = "repeat the change itself instead."
 RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
+
+_LAST = """max(m.operation, coalesce((
+    SELECT max(y.operation) FROM memories y JOIN versions v ON v.memory = y.number AND v.operation = y.operation
+    WHERE y.superseded_by = m.id AND y.forgotten IS NULL AND (y.actor <> m.actor OR NOT :of_others)), 0))"""
+"""The last operation that made a memory what it is, or gave it the place of one that was there: without it that would be lost."""
 
 
 def undo(
@@ -87,10 +95,10 @@ def _undo(db: apsw.Connection, derived: Derived, target: Operation, actor: Prove
 
 def _left(db: apsw.Connection, target: Operation) -> list[Any]:
     """Number, scope and last operation of what an operation concerned, without what was erased since; of an import: or changed."""
-    query = f"SELECT m.number, m.scope, m.operation FROM memories m WHERE m.id = ? AND NOT {ERASED}"
-    query += f" AND m.operation = {target.number}" if target.action == "import" else ""
-    found = [first(db, query, (subject.bytes,)) for subject in target.subjects]
-    return [row for row in found if row is not None]
+    is_import = target.action == "import"
+    query = f"SELECT m.number, m.scope, {_LAST} FROM memories m WHERE m.id = :id AND NOT {ERASED}"
+    found = [first(db, query, {"id": subject.bytes, "of_others": is_import}) for subject in target.subjects]
+    return [row for row in found if row is not None and (row[2] == target.number or not is_import)]
 
 
 def _newest(db: apsw.Connection, scope: Scope, actor: Provenance, count: int) -> list[Operation]:
