@@ -57,10 +57,10 @@ class Remembering(Parts):
             scope = self._place(caller, namespace, visibility)
             weight = weight_of(request.content, request.tags, request.metadata)
             request, redacted = await self._looked_through(partial(cleaned, request, self.tuning.secrets), weight)
-            echo = await self._echo(request, caller, [scope] if namespace or visibility else self._scopes(caller, ""))
+            new = draft(request, scope, caller, self.clock())
+            echo = await self._echo(request, new, caller, [scope] if namespace or visibility else self._scopes(caller, ""))
             if echo is not None:
                 return echo
-            new = draft(request, scope, caller, self.clock())
             own = self._own(caller, namespace) if namespace else []
             first = bool(own) and not any(await self.records.revisions(own))
             await self.census.make_room(caller.tenant, caller.most_memories, self.records.counts)
@@ -91,7 +91,7 @@ class Remembering(Parts):
         """Likewise, where the forms of the texts (`echoes.echo_forms`) are known."""
         self.echoes.note_forms(_listener(caller), forms)
 
-    async def _echo(self, request: RememberRequest, caller: Caller, reach: Sequence[Scope]) -> Receipt | None:
+    async def _echo(self, request: RememberRequest, new: Draft, caller: Caller, reach: Sequence[Scope]) -> Receipt | None:
         """The receipt for a text that only says back what memory has just told the caller; being said back strengthens nothing."""
         heard = [] if deliberate(request) else self.echoes.heard(_listener(caller), request.content)
         if not heard:
@@ -101,7 +101,8 @@ class Remembering(Parts):
         if not all(memory_id in found and says_back(request, form, found[memory_id], now) for memory_id, form in heard):
             return None
         first, ids = found[heard[0][0]], tuple(dict.fromkeys(memory_id for memory_id, _ in heard))
-        return Receipt(Added(first.id, "already_known", None, embedded=True), first.scope.namespace, echoes=ids)
+        otherwise = not_taken_over(new, first) if len(ids) == 1 else ()
+        return Receipt(Added(first.id, "already_known", None, embedded=True), first.scope.namespace, echoes=ids, otherwise=otherwise)
 
     async def _reach(self, new: Draft, caller: Caller) -> Sequence[Scope]:
         """Where the memories may lie that a draft supersedes by their ids."""

@@ -149,6 +149,22 @@ async def test_what_comes_with_a_text_that_is_known_is_not_lost_without_a_word(t
     assert dated.splitlines()[1] == "not taken over: occurred_at. To set that takes remembering it again with supersedes."
 
 
+async def test_what_comes_with_a_text_that_memory_has_just_told_is_not_lost_without_a_word(tmp_path: Path) -> None:
+    async with opened(tmp_path) as client:
+        for content in ("Anna is the product owner.", "Ben keeps the parking list."):
+            await ask(client, "remember", content=content, tags="people")
+        found = await ask(client, "recall", query="")
+        same = await ask(client, "remember", content="Anna is the product owner.", tags="people")
+        more = await told(client, "remember", content="Anna is the product owner.", tags="roles", expires_in="7d")
+        several = await ask(client, "remember", content="\n".join(hit["text"] for hit in found["hits"]), tags="roles")
+
+    assert len(same["echo_of"]) == 1
+    assert "not_taken_over" not in same
+    assert more.splitlines()[-1] == "not taken over: tags, expires_in. To set that takes update."
+    assert len(several["echo_of"]) == 2
+    assert "not_taken_over" not in several
+
+
 async def test_numbers_where_words_belong_are_read_as_such_but_for_what_is_kept_word_for_word(tmp_path: Path) -> None:
     async with opened(tmp_path) as client:
         made = await ask(client, "remember", content="The year of the move", tags=[2026, "move"], key=2026)
