@@ -13,6 +13,7 @@ from memory_mcp.access import PERSONAL
 
 _SCP_LIKE = re.compile(r"(?:[^@/]+@)?([^:/]+):(?!//)(.+)")
 _ODD = re.compile(r"[^A-Za-z0-9._/~-]+")
+_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _MAX_CONFIG_BYTES = 1_000_000
 _LEAST_PART = 3
 """Characters of a name that is found within others."""
@@ -101,7 +102,7 @@ def address_without_secrets(url: str) -> str:
 def similar_names(name: str, others: Iterable[str]) -> list[str]:
     """Those that may be meant by a name that is none of them, the likeliest first, at most three.
 
-    `parcels` may mean `github.com/acme/parcels`, and `parcles` as well.
+    `parcels` may mean `github.com/acme/parcels`, and `parcles` as well; and so may `parcels-0123abcd`, a folder without a remote.
     """
     likely = sorted((-_likeness(name.lower(), other.lower()), other) for other in others if other != name)
     return [other for likeness, other in likely if -likeness >= _ALIKE_FROM][:_MOST_ALIKE]
@@ -111,8 +112,13 @@ def _likeness(name: str, other: str) -> float:
     shorter, longer = sorted((name, other), key=len)
     if len(shorter) >= _LEAST_PART and shorter in longer:
         return 1.0
-    pairs = ((name, other), (name.rpartition("/")[2], other.rpartition("/")[2]))
+    pairs = ((name, other), (name.rpartition("/")[2], other.rpartition("/")[2]), (_of_folder(name), _of_folder(other)))
     return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+
+def _of_folder(name: str) -> str:
+    """Without what a remote or the folder's path adds to it: a project that was moved, or has got a remote, keeps this."""
+    return _DIGEST.sub("", name.rpartition("/")[2])
 
 
 def _plain(name: str) -> str:

@@ -87,6 +87,7 @@ class Context(Reply):
     namespace: str
     sections: dict[str, tuple[Hit, ...]]
     hint: str = Field(default="", description="Where there is nothing to show, why")
+    namespaces_like_it: tuple[str, ...] = Field(default=(), description="Where nothing was ever stored in it, what may be meant")
 
 
 class Past(Flagged):

@@ -53,11 +53,13 @@ def session_start_answer(remembered: str, source: str) -> dict[str, Any] | None:
 
 
 def project_context(directory: str, data_dir: Path | None, namespace: str) -> str:
-    """What a session in a directory should start from, as the tool `context` tells it; empty if nothing is remembered.
+    """What a session in a directory should start from, as the tool `context` tells it.
+
+    Empty if nothing is remembered, there or under a like name.
 
     Raises:
         MemoryMcpError: The engine cannot be reached, or takes longer than `CONTEXT_SECONDS`.
     """
     with conversation(data_dir, namespace, directory=directory, seconds=CONTEXT_SECONDS) as engine:
         facts, told = engine.call("context", {})
-    return told if facts.get("sections") else ""
+    return told if facts.get("sections") or facts.get("namespaces_like_it") else ""

@@ -390,16 +390,26 @@ def undone(done: Sequence[Operation]) -> CallToolResult:
     return result(facts, [f"undone in {namespace}: {told}"])
 
 
-def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: str, max_tokens: int) -> CallToolResult:
+def sections(
+    found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: str, max_tokens: int, near: Sequence[str] = ()
+) -> CallToolResult:
     """The answer to `context`: headings with their memories, as far as the budget goes.
 
     A heading gets what it needs, as long as those after it keep half of what is left, or all that they need.
+
+    Args:
+        near: Namespaces that may be meant, where this one is empty.
     """
     entries = {heading: [shown(hit, now, namespace, scored=False) for hit in hits] for heading, hits in found.items()}
     needs = {heading: sum(map(cost, of)) + _HEADING_TOKENS for heading, of in entries.items()}
     structured: dict[str, Any] = {}
+    facts: dict[str, Any] = {"namespace": namespace, "sections": structured}
     lines = [f"Memory of {namespace}. {DATA_NOTE}"]
-    left, later = max_tokens - size(result({"namespace": namespace, "sections": {}}, lines)), sum(needs.values())
+    meant = f"Nothing is stored in {namespace} yet; is {' or '.join(near)} meant?" if near else ""
+    if meant and tokens(meant) <= max_tokens // 4:
+        facts |= {"hint": meant, "namespaces_like_it": list(near)}
+        lines.append(meant)
+    left, later = max_tokens - size(result(facts, lines)), sum(needs.values())
     for heading, of in entries.items():
         later -= needs[heading]
         share = min(needs[heading], left - min(later, left // 2))
@@ -411,8 +421,7 @@ def sections(found: Mapping[str, Sequence[Recalled]], now: datetime, namespace: 
         structured[heading] = kept
         lines += [f"{heading}:", *(line(entry) for entry in kept)]
         left -= sum(map(cost, kept)) + _HEADING_TOKENS
-    facts: dict[str, Any] = {"namespace": namespace, "sections": structured}
     if not structured:
-        facts["hint"] = TOO_SMALL if entries else f"Nothing is stored in {namespace} yet."
+        facts["hint"] = TOO_SMALL if entries else facts.get("hint", f"Nothing is stored in {namespace} yet.")
         lines = [*lines, facts["hint"]] if entries else [facts["hint"]]
     return result(facts, lines)

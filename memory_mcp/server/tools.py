@@ -145,8 +145,8 @@ async def context(
     Call it once at the start of a session.
     """
     service, caller = await desk_of(ctx).ask(ctx)
-    found = await service.context(task, caller, namespace)
-    return told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens))
+    found, near = await service.context(task, caller, namespace), await service.likely_meant(caller, namespace)
+    return told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens, near))
 
 
 async def get(

@@ -50,6 +50,11 @@ class Starting(Recalling):
         sections["from the last session"] = _as_they_are(sorted(left, key=lambda memory: memory.created_at))
         return _each_once(sections)
 
+    async def likely_meant(self, caller: Caller, namespace: str = "") -> list[str]:
+        """Of a namespace that was never written to, those that hold something and are called like it."""
+        own = self._own(caller, namespace)
+        return [] if any(await self.records.revisions(own)) else await self._named_like(own, caller)
+
     async def sessions(self, caller: Caller) -> list[Session]:
         """The last sessions of the caller's namespace, the latest first, by what still holds of them."""
         written = await self.records.newest(self._own(caller, ""), Filter(now=self.clock()), limit=_LISTED_FROM)

@@ -55,6 +55,10 @@ async def test_a_session_starts_from_what_is_remembered_of_its_project(tmp_path:
     started = json.loads(run_hook(tmp_path, *options, said=session(tmp_path, "startup")).stdout)["hookSpecificOutput"]
     compacted = json.loads(run_hook(tmp_path, *options, said=session(tmp_path, "compact")).stdout)["hookSpecificOutput"]
 
+    options = ("session-start", "--data-dir", str(tmp_path / "data"), "--namespace", "shop-0123abcd")
+    moved = json.loads(run_hook(tmp_path, *options, said=session(tmp_path, "startup")).stdout)["hookSpecificOutput"]
+
+    assert moved["additionalContext"] == "Nothing is stored in shop-0123abcd yet; is shop meant?"
     assert started["hookEventName"] == "SessionStart"
     assert "Prices are in øre." in started["additionalContext"]
     assert "Unrelated." not in started["additionalContext"]

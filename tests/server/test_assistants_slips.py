@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mcp import Client
+from mcp.types import TextResourceContents
 
 from memory_mcp.access import Access, Role
 from memory_mcp.answers import RecallRequest
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.server.render import tokens
 from tests.memories import CALLER, open_client, open_service, settings_for, settings_without_model, text_of
 from tests.server.test_tools import ask, refused
 
@@ -46,6 +48,35 @@ async def test_who_asks_in_an_empty_namespace_is_told_so_and_what_is_called_like
     assert text_of(globally).splitlines()[-1] == "this namespace is empty; is parcels meant?"
     assert (len(alike["hits"]), alike["hint"]) == (1, "this namespace is empty; is parcels meant?")
     assert "parcels" not in again["hint"], "what holds nothing either is not meant"
+
+
+async def test_who_starts_in_a_project_that_was_moved_is_told_where_its_memories_are(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path), namespace="parcels-0123abcd") as client:
+        anew = await told(client, "context")
+        await ask(client, "remember", content="Anna is the product owner.", namespace="parcels-fedc9876")
+        bare = await client.call_tool("context", {})
+        await ask(client, "remember", content="Answer in English.", kind="rule", namespace="global")
+        ruled = await client.call_tool("context", {"task": "plan the week"})
+        small = await client.call_tool("context", {"max_tokens": 70})
+        (read,) = (await client.read_resource("memory://context")).contents
+        await ask(client, "remember", content="Ben keeps the parking list.")
+        settled = await ask(client, "context")
+
+    meant = "Nothing is stored in parcels-0123abcd yet; is parcels-fedc9876 meant?"
+    assert anew == "Nothing is stored in parcels-0123abcd yet."
+    assert text_of(bare) == meant
+    assert bare.structured_content == {
+        "namespace": "parcels-0123abcd",
+        "sections": {},
+        "hint": meant,
+        "namespaces_like_it": ["parcels-fedc9876"],
+    }
+    assert text_of(ruled).splitlines()[1:3] == [meant, "rules:"]
+    assert (ruled.structured_content or {})["hint"] == meant
+    assert tokens(text_of(small)) <= 70
+    assert isinstance(read, TextResourceContents)
+    assert read.text == text_of(ruled)
+    assert "hint" not in settled
 
 
 async def test_namespaces_that_a_caller_may_not_read_are_not_named_to_it(tmp_path: Path) -> None:

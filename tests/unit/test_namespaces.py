@@ -104,8 +104,12 @@ def test_addresses_lose_their_secrets(url: str, expected: str) -> None:
         ("w", []),
         ("invoices", []),
         ("team-1", ["team-10", "team-11", "team-12"]),
+        ("parcels-0123abcd", ["github.com/acme/parcels"]),
+        ("shop-0123abcd", ["shop-fedc9876"]),
+        ("shops-0123abcd", ["shop-fedc9876"]),
+        ("github.com/acme/shop", ["shop-fedc9876", "github.com/acme/parcels"]),
     ],
 )
 def test_a_name_that_is_none_leads_to_those_that_may_be_meant(name: str, likely: list[str]) -> None:
-    known = ["global", "personal", "github.com/acme/parcels", "web", *(f"team-{number}" for number in range(10, 14))]
+    known = ["global", "personal", "github.com/acme/parcels", "shop-fedc9876", "web", *(f"team-{number}" for number in range(10, 14))]
     assert similar_names(name, known) == likely
