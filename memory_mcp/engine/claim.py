@@ -33,7 +33,7 @@ class Claim:
         Raises:
             OSError: It cannot be written.
         """
-        said = {MARK: WIRE, "pid": pid, "program": __version__, **self._address}
+        said = {MARK: WIRE, "pid": pid, "program": __version__, "lock": os.fstat(self._lock).st_ino, **self._address}
         partial = f"{self.places.address}.partial"
         with suppress(FileNotFoundError):
             os.unlink(partial)

@@ -1,6 +1,7 @@
 """Reaching the engine that listens."""
 
 import json
+import os
 import socket
 import time
 from contextlib import suppress
@@ -87,6 +88,8 @@ def dial(places: Places, deadline: float) -> Connection | None:
     try:
         with open(places.address, "rb") as file:
             address = json.loads(file.read(hello.MAX_BYTES))
+        if "lock" in address and os.stat(places.lock).st_ino != address["lock"]:
+            return None  # copied here with the folder of another engine
         if "socket" in address:
             sock, where = socket.socket(socket.AF_UNIX), address["socket"]
         elif is_held(places.lock):  # else the port may be somebody else's by now

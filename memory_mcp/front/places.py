@@ -15,7 +15,7 @@ class Places:
     Attributes:
         lock: Held by the engine for its whole life; the operating system lets go of it, however that ends.
         starting: Held by the front that is starting an engine, so that one is started and not eight.
-        address: Where the engine listens, as JSON; written by the holder of `lock` alone, and possibly left over.
+        address: Where the engine listens, as JSON; written by the holder of `lock` alone, and possibly left over, or copied from elsewhere.
         log: What the engine has to say.
         room: Written and removed again, to see whether anything can be; a file left over is of no use.
     """

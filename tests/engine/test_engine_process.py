@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -185,6 +186,23 @@ async def test_an_engine_that_no_client_can_find_any_more_ends(folder: Path) -> 
         async with by_hand(front(folder)) as hand:
             await hand.call(1, "stats", section="engine")
             assert (await hand.answer())["result"]["structuredContent"]["engine"]["pid"] != pid
+
+
+async def test_a_copy_of_a_data_directory_has_an_engine_of_its_own(folder: Path, tmp_path: Path) -> None:
+    async with Client(front(folder)) as client:
+        await client.call_tool("remember", {"content": "Told before the copy."})
+        with data_directory(tmp_path / "copy") as copy:
+            for name in ("engine.json", "engine.lock"):
+                shutil.copy(folder / name, copy / name)
+            unreached = command("engine", "stop", folder=copy)
+            async with Client(front(copy)) as other:
+                await other.call_tool("remember", {"content": "Told to the copy."})
+            apart = pid_of(copy) != pid_of(folder)
+        answer = await client.call_tool("recall", {})
+
+    assert "No engine is running" in unreached.stdout
+    assert apart
+    assert [hit["text"] for hit in (answer.structured_content or {})["hits"]] == ["Told before the copy."]
 
 
 async def test_a_data_directory_whose_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
