@@ -1,10 +1,9 @@
 """Memories as the nodes of the official memory server: entities with a type and observations, and relations between them. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from memory_mcp.entities import ENTITY, IS_A, RELATIONS, Statement, relations_of
+from memory_mcp.entities import ENTITY, IS_A, Statement, relations_of
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import sentence
 from memory_mcp.models import Memory
@@ -76,21 +75,11 @@ def says_nothing_else(memory: Memory, stated: Sequence[Statement]) -> bool:
     """Whether a memory is there for these relations alone."""
     triples = {one.triple for one in stated}
     said = relations_of(memory.metadata)
-    return all(one.triple in triples for one in said) and memory.content in _sentences(said)
+    return all(one.triple in triples for one in said) and memory.content in sentences(said)
 
 
-def said_alone(content: str, metadata: Mapping[str, Any]) -> Statement | None:
-    """The one relation that a text with this metadata says, and nothing else; None where it says more."""
-    said = relations_of(metadata)
-    return said[0] if len(said) == 1 and content in _sentences(said) else None
-
-
-def identity_of(statement: Statement) -> str:
-    """What makes two memories that say a relation and nothing else the same: the relation, spelled the same, whenever it held."""
-    return "\0".join((RELATIONS, statement.subject, statement.predicate, statement.object))
-
-
-def _sentences(said: Iterable[Statement]) -> set[str]:
+def sentences(said: Iterable[Statement]) -> set[str]:
+    """What a memory says that is there for one of these relations alone."""
     return {sentence(form) for one in said for form in (one, replace(one, valid_to=None))}  # earlier versions left out the end
 
 

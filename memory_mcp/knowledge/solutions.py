@@ -57,7 +57,12 @@ def _place(solution: Solution) -> tuple[float, float, float]:
 
 def error_mark(memory: Memory) -> str:
     """The tag that names the error a memory reports or solves; empty where there is none."""
-    return next((tag for tag in memory.tags if tag.startswith(ERROR_MARK)), "")
+    return mark_among(memory.tags)
+
+
+def mark_among(tags: Iterable[str]) -> str:
+    """The tag that names an error, among these; empty where there is none."""
+    return next((tag for tag in tags if tag.startswith(ERROR_MARK)), "")
 
 
 def solved_marks(told: Iterable[Memory], tallies: Mapping[UUID, Tally]) -> set[str]:

@@ -7,6 +7,7 @@ from memory_mcp.access import Role
 from memory_mcp.entities import ENTITY, IS_A, RELATIONS, Statement, read_relation, with_relations
 from memory_mcp.errors import RequestError, require
 from memory_mcp.graph import Relation
+from memory_mcp.knowledge.identities import of_entity, of_observation
 from memory_mcp.knowledge.nodes import (
     ENTITY_TAG,
     ENTITY_TYPE,
@@ -206,9 +207,9 @@ def _entity_request(name: str, kind: str) -> RememberRequest:
     metadata = {ENTITY: name, ENTITY_TYPE: kind}
     if read_relation(str(statement)) == statement:
         metadata[RELATIONS] = str(statement)
-    return RememberRequest(f"{name} ({kind})" if kind else name, tags=[ENTITY_TAG], metadata=metadata, identity=f"{ENTITY_TAG}\0{name}")
+    return RememberRequest(f"{name} ({kind})" if kind else name, tags=[ENTITY_TAG], metadata=metadata, identity=of_entity(name))
 
 
 def _observation_request(name: str, text: str) -> RememberRequest:
     """What to remember for an observation; the same text of another entity is another memory."""
-    return RememberRequest(text, tags=[OBSERVATION_TAG], metadata={ENTITY: name}, identity=f"{OBSERVATION_TAG}\0{name}\0{text}")
+    return RememberRequest(text, tags=[OBSERVATION_TAG], metadata={ENTITY: name}, identity=of_observation(name, text))

@@ -11,6 +11,7 @@ from memory_mcp.access import Role
 from memory_mcp.answers import Forgotten, Revised, Selection, Statistics
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, RequestError, require
 from memory_mcp.hygiene.trust import may_rewrite
+from memory_mcp.knowledge.identities import identity
 from memory_mcp.models import (
     Caller,
     Changes,
@@ -106,7 +107,9 @@ class Keeping(Parts):
         if changes == Changes() and memory.superseded_by is None:
             return Revised(memory, None, look.redactions)
         if changes.content is not None:
-            new_print = fingerprint(content, memory.kind, memory.session_id, memory.occurred_at)
+            labels = memory.tags if changes.tags is None else changes.tags
+            name = identity(memory.kind, content, labels, memory.metadata if changes.metadata is None else changes.metadata)
+            new_print = fingerprint(name or content, memory.kind, memory.session_id, memory.occurred_at)
             changes = replace(changes, fingerprint=new_print, embedding=await self._embed(content))
         operation = await self.records.revise(scopes, target, changes, caller.provenance, now)
         if changes.content is not None and changes.embedding is None:

@@ -22,8 +22,9 @@ from memory_mcp.entities import (
 from memory_mcp.errors import MemoryNotFoundError, RequestError, require
 from memory_mcp.graph import Relation
 from memory_mcp.hygiene.trust import may_rewrite
+from memory_mcp.knowledge.identities import of_relation
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
-from memory_mcp.knowledge.nodes import identity_of, says_nothing_else
+from memory_mcp.knowledge.nodes import says_nothing_else
 from memory_mcp.models import Caller, Changes, Filter, Memory, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest
@@ -171,7 +172,7 @@ class Linking(Remembering):
 
 def relation_request(statement: Statement) -> RememberRequest:
     """A memory that says a relation and nothing else; the same relation, spelled the same, is the same memory."""
-    return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]}, identity=identity_of(statement))
+    return RememberRequest(sentence(statement), metadata={RELATIONS: [str(statement)]}, identity=of_relation(statement))
 
 
 def _as_known(stated: Statement, known: Statement) -> Statement:

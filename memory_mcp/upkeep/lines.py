@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from memory_mcp.errors import RequestError
-from memory_mcp.knowledge.nodes import identity_of, said_alone
+from memory_mcp.knowledge.identities import identity
 from memory_mcp.models import Caller, Draft, Memory, Scope
 from memory_mcp.remember import door
 from memory_mcp.remember.drafts import RememberRequest, draft
@@ -104,9 +104,8 @@ def drafted(line: Line, scope: Scope, caller: Caller, now: datetime, policy: Pol
     """
     fields = line.fields
     request = RememberRequest(**{name: fields[name] for name in _REQUEST if name in fields})
-    if relation := said_alone(request.content, request.metadata):
-        request = replace(request, identity=identity_of(relation))
     clean, _ = cleaned(request, policy)
+    clean = replace(clean, identity=identity(clean.kind, clean.content, clean.tags, clean.metadata))
     made = draft(clean, scope, caller, now)
     created = door.moment(fields.get("created_at", ""), "created_at")
     if created is not None and created > now:

@@ -17,7 +17,6 @@ from memory_mcp.knowledge.nodes import Node
 from memory_mcp.models import Caller, Changes
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
-from memory_mcp.upkeep.lines import read, written
 from tests.memories import CALLER, open_service, settings_for
 
 OTHER_TENANT = Caller("other", "project")
@@ -137,25 +136,6 @@ async def test_a_relation_that_is_ended_keeps_since_when_it_held(settings: Setti
         assert str(back.statement) == "Ann | works at | Acme"
         assert str(before.statement) == "Ann | works at | Acme | 2026-01-01T00:00:00+00:00"
         assert str(older.statement) == "Ann | works at | Acme |  | 2025-01-01T00:00:00+00:00"
-
-
-async def test_relations_that_are_carried_in_are_known_where_they_are(settings: Settings) -> None:
-    async with open_service(settings) as service:
-        await service.relate(["Ann | works at | Acme", "Acme | makes | anvils"], CALLER, valid_from="2026-01-01")
-        await service.relate(["Ann | works at | Acme"], CALLER, valid_to="2026-02-01")
-        await remember(service, "Bob works at Acme.", metadata={"relations": ["Bob | works at | Acme"]})
-        async for page in service.everything_in(CALLER, "", ""):
-            lines = [read(number, written(memory).encode()) for number, memory in enumerate(page, 1)]
-        counts = []
-        for namespace in ("", "another", "another"):
-            there = [replace(line, fields={**line.fields, **({"namespace": namespace} if namespace else {})}) for line in lines]
-            done = await service.carry_in(there, CALLER, CALLER.namespace, lambda _: None)
-            counts.append((done.stored, done.known))
-        (again,) = await service.relate(["Acme | makes | anvils"], CALLER, "another")
-
-        assert counts == [(0, 3), (3, 0), (0, 3)]
-        assert again.status == "already_known"
-        assert await around(service, "Ann", namespace="another") == await around(service, "Ann")
 
 
 async def test_relations_that_come_at_once_are_all_kept(settings: Settings) -> None:
