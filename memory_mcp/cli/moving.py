@@ -14,11 +14,11 @@ from rich.console import Console
 
 from memory_mcp.answers import CarriedIn
 from memory_mcp.cli.acting import operator
-from memory_mcp.cli.asking import CLIENT
 from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
+from memory_mcp.cli.sentences import ended_at_once, leave
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.models import Caller
@@ -69,6 +69,7 @@ def export(
         _say(facts, f"Exported {_memories(count)} to {target}", as_json=as_json)
 
 
+@ended_at_once()
 def import_(
     file: Annotated[Path, typer.Argument(help="What `export` has written, or lines like its own: {content: ...}.")],
     namespace: Annotated[
@@ -111,8 +112,7 @@ def import_(
     try:
         done, faulty = anyio.run(partial(with_memory, settings, store, model_seconds=_MODEL_SECONDS if wait else 0))
     except KeyboardInterrupt:
-        print(f"{CLIENT}: {progress.interrupted()}", file=sys.stderr, flush=True)  # noqa: T201
-        os._exit(130)  # as a thread that is in native code would have it end otherwise
+        leave(progress.interrupted(), 130)
     _say(_facts(done, faulty), "\n".join(_told(done, faulty)), as_json=as_json)
 
 

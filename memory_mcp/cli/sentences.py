@@ -1,8 +1,9 @@
 """What goes wrong, said on stderr in one line."""
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from memory_mcp.errors import ConfigError, MemoryMcpError
@@ -21,6 +22,24 @@ def in_one_line() -> Iterator[None]:
         leave(f"{error.filename or 'the file'}: {error.strerror}.", 1)
     except KeyboardInterrupt:
         leave("Interrupted.", 130)
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Likewise, and end the process with what is done here, waiting for no thread (rule R13).
+
+    One that is still loading the model, in native code, would have the interpreter's own end abort it.
+    """
+    status = 0
+    try:
+        with in_one_line():
+            yield
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    with suppress(OSError):  # nobody may listen there
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def leave(sentence: str, status: int) -> NoReturn:

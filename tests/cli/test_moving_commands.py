@@ -107,6 +107,23 @@ async def test_an_import_is_one_operation_and_again_stores_nothing(folder: Path,
     assert [entry["action"] for entry in entries] == ["import"] * 3
 
 
+@pytest.mark.parametrize(("line", "status"), [('{"content": "x"}', 0), ("{}", 1)])
+def test_an_import_waits_for_no_thread_at_its_end(folder: Path, tmp_path: Path, line: str, status: int) -> None:
+    """One that is loading the model, in native code, would have the end of the interpreter abort the process."""
+    source = file_of(tmp_path, line)
+    ending = "import atexit, os; atexit.register(os._exit, 9); from memory_mcp.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", ending, "import", str(source), "--json", "--data-dir", str(folder)],
+        env=surroundings({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == status, done.stderr
+    assert done.stdout if status == 0 else "1 line is at fault" in done.stderr
+
+
 async def test_a_file_with_a_fault_stores_nothing_unless_faults_are_to_be_skipped(folder: Path, tmp_path: Path) -> None:
     secret = {"content": "password: hunter2-Xq9!vv"}
     source = file_of(
