@@ -1,5 +1,6 @@
 """`memory-mcp remember|recall|browse|insights|forget`: the tools, for people and scripts."""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -187,7 +188,11 @@ def _beside(entry: Mapping[str, Any]) -> list[str]:
     """What is told of a memory beside its text."""
     beside = [entry["kind"], *([entry["state"]] if "state" in entry else []), f"{entry['when']}, {entry['age']}"]
     beside += [f"{name} {', '.join(entry[name]) if name == 'tags' else entry[name]}" for name in _SHOWN_BESIDE if name in entry]
-    return beside + [f"{name} {value}" for name, value in entry.get("metadata", {}).items()]
+    return beside + [f"{name} {_plain(value)}" for name, value in entry.get("metadata", {}).items()]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _print_hits(facts: Mapping[str, Any]) -> None:

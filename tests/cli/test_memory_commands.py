@@ -126,6 +126,14 @@ def test_forgetting_many_shows_which_and_needs_a_yes(folder: Path) -> None:
     assert len(back["hits"]) == 4
 
 
+async def test_people_see_values_of_metadata_as_json_has_them(folder: Path) -> None:
+    async with Client(front(folder, namespace="one")) as client:
+        await client.call_tool("remember", {"content": "A meeting", "metadata": {"people": ["Ann"], "open": True, "city": "Ghent"}})
+        shown = command("recall", "--namespace", "one", folder=folder).stdout
+
+    assert 'people ["Ann"]; open true; city Ghent; id' in shown
+
+
 async def test_a_client_and_the_command_line_share_memories_and_namespaces_do_not(folder: Path) -> None:
     async with Client(front(folder, namespace="one")) as client:
         told(command("remember", "Only in one", "--namespace", "one", "--json", folder=folder))
