@@ -121,6 +121,7 @@ class Memory(Flagged):
     occurred_at: datetime | None = None
     valid_to: datetime | None = None
     expires: datetime | None = None
+    state: str = Field(default="", description="`archived since` a day, of what is no answer any more")
     key: str = ""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from memory_mcp.server.render import (
     tokens,
 )
 from memory_mcp.server.render_whole import done_by
-from memory_mcp.states import State, state_of
+from memory_mcp.states import State, state_in_words
 
 if TYPE_CHECKING:  # a handshake does not wait for what they bring along
     from memory_mcp.upkeep.erasing import Erased
@@ -60,13 +60,8 @@ def _page(page: Browsed, kept: list[dict[str, Any]], hint: str, cursor: str) -> 
 
 
 def _entry(memory: Memory, now: datetime, namespace: str) -> dict[str, Any]:
-    state = state_of(memory, now)
     entry = shown(Recalled(memory, 0.0), now, namespace, scored=False)
-    if state == "forgotten" and memory.forgotten_at is not None:
-        entry["state"] = f"forgotten {memory.forgotten_at:%Y-%m-%d}"
-    elif state == "archived" and memory.expires_at is not None:
-        entry["state"] = f"archived since {memory.expires_at:%Y-%m-%d}"
-    return entry
+    return entry | ({"state": state} if (state := state_in_words(memory, now)) else {})
 
 
 def namespaces(found: Mapping[Scope, Mapping[State, int]], max_tokens: int) -> CallToolResult:

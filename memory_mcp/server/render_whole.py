@@ -14,6 +14,7 @@ from memory_mcp.models import Memory, Operation, Version
 from memory_mcp.passages import beginning, weight
 from memory_mcp.recall.excerpts import excerpt
 from memory_mcp.server.render import CAUTIONS, DATA_NOTE, age, cautions, common_length, one_line, quoted, result, said, warnings
+from memory_mcp.states import state_in_words
 
 PAGE_TOKENS = 15_000
 """Of the texts in one reply: hosts refuse replies of more than 25,000 real tokens."""
@@ -110,6 +111,7 @@ def everything(memory: Memory, now: datetime, changed: Operation | None = None) 
         "occurred_at": moment(memory.occurred_at),
         "valid_to": moment(memory.valid_to),
         "expires": moment(memory.expires_at),
+        "state": state_in_words(memory, now),
         "key": memory.key,
         "tags": list(memory.tags),
         "metadata": dict(memory.metadata),

@@ -19,6 +19,7 @@ from memory_mcp.recall.ranking import best_passage, looked_for
 from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.render import age, fitting, line, recalled, sections, shown, tokens, undone
 from memory_mcp.server.render_admin import browsed
+from memory_mcp.server.render_whole import whole
 from tests.memories import text_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -168,6 +169,15 @@ def test_many_rules_leave_room_for_what_comes_after_them() -> None:
         assert tokens(json.dumps(told)) <= budget
     assert (len(told["relevant to the task"]), len(told["recent decisions"])) == (3, 2)
     assert len(told["rules"]) > 5
+
+
+@pytest.mark.parametrize(("expires", "state"), [(NOW, "archived since 2026-05-01"), (NOW + timedelta(seconds=1), ""), (None, "")])
+def test_who_reads_a_memory_that_has_expired_is_told_so(expires: datetime | None, state: str) -> None:
+    reply = whole([(replace(hit("The gateway is down").memory, expires_at=expires), [])], NOW)
+    (told,) = (reply.structured_content or {})["memories"]
+
+    assert told.get("state", "") == state
+    assert ("; state archived since 2026-05-01" in text_of(reply)) == bool(state)
 
 
 def test_values_of_metadata_are_said_without_the_signs_of_a_language() -> None:
