@@ -12,6 +12,7 @@ import numpy as np
 
 from memory_mcp import words
 from memory_mcp.clock import to_micros
+from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
 from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Filter, Memory, Recalled
@@ -19,7 +20,7 @@ from memory_mcp.passages import Passage, passages
 from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, rarity, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
 from memory_mcp.terms import asked, key_set
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
@@ -37,7 +38,7 @@ _MICROS_A_DAY = 86_400_000_000
 
 
 def shortlist(
-    candidates: Candidates, weights: SignalWeights, query: str, times: Sequence[TimeSpan], now: datetime, limit: int
+    candidates: Candidates, weights: WeightSettings, query: str, times: Sequence[TimeSpan], now: datetime, limit: int
 ) -> dict[UUID, dict[str, float]]:
     """The `limit` best candidates, best first, equal ones by id, each with the parts of its score.
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from math import log2
 from uuid import UUID
 
+from memory_mcp.config import MaintenanceSettings
 from memory_mcp.knowledge.success import success
 from memory_mcp.models import Memory, Provenance, Tally
 from memory_mcp.recall.diversity import collapse
@@ -22,23 +23,6 @@ LASTING_KINDS = frozenset({"rule", "decision", "procedure", "error", "insight"})
 EPISODES = frozenset({"chat", "event"})
 """Said or done at a time; the same words another time are another memory, so they are never merged."""
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How soon memories fade.
-
-    Attributes:
-        half_life_days: After which half of a memory's strength is gone, if it was never recalled.
-        promote_recalls: Short-term memories recalled so often are kept for good.
-        archive_below: Memories whose value falls below it leave the answers; 0: none do.
-        merge: Whether those that say the same become one.
-    """
-
-    half_life_days: float = 180.0
-    promote_recalls: int = 3
-    archive_below: float = 0.02
-    merge: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +67,7 @@ def value(memory: Memory, tally: Tally | None, now: datetime, half_life_days: fl
     return worth(memory, tally) * (1.0 if memory.kind in LASTING_KINDS else strength(memory, now, half_life_days))
 
 
-def plan(memories: Sequence[Memory], tallies: Mapping[UUID, Tally], now: datetime, policy: Policy) -> Plan:
+def plan(memories: Sequence[Memory], tallies: Mapping[UUID, Tally], now: datetime, policy: MaintenanceSettings) -> Plan:
     """What to do with the live memories of one scope."""
     live = [memory for memory in memories if memory.expires_at is None or memory.expires_at > now]
     promote = [one for one in live if one.retention == "short_term" and one.recalled_count >= policy.promote_recalls]
