@@ -20,6 +20,7 @@ from memory_mcp.cli.options import DataDir
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import Origin
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.portable import Carrier
@@ -52,7 +53,7 @@ def migrate(
         if source == target:
             raise RequestError("--from and --to name the same store.")
         count = anyio.run(_copy, settings, source, target, tenant)
-        print(f"Copied and checked {count:,} {'memory' if count == 1 else 'memories'}; the source is as it was.")  # noqa: T201
+        print(f"Copied and checked {counted(count, 'memory')}; the source is as it was.")  # noqa: T201
         return
     if not isinstance(settings.records, PostgresSettings):
         raise RequestError("The memories are in SQLite, which is brought up to date by itself. For PostgreSQL set [records] first.")
