@@ -13,15 +13,13 @@ from uuid import UUID
 
 from memory_mcp.config import MaintenanceSettings
 from memory_mcp.knowledge.success import success
-from memory_mcp.models import Memory, Provenance, Tally
+from memory_mcp.models import EPISODIC_KINDS, Memory, Provenance, Tally
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.terms import keys_of
 from memory_mcp.words import content_terms
 
 LASTING_KINDS = frozenset({"rule", "decision", "procedure", "error", "insight"})
 """They do not fade: what was decided or learned is not less true for being seldom asked."""
-EPISODES = frozenset({"chat", "event"})
-"""Said or done at a time; the same words another time are another memory, so they are never merged."""
 _DAY = timedelta(days=1)
 
 
@@ -84,7 +82,7 @@ def same(memories: Iterable[Memory]) -> list[tuple[Memory, list[Memory]]]:
     """Memories that say the same in nearly the same words, by who stays; in what else they carry they have to agree."""
     alike: dict[tuple[object, ...], list[Memory]] = defaultdict(list)
     for memory in memories:
-        if memory.kind not in EPISODES and not memory.key:
+        if memory.kind not in EPISODIC_KINDS and not memory.key:
             terms = tuple(sorted(keys_of(content_terms(memory.content)).tolist()))
             beside = memory.kind, frozenset(memory.tags), frozenset(map(str, memory.metadata.items())), memory.session_id, memory.expires_at
             alike[terms, *beside].append(memory)
