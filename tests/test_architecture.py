@@ -70,8 +70,33 @@ FLOORS = [
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms", "handover"}
-BACKENDS_SEE |= {"entities", "graph", "timewords", "timing", "tracing", "instruments", "audit.chain", "audit.entries", "states", "folders"}
+BACKENDS_SEE = {
+    "contracts",
+    "contracts.undoing",
+    "models",
+    "access",
+    "tokens",
+    "portable",
+    "errors",
+    "clock",
+    "loopback",
+    "words",
+    "terms",
+    "handover",
+}
+BACKENDS_SEE |= {
+    "entities",
+    "graph",
+    "timewords",
+    "timing",
+    "tracing",
+    "instruments",
+    "audit.chain",
+    "audit.entries",
+    "contracts.undoing",
+    "states",
+    "folders",
+}
 """What `tiers` and `embedding` may import besides their own package."""
 
 MAY_SEE_BACKENDS = {
