@@ -106,7 +106,7 @@ def judged(
     sought = looked_for(query, candidates.rarity, times)
     terms = set(sought.telling)
     spans = [best_passage(memory.content, sought, candidates.passage.get(memory.id, 0)) for memory in memories]
-    beside = [said_beside(memory) for memory in memories]
+    beside = [words.labels_of(memory.tags, memory.key, memory.metadata) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
@@ -185,8 +185,3 @@ def distinct(hits: Sequence[Recalled]) -> list[Recalled]:
     """One hit for each thing said, the best of those that say it, with the others' ids."""
     groups = collapse([hit.memory.content for hit in hits])
     return [replace(hits[first], alike=tuple(hits[other].memory.id for other in others)) for first, *others in groups]
-
-
-def said_beside(memory: Memory) -> str:
-    """What a memory says beside its text: tags, key, and metadata values that are texts."""
-    return " ".join([*memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))])

@@ -133,11 +133,6 @@ def later_names(terms: Sequence[str], speakers: frozenset[str]) -> frozenset[str
     return speakers.intersection(dropwhile(lambda term: term in speakers, from_first))
 
 
-def label_texts(memory: Memory) -> list[str]:
-    """Metadata values that are texts."""
-    return [value for value in memory.metadata.values() if isinstance(value, str)]
-
-
 def _codes(names: Iterable[str], codes: Mapping[str, int]) -> list[int]:
     return [codes[name] for name in names if name in codes]
 
@@ -148,7 +143,7 @@ def _is_utterance(memory: Memory) -> bool:
 
 def _labels_of(memory: Memory, shared: dict[Hashable, Labels]) -> Labels:
     speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
-    said = (memory.tags, tuple(label_texts(memory)), tuple(speakers))
+    said = (memory.tags, tuple(words.label_texts(memory.metadata)), tuple(speakers))
     labels = shared.get(said)
     if labels is None:
         if len(shared) >= _SHARED:
