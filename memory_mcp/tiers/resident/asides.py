@@ -79,13 +79,6 @@ class Asides:
         labels[:] = [_labels_of(memory, shared) for memory in memories]
         return cls(np.array(facts, FACTS), labels)
 
-    @classmethod
-    def unknown(cls, n: int) -> "Asides":
-        """Of memories of which nothing is known but their words."""
-        labels = np.empty(n, np.object_)
-        labels[:] = Labels()
-        return cls(np.zeros(n, FACTS), labels)
-
     def at(self, rows: Rows) -> "Asides":
         """Of these rows."""
         return Asides(self.facts[rows], self.labels[rows])
