@@ -22,7 +22,7 @@ from memory_mcp.audit.chain import VOUCHES, Chain
 from memory_mcp.audit.entries import LogFilter
 from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say_json
+from memory_mcp.cli.printed import say, say_json
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
@@ -88,7 +88,7 @@ def export(
         with _opened(file) as out:
             count = anyio.run(_write_all, settings, tenant, where, out)
         if file is not None:
-            print(f"Wrote {counted(count, 'entry')} to {file}")  # noqa: T201
+            say(f"Wrote {counted(count, 'entry')} to {file}")
 
 
 @commands.command()
@@ -115,7 +115,7 @@ def verify(
             say_json([verdict.facts() for verdict in verdicts])
         else:
             for verdict in verdicts:
-                print(verdict.sentence)  # noqa: T201
+                say(verdict.sentence)
         if any(verdict.wrong for verdict in verdicts):
             raise typer.Exit(1)
 

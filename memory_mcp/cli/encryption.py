@@ -1,6 +1,5 @@
 """`memory-mcp encrypt|rekey|decrypt`: the store's file with a key, with another one, or without."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from memory_mcp.cli.acting import note
 from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say_json
+from memory_mcp.cli.printed import remark, say, say_json
 from memory_mcp.config import Settings
 from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
@@ -102,6 +101,6 @@ def _report(done: Sealed, as_json: bool, *sentences: str) -> None:
         facts = {"memories": done.memories, "changed": done.memories is not None, "not_encrypted": [str(path) for path in done.plain]}
         say_json(facts)
         return
-    print("\n".join(sentences))  # noqa: T201
+    say("\n".join(sentences))
     for path in done.plain:
-        print(f"memory-mcp: {path} is an older copy that is not encrypted: delete it if you do not need it.", file=sys.stderr)  # noqa: T201
+        remark(f"{path} is an older copy that is not encrypted: delete it if you do not need it.")

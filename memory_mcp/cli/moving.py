@@ -14,11 +14,10 @@ from rich.console import Console
 
 from memory_mcp.answers import CarriedIn
 from memory_mcp.cli.acting import operator
-from memory_mcp.cli.asking import CLIENT
 from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say, say_json
+from memory_mcp.cli.printed import remark, say, say_json
 from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
@@ -112,7 +111,7 @@ def import_(
     try:
         done, faulty = anyio.run(partial(with_memory, settings, store, model_seconds=_MODEL_SECONDS if wait else 0))
     except KeyboardInterrupt:
-        print(f"{CLIENT}: {progress.interrupted()}", file=sys.stderr, flush=True)  # noqa: T201
+        remark(progress.interrupted())
         os._exit(130)  # as a thread that is in native code would have it end otherwise
     _say(_facts(done, faulty), "\n".join(_told(done, faulty)), as_json=as_json)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from memory_mcp.cli.printed import remark
 from memory_mcp.errors import ConfigError, MemoryMcpError
 
 
@@ -25,5 +26,5 @@ def in_one_line() -> Iterator[None]:
 
 def leave(sentence: str, status: int) -> NoReturn:
     """End the command with a sentence."""
-    print(f"memory-mcp: {sentence}", file=sys.stderr)  # noqa: T201
+    remark(sentence)
     sys.exit(status)
