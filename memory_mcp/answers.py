@@ -176,7 +176,7 @@ class BrowseRequest:
     """The arguments of `browse`, as given; an empty text means absent.
 
     Attributes:
-        state: One of `models.STATES`, or `all`.
+        state: One of `states.STATES`, or `all`.
         after: See `Shelves.browse`.
     """
 

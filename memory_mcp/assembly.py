@@ -17,19 +17,18 @@ import structlog
 from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
-from memory_mcp.config import MaintenanceSettings, Settings
+from memory_mcp.config import Settings
 from memory_mcp.contracts import EmbedderState, RecordStore, VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
 from memory_mcp.instruments import Instruments, Lookups
 from memory_mcp.models import Scope
 from memory_mcp.recall.asked import Questions
-from memory_mcp.recall.gather import Budgets, Sources
+from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember.indexer import Indexer
-from memory_mcp.service import MemoryService, Tuning
+from memory_mcp.service import MemoryService
 from memory_mcp.service.known import KnownAnswers
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
@@ -46,7 +45,6 @@ from memory_mcp.tiers.timed import Timed
 from memory_mcp.upkeep.denials import Denials
 from memory_mcp.upkeep.erasing import Eraser, Surroundings, Trash
 from memory_mcp.upkeep.exporting import Files, erase_in_exports
-from memory_mcp.upkeep.lifecycle import Policy
 from memory_mcp.upkeep.maintenance import Maintenance
 from memory_mcp.upkeep.mentions import mention_older
 from memory_mcp.upkeep.register import Register
@@ -121,7 +119,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
         eraser = Eraser(store, Register(settings.data_dir), around)
         await _erase_again(eraser)
         trash, keep_log = Trash(eraser, settings.trash.keep_days), settings.audit.keep_days
-        maintenance = Maintenance(store, utc_now, _policy(settings.maintenance), trash, around.tell, keep_log_days=keep_log)
+        maintenance = Maintenance(store, utc_now, settings.maintenance, trash, around.tell, keep_log_days=keep_log)
         denials = Denials(store, utc_now)
         counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
@@ -182,7 +180,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             files=_files(settings),
             questions=questions,
             clock=utc_now,
-            tuning=_tuning(settings),
+            remember_settings=settings.remember,
+            recall_settings=settings.recall,
             figures=tiers,
             instruments=instruments,
         )
@@ -237,22 +236,6 @@ async def _open_redis(settings: RedisSettings, stack: AsyncExitStack) -> "RedisT
     from memory_mcp.tiers.redis.tier import RedisTier  # noqa: PLC0415 - the driver takes 0.2 s, which all others are spared
 
     return await stack.enter_async_context(RedisTier.open(settings))
-
-
-def _tuning(settings: Settings) -> Tuning:
-    recall = settings.recall
-    return Tuning(
-        weights=SignalWeights(**recall.weights.model_dump()),
-        budgets=Budgets(recall.embed_seconds, recall.vector_seconds, recall.text_seconds, recall.records_seconds),
-        candidates=recall.candidates,
-        similar_shown=settings.remember.similar_shown,
-        similar_from=settings.remember.similar_from,
-        secrets=settings.remember.secrets,
-    )
-
-
-def _policy(given: MaintenanceSettings) -> Policy:
-    return Policy(**given.model_dump(exclude={"every_hours"}))
 
 
 def _surroundings(

@@ -62,7 +62,6 @@ class Memory:
     Attributes:
         valid_from: Since when it is true: given, else `occurred_at`, else `created_at`.
         valid_to: Until when it was true; None while it still is.
-        change: The scope's revision at which this row last changed.
         operation: The entry of the log that made its present form.
         recalled_count: How often it was an answer; counted beside the memory, moves no revision.
         worked, failed: How often it was told to have worked or not, likewise; of an error, `failed` is how often it came again.
@@ -89,7 +88,6 @@ class Memory:
     superseded_by: UUID | None = None
     forgotten_at: datetime | None = None
     provenance: Provenance = Provenance()
-    change: int = 0
     recalled_count: int = 0
     last_recalled_at: datetime | None = None
     worked: int = 0

@@ -7,7 +7,9 @@ that write no spaces into overlapping pairs. Stemming is the index's own affair.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from memory_mcp.languages import ENGLISH, FUNCTION_WORDS, language_of
 
@@ -85,6 +87,16 @@ def names_something(text: str) -> bool:
 def index_text(text: str) -> str:
     """The copy of a text that goes into a text index: words with a space between them."""
     return " ".join(split_words(text, for_index=True))
+
+
+def label_texts(metadata: Mapping[str, Any]) -> list[str]:
+    """Of a memory's metadata, the values that are texts and are searched, too."""
+    return [value for value in metadata.values() if isinstance(value, str)]
+
+
+def labels_of(tags: Iterable[str], key: str, metadata: Mapping[str, Any]) -> str:
+    """What stands beside a memory's text and is searched, too."""
+    return " ".join([*tags, key, *label_texts(metadata)])
 
 
 @cache

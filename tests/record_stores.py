@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -154,4 +154,4 @@ async def picture(store: Store, scope: Scope, words: Sequence[str]) -> Picture:
     findable = {}
     for word in words:
         findable[word] = frozenset(hit.id for hit in await store.search_text([scope], word, ANYTHING, limit=1000))
-    return Picture(tuple(replace(memory, change=0) for memory in memories), await vectors(store, scope), findable)
+    return Picture(tuple(memories), await vectors(store, scope), findable)

@@ -71,7 +71,19 @@ FLOORS = [
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
-BACKENDS_SEE = {"contracts", "models", "access", "tokens", "portable", "errors", "clock", "loopback", "words", "terms", "handover"}
+BACKENDS_SEE = {
+    "contracts",
+    "models",
+    "access",
+    "tokens",
+    "portable",
+    "errors",
+    "clock",
+    "loopback",
+    "words",
+    "terms",
+    "handover",
+}
 BACKENDS_SEE |= {
     "entities",
     "graph",
@@ -81,6 +93,7 @@ BACKENDS_SEE |= {
     "instruments",
     "audit.chain",
     "audit.entries",
+    "contracts.undoing",
     "states",
     "folders",
     "partials",

@@ -1,7 +1,6 @@
 """On whose behalf a command acts, as the log has it, and what commands enter there that change no single memory."""
 
 import getpass
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +10,7 @@ from memory_mcp.access import Role
 from memory_mcp.assembly import open_records
 from memory_mcp.audit.entries import SERVER, Origin
 from memory_mcp.cli.asking import CLIENT
+from memory_mcp.cli.printed import remark
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.errors import MemoryMcpError
@@ -30,7 +30,7 @@ def note(settings: Settings, action: str, **details: Any) -> None:
     try:
         anyio.run(_record, settings, action, details)
     except MemoryMcpError as error:
-        print(f"{CLIENT}: it is done, but could not be entered in the log. {error}", file=sys.stderr)  # noqa: T201
+        remark(f"it is done, but could not be entered in the log. {error}")
 
 
 async def _record(settings: Settings, action: str, details: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from memory_mcp import __version__
+from memory_mcp.cli.printed import remark
 from memory_mcp.errors import ConfigError, RequestError, TierUnavailableError
 from memory_mcp.front.dialling import Connection
 from memory_mcp.front.election import PATIENCE_SECONDS, Election, RefusedError, UnavailableError
@@ -101,7 +101,7 @@ def conversation(
     except UnavailableError as error:
         raise TierUnavailableError("engine", str(error)) from None
     for sentence in told:
-        print(f"{CLIENT}: {sentence}", file=sys.stderr)  # noqa: T201
+        remark(sentence)
     try:
         one = Conversation(connection, seconds)
         one.begin()

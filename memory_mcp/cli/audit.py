@@ -22,11 +22,12 @@ from memory_mcp.audit.chain import VOUCHES, Chain
 from memory_mcp.audit.entries import LogFilter
 from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say_json
+from memory_mcp.cli.printed import say, say_json
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import OperationLog
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.models import Operation
@@ -87,7 +88,7 @@ def export(
         with _opened(file) as out:
             count = anyio.run(_write_all, settings, tenant, where, out)
         if file is not None:
-            print(f"Wrote {count:,} {'entry' if count == 1 else 'entries'} to {file}")  # noqa: T201
+            say(f"Wrote {counted(count, 'entry')} to {file}")
 
 
 @commands.command()
@@ -114,7 +115,7 @@ def verify(
             say_json([verdict.facts() for verdict in verdicts])
         else:
             for verdict in verdicts:
-                print(verdict.sentence)  # noqa: T201
+                say(verdict.sentence)
         if any(verdict.wrong for verdict in verdicts):
             raise typer.Exit(1)
 
@@ -154,7 +155,7 @@ def _verdict(chain: Chain, number: int, digest: str) -> Verdict:
     if not chain.newest:
         return Verdict(chain, False, f"{whose}the log is empty.")
     held = " The anchor holds." if digest else ""
-    sound = f"{whose}{chain.entries:,} {'entry' if chain.entries == 1 else 'entries'}, unbroken.{held}"
+    sound = f"{whose}{counted(chain.entries, 'entry')}, unbroken.{held}"
     return Verdict(chain, False, f"{sound} Newest, to be kept elsewhere: {chain.newest}:{chain.hash}")
 
 

@@ -123,7 +123,7 @@ class Doctor:
 
     def _library(self) -> Check:
         found = f"SQLite {apsw.sqlite_lib_version()}"
-        if database.apsw_version() < database.OLDEST_SAFE_SQLITE:
+        if database.sqlite_version() < database.OLDEST_SAFE_SQLITE:
             return Check("SQLite", "wrong", f"{found} can lose memories", "pip install --force-reinstall apsw-sqlite3mc")
         return Check("SQLite", "ok", found)
 

@@ -11,6 +11,7 @@ from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite import backup as copies
@@ -32,7 +33,7 @@ def backup(
     if as_json:
         say_json({"file": str(made.path), "memories": made.memories, "bytes": made.size_bytes})
     else:
-        say(f"Saved {_memories(made.memories)} ({tables.size(made.size_bytes)}), checked, to {made.path}")
+        say(f"Saved {counted(made.memories, 'memory')} ({tables.size(made.size_bytes)}), checked, to {made.path}")
 
 
 def restore(
@@ -53,8 +54,8 @@ def restore(
         say_json({"file": str(done.path), "memories": done.memories, "kept": str(done.kept or ""), "erased_again": done.erased_again})
     else:
         kept = f"\nWhat was there before is kept as {done.kept}" if done.kept else ""
-        again = f"\nErased again what was erased since: {_memories(done.erased_again)}" if done.erased_again else ""
-        say(f"Restored {_memories(done.memories)} to {done.path}{again}{kept}")
+        again = f"\nErased again what was erased since: {counted(done.erased_again, 'memory')}" if done.erased_again else ""
+        say(f"Restored {counted(done.memories, 'memory')} to {done.path}{again}{kept}")
 
 
 def _with_a_file(settings: Settings) -> Settings:
@@ -62,7 +63,3 @@ def _with_a_file(settings: Settings) -> Settings:
     if settings.records.backend != "sqlite":
         raise RequestError("The memories are in PostgreSQL, which has its own tools for this: pg_dump and pg_restore, as the owner.")
     return settings
-
-
-def _memories(count: int) -> str:
-    return f"{count:,} {'memory' if count == 1 else 'memories'}"

@@ -1,6 +1,5 @@
 """`memory-mcp encrypt|rekey|decrypt`: the store's file with a key, with another one, or without."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from rich.console import Console
 from memory_mcp.cli.acting import note
 from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say_json
+from memory_mcp.cli.printed import remark, say, say_json
 from memory_mcp.config import Settings
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.tiers.sqlite import sealing
@@ -39,7 +39,8 @@ def encrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if done.memories is None:
         _report(done, as_json, f"All that is or will be stored in {settings.data_dir} is encrypted. The key is in {place}.", _KEEP_IT)
     else:
-        _report(done, as_json, f"Encrypted {_memories(done.memories)}, compared row by row. The key is in {place}.", _KEEP_IT, _TRACES)
+        encrypted = counted(done.memories, "memory")
+        _report(done, as_json, f"Encrypted {encrypted}, compared row by row. The key is in {place}.", _KEEP_IT, _TRACES)
 
 
 def rekey(
@@ -59,8 +60,8 @@ def rekey(
         own = settings if given is None or slot else settings.model_copy(update={"encryption": EncryptionSettings(key=SecretStr(given))})
         note(own, "rekey", memories=done.memories)
     where = f"The key is in {slot.place}." if slot else f"Let {settings.encryption.source} lead to the key in {new_key_file} from now on."
-    counted = "" if done.memories is None else f" for {_memories(done.memories)}, compared row by row"
-    _report(done, as_json, f"The new key holds{counted}. {where}", _KEEP_IT)
+    count = "" if done.memories is None else f" for {counted(done.memories, 'memory')}, compared row by row"
+    _report(done, as_json, f"The new key holds{count}. {where}", _KEEP_IT)
 
 
 def decrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -72,8 +73,8 @@ def decrypt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         done = sealing.decrypt(settings.data_dir, key, told)
     if done.memories is not None:
         note(settings.model_copy(update={"encryption": NOT_ENCRYPTED}), "decrypt", memories=done.memories)
-    counted = "They were not encrypted" if done.memories is None else f"Decrypted {_memories(done.memories)}, compared row by row"
-    _report(done, as_json, f"{counted}. Now remove [encryption] from the configuration: until then the server refuses to start.")
+    became = "They were not encrypted" if done.memories is None else f"Decrypted {counted(done.memories, 'memory')}, compared row by row"
+    _report(done, as_json, f"{became}. Now remove [encryption] from the configuration: until then the server refuses to start.")
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -84,10 +85,6 @@ def _settings(data_dir: Path | None) -> Settings:
             '"~/.config/memory-mcp.key", or set MEMORY_MCP_ENCRYPTION__KEY.'
         )
     return settings
-
-
-def _memories(count: int) -> str:
-    return f"{count:,} {'memory' if count == 1 else 'memories'}"
 
 
 @contextmanager
@@ -104,6 +101,6 @@ def _report(done: Sealed, as_json: bool, *sentences: str) -> None:
         facts = {"memories": done.memories, "changed": done.memories is not None, "not_encrypted": [str(path) for path in done.plain]}
         say_json(facts)
         return
-    print("\n".join(sentences))  # noqa: T201
+    say("\n".join(sentences))
     for path in done.plain:
-        print(f"memory-mcp: {path} is an older copy that is not encrypted: delete it if you do not need it.", file=sys.stderr)  # noqa: T201
+        remark(f"{path} is an older copy that is not encrypted: delete it if you do not need it.")

@@ -14,6 +14,7 @@ import typer
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say
 from memory_mcp.cli.sentences import leave
+from memory_mcp.counted import counted
 from memory_mcp.engine.process import run as run_engine
 from memory_mcp.front.dialling import dial
 from memory_mcp.front.locks import is_held
@@ -38,8 +39,8 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     elif found is None:
         say(_NO_ENGINE.format(places.folder))
     else:
-        clients = "1 client" if found["connections"] == 1 else f"{found['connections']} clients"
         since = timedelta(seconds=int(found["uptime_seconds"]))
+        clients = counted(found["connections"], "client")
         say(f"The engine {found['version']} (process {found['pid']}) has served {places.folder} for {since}; {clients} now.")
         say(f"Its log is {places.log}")
 

@@ -16,6 +16,7 @@ from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say_json
 from memory_mcp.config import Settings
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.models import Caller
 from memory_mcp.service import MemoryService
@@ -96,15 +97,14 @@ def _show(meant: ToErase, console: Console) -> None:
     if not meant.count:
         console.print("No memory is meant by this; nothing to erase.")
         return
-    console.print(Text(f"{_memories(meant.count)} would be erased, forgotten ones included:", "bold"))
+    console.print(Text(f"{counted(meant.count, 'memory')} would be erased, forgotten ones included:", "bold"))
     for namespace, count in meant.by_namespace.items():
         console.print(Text(f"  {count:,} in {namespace}"))
     for memory in meant.sample:
         console.print(Text(f"  {' '.join(memory.content[:100].split())}", "dim"))
     if meant.mentions:
-        console.print(
-            Text(f"{_memories(len(meant.mentions))} with that name in the text would stay. Erase them by their ids, if they should go:")
-        )
+        others = counted(len(meant.mentions), "memory")
+        console.print(Text(f"{others} with that name in the text would stay. Erase them by their ids, if they should go:"))
     for memory in meant.mentions:
         console.print(Text(f"  {memory.id}  {' '.join(memory.content[:80].split())}", "dim"))
 
@@ -141,7 +141,7 @@ def _of_done(done: Erased) -> Mapping[str, Any]:
 def _tell(done: Erased, *, of_a_server: bool) -> None:
     proof = done.proof
     console = Console(soft_wrap=True)
-    console.print(f"Erased {_memories(sum(len(operation.subjects) for operation in done.operations))} for good.", style="bold")
+    console.print(f"Erased {counted(sum(len(operation.subjects) for operation in done.operations), 'memory')} for good.", style="bold")
     where = "the database" if of_a_server else f"{proof.files} files"
     if not proof.strings:
         console.print("What they said is too short to be looked for.")
@@ -161,7 +161,3 @@ def _tell(done: Erased, *, of_a_server: bool) -> None:
     for path in done.closed:
         console.print(Text(f"{path} could not be looked into, and may hold them: delete it if you do not need it.", "bold red"))
     console.print((OF_A_SERVER if of_a_server else "") + OUT_OF_REACH)
-
-
-def _memories(count: int) -> str:
-    return f"{count:,} {'memory' if count == 1 else 'memories'}"

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from memory_mcp.cli.asking import conversation
+from memory_mcp.cli.printed import remark
 
 CONTEXT_SECONDS = 10.0
 _MAX_INPUT = 1_000_000
@@ -38,7 +39,7 @@ def hook(
         if answer := session_start_answer(remembered, str(said.get("source", ""))):
             print(json.dumps(answer))  # noqa: T201
     except Exception as error:  # noqa: BLE001 - a host must not suffer from whatever it may be
-        print(f"memory-mcp: the hook did nothing: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        remark(f"the hook did nothing: {type(error).__name__}: {error}")
 
 
 def session_start_answer(remembered: str, source: str) -> dict[str, Any] | None:

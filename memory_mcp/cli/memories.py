@@ -12,6 +12,7 @@ from rich.text import Text
 from memory_mcp.cli.asking import conversation
 from memory_mcp.cli.options import AsJson, DataDir, Namespace
 from memory_mcp.cli.printed import say_json
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")]
@@ -155,7 +156,7 @@ def forget(
 def _confirm(facts: Mapping[str, Any], *, yes: bool, as_json: bool) -> None:
     console = Console(stderr=as_json)
     count = facts["would_forget"]
-    console.print(Text(f"{count:,} {'memory' if count == 1 else 'memories'} in {facts['namespace']} would be forgotten:", "bold"))
+    console.print(Text(f"{counted(count, 'memory')} in {facts['namespace']} would be forgotten:", "bold"))
     for entry in facts["sample"]:
         console.print(Text(f"  {' '.join(entry['line'].split())}"))
     if count > len(facts["sample"]):

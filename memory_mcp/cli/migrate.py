@@ -17,9 +17,11 @@ from memory_mcp.audit.entries import SERVER
 from memory_mcp.cli.carrying import carry
 from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import DataDir
+from memory_mcp.cli.printed import say
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import Origin
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.portable import Carrier
@@ -52,11 +54,11 @@ def migrate(
         if source == target:
             raise RequestError("--from and --to name the same store.")
         count = anyio.run(_copy, settings, source, target, tenant)
-        print(f"Copied and checked {count:,} {'memory' if count == 1 else 'memories'}; the source is as it was.")  # noqa: T201
+        say(f"Copied and checked {counted(count, 'memory')}; the source is as it was.")
         return
     if not isinstance(settings.records, PostgresSettings):
         raise RequestError("The memories are in SQLite, which is brought up to date by itself. For PostgreSQL set [records] first.")
-    print(anyio.run(_migrate, settings.records))  # noqa: T201
+    say(anyio.run(_migrate, settings.records))
 
 
 async def _migrate(records: PostgresSettings) -> str:

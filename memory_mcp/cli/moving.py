@@ -19,6 +19,7 @@ from memory_mcp.cli.opened import with_memory
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.cli.printed import say, say_json
 from memory_mcp.cli.sentences import ended_at_once, leave
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.folders import expanded
 from memory_mcp.models import Caller
@@ -66,7 +67,7 @@ def export(
     count = anyio.run(with_memory, settings, write)
     if target is not None:
         facts = {"file": str(target), "memories": count}
-        _say(facts, f"Exported {_memories(count)} to {target}", as_json=as_json)
+        _say(facts, f"Exported {counted(count, 'memory')} to {target}", as_json=as_json)
 
 
 @ended_at_once()
@@ -139,7 +140,7 @@ class _Progress:
         if self.stored:
             return "Interrupted. Everything is stored; what is not found by its meaning yet will be, once a server runs."
         if self.storing:
-            return f"Interrupted. {_memories(self.done)} of the file are stored; the same command again stores the rest."
+            return f"Interrupted. {counted(self.done, 'memory')} of the file are stored; the same command again stores the rest."
         return "Interrupted. Nothing was stored."
 
 
@@ -163,26 +164,22 @@ def _facts(done: CarriedIn, faulty: int) -> Mapping[str, Any]:
 
 
 def _told(done: CarriedIn, faulty: int) -> Iterator[str]:
-    yield f"Imported {_memories(done.stored)}."
+    yield f"Imported {counted(done.stored, 'memory')}."
     if done.known:
-        yield f"{_memories(done.known)} {'was' if done.known == 1 else 'were'} there already."
+        yield f"{counted(done.known, 'memory')} {'was' if done.known == 1 else 'were'} there already."
     for count, why in (
         (done.past, "superseded, forgotten or expired where it comes from"),
         (done.erased, "erased here for good"),
         (faulty, "with a fault"),
     ):
         if count:
-            yield f"Left out {_memories(count)}: {why}."
+            yield f"Left out {counted(count, 'memory')}: {why}."
     for namespace, number in done.operations.items():
         yield f"In {namespace}: `memory-mcp forget --undo {number}` takes all of it back."
 
 
 def _say(facts: Mapping[str, Any], words: str, *, as_json: bool) -> None:
     say_json(facts) if as_json else say(words)
-
-
-def _memories(count: int) -> str:
-    return f"{count:,} {'memory' if count == 1 else 'memories'}"
 
 
 def _lines_are(count: int) -> str:

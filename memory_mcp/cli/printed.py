@@ -1,4 +1,4 @@
-"""What commands print on stdout."""
+"""What commands print."""
 
 import io
 import json
@@ -15,6 +15,11 @@ def take_any_text() -> None:
 def say(text: str) -> None:
     """Print it for a person."""
     print(text)  # noqa: T201
+
+
+def remark(sentence: str) -> None:
+    """Print it for a person beside what was asked for, on stderr."""
+    print(f"memory-mcp: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def say_json(facts: Any) -> None:

@@ -15,6 +15,7 @@ from memory_mcp.assembly import open_records
 from memory_mcp.cli.configured import settings_of, with_a_store
 from memory_mcp.cli.options import AsJson, DataDir
 from memory_mcp.config import Settings
+from memory_mcp.counted import counted
 from memory_mcp.errors import RequestError
 from memory_mcp.upkeep.carrier import Source
 from memory_mcp.upkeep.reindex import rebuild
@@ -42,7 +43,7 @@ def reindex(
     if as_json:
         print(json.dumps({"tier": tier, "memories": carried}))  # noqa: T201
     else:
-        Console().print(f"{carried:,} {'memory' if carried == 1 else 'memories'} carried to {tier}, which answers from them now.")
+        Console().print(f"{counted(carried, 'memory')} carried to {tier}, which answers from them now.")
 
 
 async def _rebuild(settings: Settings, total: Callable[[int], None], told: Callable[[int], None]) -> int:

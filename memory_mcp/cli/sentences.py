@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from memory_mcp.cli.printed import remark
 from memory_mcp.errors import ConfigError, MemoryMcpError
 
 
@@ -44,5 +45,5 @@ def ended_at_once() -> Iterator[None]:
 
 def leave(sentence: str, status: int) -> NoReturn:
     """End the command with a sentence."""
-    print(f"memory-mcp: {sentence}", file=sys.stderr)  # noqa: T201
+    remark(sentence)
     sys.exit(status)

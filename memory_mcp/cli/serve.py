@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from memory_mcp.cli.printed import remark
 from memory_mcp.config import load_settings
 from memory_mcp.engine.opening import open_behind
 from memory_mcp.errors import ConfigError
@@ -36,7 +37,7 @@ def serve_isolated(given: Given) -> NoReturn:
         if settings.namespace:
             door.namespace(settings.namespace)
     except (ConfigError, ValueError) as error:
-        print(f"memory-mcp: {error}", file=sys.stderr)  # noqa: T201
+        remark(str(error))
         refuse_client(str(error))
         sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # until the log is configured, behind the handshake

@@ -14,7 +14,7 @@ from memory_mcp.assembly import open_records
 from memory_mcp.cli.acting import operator
 from memory_mcp.cli.configured import settings_of
 from memory_mcp.cli.options import AsJson, DataDir
-from memory_mcp.cli.printed import say_json
+from memory_mcp.cli.printed import say, say_json
 from memory_mcp.cli.sentences import in_one_line
 from memory_mcp.clock import utc_now
 from memory_mcp.errors import RequestError
@@ -56,7 +56,7 @@ def create(
         if as_json:
             say_json({"token": text, **_facts(token)})
         else:
-            print(text)  # noqa: T201
+            say(text)
             until = "until it is revoked" if token.expires is None else f"until {token.expires:%Y-%m-%d %H:%M} UTC"
             Console(stderr=True).print(f"Token {token.id}, good {until}. It is shown this once.")
 

@@ -40,26 +40,12 @@ class OnnxEncoder:
         if manifest is None or manifest.form != "onnx":
             raise TierError("embedder", f"The folder {folder.name} holds no compiled model.")
         check_digests(folder, manifest.digests or {GRAPH: "", TOKENIZER: ""})
+        self.epoch, self.dimension = manifest.epoch, manifest.dimension
         self._manifest = manifest
         self._tokenizer = _open_tokenizer(folder / TOKENIZER, manifest)
         self._session = _open_session(folder / GRAPH, threads)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self.encode(["first"])  # the first run is the slowest, and shows whether the graph is what it should be
-
-    @property
-    def epoch(self) -> str:
-        """From the manifest."""
-        return self._manifest.epoch
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        return self._manifest.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """Where a text is cut."""
-        return self._manifest.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """(n, d) unit rows, computed in runs of similar length."""

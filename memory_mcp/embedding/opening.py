@@ -20,13 +20,7 @@ def open_embedder(settings: EmbeddingSettings, data_dir: Path) -> LoadingEmbedde
             return load_local(settings.model, data_dir / "models", attempt, threads=settings.threads)
         from memory_mcp.embedding.remote import RemoteEncoder  # noqa: PLC0415 - 0.2 s that a local model is spared
 
-        return RemoteEncoder(
-            settings.base_url,
-            settings.model,
-            api_key=settings.api_key,
-            dimensions=settings.dimensions,
-            timeout_seconds=settings.timeout_seconds,
-        )
+        return RemoteEncoder(settings)
 
     model = short(settings.model) if settings.provider == "local" else settings.model
     return LoadingEmbedder(model, load, cache_entries=settings.cache_entries)

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
-from pydantic import SecretStr
 
 from memory_mcp.embedding.encoder import unit_rows
+from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 from memory_mcp.models import Matrix
 
@@ -37,47 +37,30 @@ class RemoteEncoder:
 
     run_texts, run_tokens = RUN_TEXTS, RUN_TOKENS
 
-    def __init__(
-        self,
-        base_url: str,
-        model: str,
-        *,
-        api_key: SecretStr | None = None,
-        dimensions: int | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> None:
-        self._url = base_url.rstrip("/") + "/embeddings"
-        self._host = urlsplit(base_url).hostname or ""
-        self._model, self._dimensions, self._timeout_seconds = model, dimensions, timeout_seconds
-        secret = api_key.get_secret_value() if api_key else ""
+    def __init__(self, settings: EmbeddingSettings) -> None:
+        self._settings = settings
+        self._url = settings.base_url.rstrip("/") + "/embeddings"
+        self._host = urlsplit(settings.base_url).hostname or ""
+        secret = settings.api_key.get_secret_value()
         self._client = httpx2.Client(
-            timeout=timeout_seconds, headers={"Authorization": f"Bearer {secret}"} if secret else {}, follow_redirects=False
+            timeout=settings.timeout_seconds, headers={"Authorization": f"Bearer {secret}"} if secret else {}, follow_redirects=False
         )
         try:
-            self._dimension = dimensions or len(self._rows(["dimension"])[0])
+            self.dimension = settings.dimensions or len(self._rows(["dimension"])[0])
             self.encode(["dimension"])
         except BaseException:
             self._client.close()
             raise
-
-    @property
-    def epoch(self) -> str:
-        """See the class."""
         address = hashlib.blake2b(self._url.encode(), digest_size=6).hexdigest()
-        return f"{self._model}@endpoint-{address}/{self._dimension}"
-
-    @property
-    def dimension(self) -> int:
-        """As asked for, or as first given."""
-        return self._dimension
+        self.epoch = f"{settings.model}@endpoint-{address}/{self.dimension}"
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """(n, d) unit rows."""
         runs = [texts[start : start + RUN_TEXTS] for start in range(0, len(texts), RUN_TEXTS)]
         rows = [row for run in runs for row in self._rows_cutting(run)]
-        if any(len(row) != self._dimension for row in rows):
-            raise TierError("embedder", f"The embedding endpoint gave a vector of another length than {self._dimension}.")
-        return unit_rows(np.array(rows, dtype=np.float64).reshape(len(rows), self._dimension), len(texts), self._dimension)
+        if any(len(row) != self.dimension for row in rows):
+            raise TierError("embedder", f"The embedding endpoint gave a vector of another length than {self.dimension}.")
+        return unit_rows(np.array(rows, dtype=np.float64).reshape(len(rows), self.dimension), len(texts), self.dimension)
 
     def close(self) -> None:
         """Close the connections."""
@@ -93,9 +76,9 @@ class RemoteEncoder:
             return self._rows_cutting([texts[0][: len(texts[0]) // 2]])
 
     def _rows(self, texts: Sequence[str]) -> list[list[float]]:
-        request: dict[str, Any] = {"model": self._model, "input": list(texts)}
-        if self._dimensions is not None:
-            request["dimensions"] = self._dimensions
+        request: dict[str, Any] = {"model": self._settings.model, "input": list(texts)}
+        if self._settings.dimensions is not None:
+            request["dimensions"] = self._settings.dimensions
         try:
             body = json.dumps(request).encode()
             answer = json.loads(self._post(body))
@@ -130,7 +113,7 @@ class RemoteEncoder:
 
     def _exchange(self, body: bytes) -> tuple[int, httpx2.Headers, bytes]:
         """One request; a server that only trickles is cut off as well as one that is silent."""
-        deadline = time.monotonic() + self._timeout_seconds
+        deadline = time.monotonic() + self._settings.timeout_seconds
         with self._client.stream("POST", self._url, content=body, headers={"Content-Type": "application/json"}) as response:
             answer = bytearray()
             for chunk in response.iter_bytes():

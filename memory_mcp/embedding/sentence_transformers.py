@@ -32,18 +32,8 @@ class SentenceTransformersEncoder:
         if not Path(manifest.home).is_dir():
             raise TierError("embedder", f"The folder of the embedding model {manifest.name} is gone.")
         self._model = open_original(manifest.home)
-        self._manifest = manifest
+        self.epoch, self.dimension = manifest.epoch, manifest.dimension
         self.encode(["first"])
-
-    @property
-    def epoch(self) -> str:
-        """From the manifest."""
-        return self._manifest.epoch
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        return self._manifest.dimension
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """(n, d) unit rows."""

@@ -5,8 +5,6 @@ its stdin closes:                            answers still to come, while any is
 """
 
 import os
-import signal
-import socket
 import sys
 import threading
 import time
@@ -22,6 +20,7 @@ from memory_mcp.front.election import PATIENCE_SECONDS, Election
 from memory_mcp.front.hello import hello
 from memory_mcp.front.places import Places, data_folder
 from memory_mcp.front.relay import Relay
+from memory_mcp.front.signals import ending_signals
 from memory_mcp.front.wire import ClientGoneError
 
 TYPE_CHECKING = False
@@ -85,12 +84,7 @@ def _watch(stop: Callable[[], None]) -> None:
     """Call `stop` on SIGTERM, on SIGINT, or when the process that started this one is gone."""
     if sys.platform == "win32":  # no such signals, and no process inherits an orphan: there the end of stdin says it all
         return
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for what runs in the background
-            signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+    receiver = ending_signals()
     receiver.settimeout(_PARENT_POLL_SECONDS)
     parent = os.getppid()
 

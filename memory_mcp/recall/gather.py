@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 from numpy.typing import NDArray
 
 from memory_mcp import words
+from memory_mcp.config import RecallSettings
 from memory_mcp.contracts import Candidates, Circumstances, Comparison, Embedder, Look, TextIndex, TextReader
 from memory_mcp.entities import asked_keys
 from memory_mcp.errors import EmbedderNotReadyError, TierError, TierUnavailableError
@@ -53,29 +54,15 @@ class NearestSearch(Protocol):
         """See `VectorIndex.compare`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budgets:
-    """Longest waits of a recall, in seconds; what is late while gathering is left out and named.
-
-    Attributes:
-        records_seconds: For the record store, without which there is no answer, each time that it is asked.
-    """
-
-    embed_seconds: float = 2.0
-    vector_seconds: float = 1.0
-    text_seconds: float = 1.0
-    records_seconds: float = 5.0
-
-
 @contextmanager
-def asking_records(budgets: Budgets) -> Iterator[None]:
+def asking_records(settings: RecallSettings) -> Iterator[None]:
     """What is asked of the record store within is not waited for without end.
 
     Raises:
         TierUnavailableError: It was too slow.
     """
     try:
-        with anyio.fail_after(budgets.records_seconds):
+        with anyio.fail_after(settings.records_seconds):
             yield
     except TimeoutError as error:
         raise TierUnavailableError("records", STORE_LATE) from error
@@ -128,7 +115,7 @@ class _Found:
 
 
 async def gather(
-    sources: Sources, query: str, revisions: Mapping[Scope, int], where: Filter, *, limit: int, budgets: Budgets, stages: Stages
+    sources: Sources, query: str, revisions: Mapping[Scope, int], where: Filter, *, limit: int, settings: RecallSettings, stages: Stages
 ) -> Candidates:
     """The union of what each search found in each scope, `limit` from each, with its neighbours; by scope and id.
 
@@ -144,17 +131,17 @@ async def gather(
     probed = False
 
     async def embed() -> None:
-        with stages.measure("embed"), anyio.fail_after(budgets.embed_seconds):
+        with stages.measure("embed"), anyio.fail_after(settings.embed_seconds):
             embedded.append(await (sources.questions or sources.embedder).embed([_topic(query, found)], urgent=True))
 
     async def by_words() -> None:
-        with stages.measure("text_search"), anyio.fail_after(budgets.text_seconds):
+        with stages.measure("text_search"), anyio.fail_after(settings.text_seconds):
             for one in found:
                 await _search_words(sources.text, query, one, where, limit)
 
     async def by_names() -> None:
         if sources.graph is not None and (keys := asked_keys(query)):
-            with stages.measure("graph"), anyio.fail_after(budgets.text_seconds):
+            with stages.measure("graph"), anyio.fail_after(settings.text_seconds):
                 for one in found:
                     one.by_names = await sources.graph.named([one.scope], keys, where, limit=limit)
 
@@ -164,13 +151,13 @@ async def gather(
         probe = sources.probe()
         probed = probe is not None and probe.shape == vector[0].shape  # else the model has just changed
         vectors = np.vstack((vector, probe if probed and probe is not None else vector))
-        with stages.measure("vector_search"), anyio.fail_after(budgets.vector_seconds):
+        with stages.measure("vector_search"), anyio.fail_after(settings.vector_seconds):
             for one in found:
                 await _search_meaning(sources.nearest, vectors, epoch, one, where, limit)
 
     with stages.measure("look"):  # it tells what the topic is
         for one in found:
-            await _look(sources.reader, query, one, budgets)
+            await _look(sources.reader, query, one, settings)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_or_say, embed, degraded, MEANING_MISSING)
         await checkpoint()  # the model's thread has been told by now, and only needs the interpreter for a moment
@@ -185,9 +172,9 @@ async def gather(
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 
-async def _look(reader: TextReader, query: str, one: _Found, budgets: Budgets) -> None:
+async def _look(reader: TextReader, query: str, one: _Found, settings: RecallSettings) -> None:
     """Without a look, because the scope is too large or still being read, the store's own text index answers meanwhile."""
-    with suppress(TierError, TimeoutError), anyio.fail_after(budgets.text_seconds / 2):
+    with suppress(TierError, TimeoutError), anyio.fail_after(settings.text_seconds / 2):
         one.look = await reader.look(one.scope, query, one.revision)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from memory_mcp import words
 from memory_mcp.clock import to_micros
+from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
 from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Filter, Memory, Recalled
@@ -20,7 +21,7 @@ from memory_mcp.passages import Passage, passages
 from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
-from memory_mcp.recall.signals import Columns, Moments, SignalWeights, covered, neighbours, rarity, score_parts, total
+from memory_mcp.recall.signals import Columns, Moments, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
 from memory_mcp.terms import asked, key_set
 from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
@@ -38,7 +39,7 @@ _MICROS_A_DAY = 86_400_000_000
 
 
 def shortlist(
-    candidates: Candidates, weights: SignalWeights, query: str, times: Sequence[TimeSpan], now: datetime, limit: int
+    candidates: Candidates, weights: WeightSettings, query: str, times: Sequence[TimeSpan], now: datetime, limit: int
 ) -> dict[UUID, dict[str, float]]:
     """The `limit` best candidates, best first, equal ones by id, each with the parts of its score.
 
@@ -106,7 +107,7 @@ def judged(
     sought = looked_for(query, candidates.rarity, times)
     terms = set(sought.telling)
     spans = [best_passage(memory.content, sought, candidates.passage.get(memory.id, 0)) for memory in memories]
-    beside = [said_beside(memory) for memory in memories]
+    beside = [words.labels_of(memory.tags, memory.key, memory.metadata) for memory in memories]
     said = [key_set(f"{one.content[span.start : span.end]} {more}") for one, span, more in zip(memories, spans, beside, strict=True)]
     by_time = key_set(" ".join(query[slice(*time.words)] for time in times))
     then = of_that_time(np.array([to_micros(memory.when) for memory in memories]), times)
@@ -208,8 +209,3 @@ def as_ranked(hits: Sequence[Recalled]) -> list[Recalled]:
         likely = min(likely, hit.score * math.exp(-behind))
         ranked.append(replace(hit, score=likely))
     return ranked
-
-
-def said_beside(memory: Memory) -> str:
-    """What a memory says beside its text: tags, key, and metadata values that are texts."""
-    return " ".join([*memory.tags, memory.key, *(value for value in memory.metadata.values() if isinstance(value, str))])

@@ -9,11 +9,13 @@ Measured weights and what each is worth: see `tests/benchmarks/README.md`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from memory_mcp.config import WeightSettings
 
 Scores = NDArray[np.floating]
 Codes = NDArray[np.int64]
@@ -27,56 +29,13 @@ PRIOR_DEVIATION, PRIOR_ROWS = 0.1, 30
 """Of cosine over a store (MiniLM: 0.088 to 0.12 over chats, code and notes), and as how many memories that counts."""
 
 USUAL_TERMS = 4
-"""Words of a question, stop words out, for which `SignalWeights.lexical` is meant; the noise of a sum of n grows with its root."""
+"""Words of a question, stop words out, for which `WeightSettings.lexical` is meant; the noise of a sum of n grows with its root."""
 
 SAID_BEFORE = (1.0, 0.7)
 """How much a word counts as said here that was said one place before in the session, and two places. What comes after says nothing."""
 
-
-@dataclass(frozen=True, slots=True)
-class SignalWeights:
-    """What each signal counts, in standard deviations of similarity; 0 switches it off.
-
-    Attributes:
-        dense: One deviation of similarity in meaning.
-        lexical: One unit of BM25 (a nat of evidence), for a question of `USUAL_TERMS` words.
-        coverage: All the question's words, here or just before, over none of them; each counts by its rarity.
-        kind: All the question's words, each by something that is a kind of it, over none of them; but not those that stand there.
-        occasion: Of the sum of `coverage` and `session`, besides, if the question is about one thing that happened: that was told once,
-            in its own words, while what somebody likes or has is told all over.
-        attribute: A tag or metadata value that the question names; a speaker named after another one counts half.
-        session: One unit of BM25 between the question and all that was said in the memory's session, over the mean of sessions.
-        neighbour: Of the sum of `dense` and `lexical` of the memories one place before and after in the session.
-        second_neighbour: Likewise, two places.
-        reply: Of that sum of the memory just before, if it is a question, besides; the answer is here.
-        time: A memory from exactly the day that the question names; of a longer time it is less (`timewords.exactness`).
-        dated: A memory that states a time, if the question asks for one.
-        asking: Taken from a memory that ends with a question: it tells little.
-        specific: A memory of kind chat that names or counts something: most of what is said in passing tells little.
-        importance: The distance between least and most important.
-        recency: The distance between new and old, falling by half in `recency_days`.
-        latest: The distance between the latest candidate and much earlier ones, likewise, if the question wants what is so now.
-        entity: A memory that speaks of a rare entity which the question names, or half of it of one that is one relation away.
-    """
-
-    dense: float = 1.0
-    lexical: float = 0.05
-    coverage: float = 3.0
-    kind: float = 4.5
-    occasion: float = 1.0
-    attribute: float = 3.2
-    session: float = 0.5
-    neighbour: float = 0.09
-    second_neighbour: float = 0.09
-    reply: float = 0.25
-    time: float = 6.5
-    dated: float = 2.4
-    asking: float = 1.0
-    specific: float = 0.9
-    importance: float = 0.25
-    recency: float = 0.12
-    latest: float = 2.0
-    entity: float = 0.0
+HALF_AS_NEW_DAYS = 90.0
+"""In so long what newness counts falls by half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +195,7 @@ def session_scores(session: Codes, session_lexical: Scores) -> Scores:
     return over[session]  # -1 is the last
 
 
-def score_parts(
-    columns: Columns, weights: SignalWeights, of_store: Moments, *, terms: int, recency_days: float = 90.0
-) -> dict[str, Scores]:
+def score_parts(columns: Columns, weights: WeightSettings, of_store: Moments, *, terms: int) -> dict[str, Scores]:
     """Each signal's weighted part, (n,) each; their sum orders the memories. Signals that are off are left out.
 
     Args:
@@ -256,6 +213,7 @@ def score_parts(
         "lexical": lexical,
         "coverage": coverage,
         "kind": weights.kind * columns.kinds,
+        # what happened was told once, in its own words; what somebody likes or has is told all over
         "occasion": weights.occasion * columns.of_an_occasion * (coverage + session),
         "attribute": weights.attribute * columns.named,
         "session": session,
@@ -266,11 +224,11 @@ def score_parts(
         "asking": -weights.asking * columns.asking,
         "specific": weights.specific * columns.specific,
         "importance": weights.importance * (columns.importance - 0.5),
-        "recency": weights.recency * 0.5 ** (columns.age_days / recency_days),
-        "latest": weights.latest * columns.of_the_present * 0.5 ** (before_the_latest / recency_days),
+        "recency": weights.recency * 0.5 ** (columns.age_days / HALF_AS_NEW_DAYS),
+        "latest": weights.latest * columns.of_the_present * 0.5 ** (before_the_latest / HALF_AS_NEW_DAYS),
         "entity": weights.entity * columns.related,
     }
-    off = {field.name for field in fields(weights) if getattr(weights, field.name) == 0}
+    off = {name for name, weight in weights if weight == 0}
     if weights.second_neighbour:
         off.discard("neighbour")
     return {name: values for name, values in parts.items() if name not in off}

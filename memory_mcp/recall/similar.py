@@ -11,8 +11,9 @@ from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import Null, Scales, matched, relevance_between, store_null
 from memory_mcp.recall.gather import Sources
-from memory_mcp.recall.ranking import best_passage, looked_for, said_beside
+from memory_mcp.recall.ranking import best_passage, looked_for
 from memory_mcp.terms import key_set
+from memory_mcp.words import labels_of
 
 UNCOUNTED_ROWS = 100_000
 """Of a scope too large to be held in memory, about how many memories it has; chance hardly grows from there."""
@@ -55,7 +56,7 @@ def likely(hits: Sequence[Hit], memories: Sequence[Memory], text: str, null: Nul
     terms = set(sought.telling)
     spans = [best_passage(memory.content, sought, hit_of[memory.id].passage) for memory in memories]
     found = [
-        matched(terms, key_set(f"{memory.content[span.start : span.end]} {said_beside(memory)}"))
+        matched(terms, key_set(f"{memory.content[span.start : span.end]} {labels_of(memory.tags, memory.key, memory.metadata)}"))
         for memory, span in zip(memories, spans, strict=True)
     ]
     similarity = np.array([hit_of[memory.id].score for memory in memories])

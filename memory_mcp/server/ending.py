@@ -14,7 +14,6 @@ This module imports nothing heavy, so that a program can watch for signals befor
 
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from memory_mcp.front.descriptors import fill_holes
+from memory_mcp.front.signals import ending_signals
 
 _LAST_RESORT_SECONDS = 1.9
 _FLUSH_SECONDS = 0.05
@@ -77,13 +77,7 @@ class Ending:
         if sys.platform == "win32":
             return
         fill_holes()  # a stray write to a closed stderr would else be taken for a signal
-        receiver, sender = socket.socketpair()
-        sender.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for what runs in the background
-                signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=[receiver], name="signals", daemon=True).start()
+        threading.Thread(target=self._watch, args=[ending_signals()], name="signals", daemon=True).start()
 
     def _watch(self, receiver: socket.socket) -> None:
         with receiver:

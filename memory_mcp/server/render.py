@@ -384,7 +384,7 @@ def undone(done: Sequence[Operation]) -> CallToolResult:
     namespace, last = done[-1].scope.namespace, done[-1].number
     facts: dict[str, Any] = {"status": "undone", "operation": last, "namespace": namespace, "memories": count, "ids": ids}
     facts["undone"] = numbers if len(done) > 1 else numbers[0]
-    what = "operation" if len(done) == 1 else f"{len(done)} operations"
+    what = "operation" if len(done) == 1 else counted(len(done), "operation")
     which = ", ".join(ids) + (f" and {count - len(ids)} more" if count > len(ids) else "")
     told = f"{what} {', '.join(map(str, numbers))}, by operation {last}; {counted(count, 'memory')}: {which}"
     return result(facts, [f"undone in {namespace}: {told}"])

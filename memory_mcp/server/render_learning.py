@@ -74,21 +74,18 @@ def insights(found: Insights, namespace: str, days: int, max_tokens: int) -> Cal
             f"{counted(own.decisions, 'decision')} with confidence and outcome: mean confidence {own.stated:.2f}, worked {own.worked:.2f}, "
             f"Brier score {own.brier:.3f}"
         )
-    sections: dict[str, tuple[int, list[dict[str, Any]]]] = {
-        "errors that came again": (len(found.recurring), [_brief(memory, times=times) for memory, times in found.recurring]),
-        "unsolved errors": (len(found.unsolved), [_brief(memory) for memory in found.unsolved]),
-        "decisions without outcome": (len(found.undecided), [_brief(memory) for memory in found.undecided]),
-        "questions that found nothing": (len(found.unanswered), list(map(_question, found.unanswered))),
-        "questions asked again": (len(found.frequent), list(map(_question, found.frequent))),
-        "rules never recalled": (len(found.unused_rules), [_brief(memory) for memory in found.unused_rules]),
-        "recalled most": (
-            len(found.most_recalled),
-            [_brief(one, recalled=one.recalled_count) for one in found.most_recalled],
-        ),
+    sections = {
+        "errors that came again": [_brief(memory, times=times) for memory, times in found.recurring],
+        "unsolved errors": [_brief(memory) for memory in found.unsolved],
+        "decisions without outcome": [_brief(memory) for memory in found.undecided],
+        "questions that found nothing": list(map(_question, found.unanswered)),
+        "questions asked again": list(map(_question, found.frequent)),
+        "rules never recalled": [_brief(memory) for memory in found.unused_rules],
+        "recalled most": [_brief(memory, recalled=memory.recalled_count) for memory in found.most_recalled],
     }
     per_heading = _SHOWN
     while True:
-        shown_sections = {name: (total, entries[:per_heading]) for name, (total, entries) in sections.items() if total}
+        shown_sections = {name: (len(entries), entries[:per_heading]) for name, entries in sections.items() if entries}
         facts = {**head, **{name.replace(" ", "_"): {"total": total, "first": first} for name, (total, first) in shown_sections.items()}}
         text = [*lines, *_headings(shown_sections)]
         answer = result(facts, text)

@@ -7,10 +7,10 @@ from memory_mcp.service.erasing import Erasing
 from memory_mcp.service.keeping import Keeping
 from memory_mcp.service.learning import Learning
 from memory_mcp.service.linking import Linking
-from memory_mcp.service.parts import Parts, Tuning
+from memory_mcp.service.parts import Parts
 from memory_mcp.service.starting import Starting
 
-__all__ = ["MemoryService", "Parts", "Tuning"]
+__all__ = ["MemoryService", "Parts"]
 
 
 class MemoryService(Linking, Compat, Learning, Starting, Keeping, Erasing, Browsing, Carrying):

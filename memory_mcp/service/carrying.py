@@ -121,7 +121,7 @@ class Carrying(Parts):
                     found.past += 1
                 else:
                     scope = self._changeable(caller, line.fields.get("namespace") or namespace)
-                    found.drafts.append(drafted(line, scope, caller, now, self.tuning.secrets))
+                    found.drafts.append(drafted(line, scope, caller, now, self.remember_settings.secrets))
             except RequestError as error:
                 found.faults.append((line.number, str(error)))
         return found

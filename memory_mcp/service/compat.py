@@ -163,7 +163,7 @@ class Compat(Remembering, Recalling):
 
         def checked() -> None:
             for request in requests:
-                draft(cleaned(request, self.tuning.secrets)[0], scope, caller, now)
+                draft(cleaned(request, self.remember_settings.secrets)[0], scope, caller, now)
 
         await self._looked_through(checked, sum(weight_of(one.content, one.tags, one.metadata) for one in requests))
 

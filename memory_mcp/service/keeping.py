@@ -91,7 +91,7 @@ class Keeping(Parts):
         if content and not may_rewrite(memory.provenance, caller.provenance):
             raise RequestError("This memory comes from a more trusted source: remember the new statement with supersedes instead.")
         given = door.content(content) if content else "", door.tags(tags or ()), door.metadata(metadata or {})
-        look = Inspection(self.tuning.secrets)
+        look = Inspection(self.remember_settings.secrets)
         content, clean_tags, clean_metadata = await self._looked_through(lambda: look.parts(*given), weight_of(*given))
         asked = Changes(
             content=content or None,

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from memory_mcp.answers import Answer
+from memory_mcp.config import WeightSettings
 from memory_mcp.models import Filter, Scope
 from memory_mcp.pages import Page
 from memory_mcp.recall.calibration import Scales
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import TimeSpan, time_spans
 
 LIFETIME = timedelta(minutes=5)
@@ -56,7 +56,7 @@ class Stamp(NamedTuple):
     revisions: tuple[int, ...]
     epoch: str | None
     scales: Scales
-    weights: SignalWeights
+    weights: WeightSettings
 
 
 @dataclass(frozen=True, slots=True)

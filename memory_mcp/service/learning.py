@@ -44,7 +44,7 @@ class Learning(Remembering, Recalling):
         text = door.content(report.error, "error")
         mark = _mark(text)
         solution = door.content(report.solution, "solution") if report.solution.strip() else ""
-        look = Inspection(self.tuning.secrets)
+        look = Inspection(self.remember_settings.secrets)
         await self._looked_through(lambda: look.text(solution, "solution"), len(solution))  # refused before anything is stored
         request = RememberRequest(
             text, "error", [*report.tags, mark], session_id=report.session_id, occurred_at=report.occurred_at, identity=mark

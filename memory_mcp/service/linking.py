@@ -60,7 +60,7 @@ class Linking(Remembering):
         """
         require(caller.access, Role.WRITER)
         stated = _read(relations, valid_from, valid_to)
-        look = Inspection(self.tuning.secrets)
+        look = Inspection(self.remember_settings.secrets)
         for one in stated:  # half a relation is none: nothing is cut out
             look.name(f"{one}\n{sentence(one)}", "relations")
         if source:

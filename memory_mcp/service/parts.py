@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from memory_mcp.access import PERSONAL, Access, Role
+from memory_mcp.config import RecallSettings, RememberSettings
 from memory_mcp.contracts import Clock, Experience, OperationLog, RecallCache, RecordStore, Shelves
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.graph import Graph
@@ -28,14 +29,12 @@ from memory_mcp.models import (
 from memory_mcp.namespaces import similar_names
 from memory_mcp.passages import PASSAGE_TOKENS, weight
 from memory_mcp.recall.asked import Questions
-from memory_mcp.recall.gather import Budgets, Sources
+from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.ranking import still_valid
 from memory_mcp.recall.reinforce import Reinforcer
 from memory_mcp.recall.scale import Scale
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.remember import door
 from memory_mcp.remember.embed import embed_texts
-from memory_mcp.remember.hygiene import Policy
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.service.known import KnownAnswers
@@ -58,18 +57,6 @@ T = TypeVar("T")
 def _opened(access: Access) -> str:
     named = [f"{PERSONAL} (your own)", *access.namespaces] if access.home else list(access.namespaces)
     return f"Yours are: {', '.join(named)}." if access.namespaces else f"Use {PERSONAL} for your own, or one that is shared."
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What the configuration may set about remembering and recalling."""
-
-    weights: SignalWeights = field(default_factory=SignalWeights)
-    budgets: Budgets = field(default_factory=Budgets)
-    candidates: int = 50
-    similar_shown: int = 3
-    similar_from: float = 0.45
-    secrets: Policy = "refuse"
 
 
 @dataclass(slots=True)
@@ -102,7 +89,8 @@ class Parts:
     files: Files
     questions: Questions | None
     clock: Clock
-    tuning: Tuning = field(default_factory=Tuning)
+    remember_settings: RememberSettings
+    recall_settings: RecallSettings
     stages: Stages = field(default_factory=Stages)
     echoes: Echoes = field(default_factory=Echoes)
     started: float = field(default_factory=time.monotonic)
@@ -186,7 +174,7 @@ class Parts:
         if weight(text) > PROMPT_TOKENS:
             return None  # others would wait for it; the indexer lets them go first
         try:
-            with self.stages.measure("embed"), anyio.fail_after(self.tuning.budgets.embed_seconds):
+            with self.stages.measure("embed"), anyio.fail_after(self.recall_settings.embed_seconds):
                 (embedding,) = await embed_texts(self.sources.embedder, [text], urgent=True)
         except (EmbedderNotReadyError, TimeoutError):
             return None

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from memory_mcp import __version__
 from memory_mcp.answers import Answer, RecallRequest
+from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
 from memory_mcp.languages import ENGLISH, language_of
@@ -32,7 +33,6 @@ from memory_mcp.recall.calibration import WEAK, Scales, nearly, telling, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
@@ -61,7 +61,7 @@ class _Asked(NamedTuple):
     times: Sequence[TimeSpan]
     now: datetime
     scales: Scales
-    weights: SignalWeights
+    weights: WeightSettings
 
 
 class Recalling(Parts):
@@ -134,16 +134,16 @@ class Recalling(Parts):
     async def _recall_best(
         self, query: str, scopes: Sequence[Scope], where: Filter, limit: int, *, page: Page | None = None, min_score: float = 0.0
     ) -> Answer:
-        with asking_records(self.tuning.budgets):
+        with asking_records(self.recall_settings):
             revisions = await self.records.revisions(scopes)
         written = {scope: revision for scope, revision in zip(scopes, revisions, strict=True) if revision}
         if not written:
             return Answer([], "none", scopes[0].namespace)
         question = Question(query, tuple(scopes), replace(where, now=None), limit, min_score, page)
         language = language_of(query)
-        scales, weights = self.scale.scales(language), self.tuning.weights
+        scales, weights = self.scale.scales(language), self.recall_settings.weights
         if language != ENGLISH:  # similarity that tells texts less apart counts less
-            weights = replace(weights, dense=weights.dense * telling(scales, language))
+            weights = weights.model_copy(update={"dense": weights.dense * telling(scales, language)})
         stamp = Stamp(revisions, self.sources.embedder.state.epoch, scales, weights)
         now = self.clock()
         if (known := self.known.lookup(question, stamp, now)) is not None:
@@ -155,7 +155,7 @@ class Recalling(Parts):
             answer = await self._newest(scopes, narrowed, limit, page)
             if answer.hits or page is not None or not wanted.kinds:  # else the word may have been meant as a topic
                 return answer
-        width, look_at = self.tuning.candidates, max(told.count + limit + 1, JUDGED)
+        width, look_at = self.recall_settings.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
             looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales, weights), scopes, where)
@@ -180,7 +180,7 @@ class Recalling(Parts):
     ) -> tuple[list[Memory], list[Recalled]]:
         """The so many best of the candidates that may be an answer, as they are now; and ranked, each thing said once."""
         best = shortlist(candidates, asked.weights, asked.query, asked.times, asked.now, number + SPARE)
-        with self.stages.measure("hydrate"), asking_records(self.tuning.budgets):
+        with self.stages.measure("hydrate"), asking_records(self.recall_settings):
             looked_at = await self._still_valid(list(best), scopes, where, number)
         with self.stages.measure("rank"):
             rank = partial(ranked_anew, looked_at, best, candidates, asked.query, asked.times, asked.scales)
@@ -213,7 +213,7 @@ class Recalling(Parts):
 
     async def _gather(self, query: str, revisions: Mapping[Scope, int], where: Filter, width: int) -> Candidates:
         with self.stages.measure("gather"):
-            return await gather(self.sources, query, revisions, where, limit=width, budgets=self.tuning.budgets, stages=self.stages)
+            return await gather(self.sources, query, revisions, where, limit=width, settings=self.recall_settings, stages=self.stages)
 
     async def _newest(self, scopes: Sequence[Scope], where: Filter, limit: int, page: Page | None) -> Answer:
         after = page if isinstance(page, Behind) else None

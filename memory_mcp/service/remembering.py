@@ -56,7 +56,7 @@ class Remembering(Parts):
         with self.stages.measure("remember"):
             scope = self._place(caller, namespace, visibility)
             weight = weight_of(request.content, request.tags, request.metadata)
-            request, redacted = await self._looked_through(partial(cleaned, request, self.tuning.secrets), weight)
+            request, redacted = await self._looked_through(partial(cleaned, request, self.remember_settings.secrets), weight)
             new = draft(request, scope, caller, self.clock())
             echo = await self._echo(request, new, caller, [scope] if namespace or visibility else self._scopes(caller, ""))
             if echo is not None:
@@ -76,7 +76,7 @@ class Remembering(Parts):
                 self.indexer.wake()
                 pending = "its meaning is indexed as soon as the embedding model gets to it; until then it is found by its words"
                 return Receipt(added, scope.namespace, pending=pending, redacted=redacted, near=near)
-            least = max(self.tuning.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
+            least = max(self.remember_settings.similar_from, ALIKE_ANYWAY if new.kind in _NOT_STATEMENTS else 0.0)
             settled = {added.id, *added.replaced, *filter(None, [added.superseded_by])}  # what became of these the receipt tells
             language = language_of(new.content)
             least = meaning_the_same(least, self.scale.scales(language), language)
@@ -110,9 +110,9 @@ class Remembering(Parts):
 
     async def _similar(self, embedding: Embedding, scopes: Sequence[Scope], least: float, leave_out: set[UUID]) -> list[Recalled]:
         where = Filter(now=self._this_second())
-        shown = self.tuning.similar_shown
+        shown = self.remember_settings.similar_shown
         try:
-            with anyio.fail_after(self.tuning.budgets.vector_seconds), self.stages.measure("vector_search"):
+            with anyio.fail_after(self.recall_settings.vector_seconds), self.stages.measure("vector_search"):
                 hits = await nearest(self.sources, embedding, scopes, where, limit=shown, least=least, leave_out=leave_out)
                 memories = await self._read(hits, scopes, where)
         except (TierError, TimeoutError):

@@ -28,6 +28,8 @@ MOST_STRINGS, MOST_TEXTS = 100, 200
 BULK = 1_000
 """Erasing so many memories, the file is written anew, which gives their room back."""
 ERASER = Provenance(source="replay")
+_LEFT_OUT = ("models",)
+"""Of the data directory: it is not looked through."""
 _REPLAYED_AT_ONCE = 500
 
 
@@ -127,7 +129,6 @@ class Surroundings:
         drop: Lets go what is held in this process of some scopes.
         clean_copies: Takes ids out of former stores in the folder; says from which, and which it could not look into.
         folder: The data directory, whose files are looked through; None where the store is a server.
-        leave_out: What in it is not looked through.
         store_files: What the names of the store's own files begin with.
         tell: Told of every entry of the log.
     """
@@ -136,7 +137,6 @@ class Surroundings:
     drop: Callable[[Collection[Scope]], None] = lambda scopes: None
     clean_copies: Callable[[str, Sequence[UUID], datetime], tuple[list[Path], list[Path]]] = lambda tenant, ids, now: ([], [])
     folder: Path | None = None
-    leave_out: Sequence[str] = ("models",)
     store_files: str = "memories.db"
     tell: Callable[[Operation], None] = lambda operation: None
 
@@ -232,7 +232,7 @@ class Eraser:
         if self._around.folder is None:
             return Proof(len(strings), 0, tables, len(still))
         wanted = [string for string in strings if string not in still]
-        files, found = await anyio.to_thread.run_sync(search_files, self._around.folder, wanted, self._around.leave_out)
+        files, found = await anyio.to_thread.run_sync(search_files, self._around.folder, wanted, _LEFT_OUT)
         for word in probes.words:  # which stand in logs and settings, too, whoever said them
             found[word] = [path for path in found.get(word, ()) if Path(path).name.startswith(self._around.store_files)]
         return Proof(len(strings), files, {**tables, **{string: paths for string, paths in found.items() if paths}}, len(still))

@@ -11,34 +11,16 @@ from datetime import datetime, timedelta
 from math import log2
 from uuid import UUID
 
+from memory_mcp.config import MaintenanceSettings
 from memory_mcp.knowledge.success import success
-from memory_mcp.models import Memory, Provenance, Tally
+from memory_mcp.models import EPISODIC_KINDS, Memory, Provenance, Tally
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.terms import keys_of
 from memory_mcp.words import content_terms
 
 LASTING_KINDS = frozenset({"rule", "decision", "procedure", "error", "insight"})
 """They do not fade: what was decided or learned is not less true for being seldom asked."""
-EPISODES = frozenset({"chat", "event"})
-"""Said or done at a time; the same words another time are another memory, so they are never merged."""
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How soon memories fade.
-
-    Attributes:
-        half_life_days: After which half of a memory's strength is gone, if it was never recalled.
-        promote_recalls: Short-term memories recalled so often are kept for good.
-        archive_below: Memories whose value falls below it leave the answers; 0: none do.
-        merge: Whether those that say the same become one.
-    """
-
-    half_life_days: float = 180.0
-    promote_recalls: int = 3
-    archive_below: float = 0.02
-    merge: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +65,7 @@ def value(memory: Memory, tally: Tally | None, now: datetime, half_life_days: fl
     return worth(memory, tally) * (1.0 if memory.kind in LASTING_KINDS else strength(memory, now, half_life_days))
 
 
-def plan(memories: Sequence[Memory], tallies: Mapping[UUID, Tally], now: datetime, policy: Policy) -> Plan:
+def plan(memories: Sequence[Memory], tallies: Mapping[UUID, Tally], now: datetime, policy: MaintenanceSettings) -> Plan:
     """What to do with the live memories of one scope."""
     live = [memory for memory in memories if memory.expires_at is None or memory.expires_at > now]
     promote = [one for one in live if one.retention == "short_term" and one.recalled_count >= policy.promote_recalls]
@@ -100,7 +82,7 @@ def same(memories: Iterable[Memory]) -> list[tuple[Memory, list[Memory]]]:
     """Memories that say the same in nearly the same words, by who stays; in what else they carry they have to agree."""
     alike: dict[tuple[object, ...], list[Memory]] = defaultdict(list)
     for memory in memories:
-        if memory.kind not in EPISODES and not memory.key:
+        if memory.kind not in EPISODIC_KINDS and not memory.key:
             terms = tuple(sorted(keys_of(content_terms(memory.content)).tolist()))
             beside = memory.kind, frozenset(memory.tags), frozenset(map(str, memory.metadata.items())), memory.session_id, memory.expires_at
             alike[terms, *beside].append(memory)

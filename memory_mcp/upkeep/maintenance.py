@@ -11,11 +11,12 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from memory_mcp.config import MaintenanceSettings
 from memory_mcp.contracts import Clock, Experience, RecordStore, VectorSource
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
 from memory_mcp.models import Changes, Operation, Provenance, Scope
 from memory_mcp.upkeep.erasing import Trash
-from memory_mcp.upkeep.lifecycle import KEEPER, Plan, Policy, plan
+from memory_mcp.upkeep.lifecycle import KEEPER, Plan, plan
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ class Maintenance:
         self,
         store: Tended,
         clock: Clock,
-        policy: Policy,
+        policy: MaintenanceSettings,
         trash: Trash,
         tell: Callable[[Operation], object] = lambda operation: None,
         *,

@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from statistics import fmean
 
 from memory_mcp.answers import RecallRequest
-from memory_mcp.recall.signals import SignalWeights
-from memory_mcp.service import MemoryService, Tuning
+from memory_mcp.config import WeightSettings
+from memory_mcp.service import MemoryService
 from tests.benchmarks.bench_quality import DEPTH, Names, Score, ids_of, score
 from tests.benchmarks.figures import Tables, progress, say
 from tests.benchmarks.filling import empty_store, fill
@@ -39,19 +38,19 @@ async def run(sets: Sequence[EvalSet]) -> Tables:
     return {"recall, a signal left out": recall}
 
 
-def weightings(weights: SignalWeights) -> Mapping[str, SignalWeights]:
+def weightings(weights: WeightSettings) -> Mapping[str, WeightSettings]:
     """All of them, then without each that is on, then without some together."""
-    on = [field.name for field in fields(SignalWeights) if getattr(weights, field.name)]
-    each = {f"without {name}": replace(weights, **{name: 0.0}) for name in on}
-    some = {f"without {name}": replace(weights, **dict.fromkeys(together, 0.0)) for name, together in TOGETHER.items()}
+    on = [name for name, weight in weights if weight]
+    each = {f"without {name}": weights.model_copy(update={name: 0.0}) for name in on}
+    some = {f"without {name}": weights.model_copy(update=dict.fromkeys(together, 0.0)) for name, together in TOGETHER.items()}
     return {EVERYTHING: weights, **each, **some}
 
 
 async def _ask(service: MemoryService, store: Store, names: Names, scores: Mapping[str, list[Score]]) -> None:
-    tuning: Tuning = service.tuning
+    settings = service.recall_settings
     for question in progress([one for one in store.questions if one.answerable], "asked"):
-        for row, weights in weightings(tuning.weights).items():
-            service.tuning = replace(tuning, weights=weights)  # the question's vector comes from the cache
+        for row, weights in weightings(settings.weights).items():
+            service.recall_settings = settings.model_copy(update={"weights": weights})  # the question's vector comes from the cache
             answer = await service.recall(RecallRequest(query=question.query, limit=DEPTH), CALLER)
             scores[row].append(score(ids_of(answer), names, question))
-    service.tuning = tuning
+    service.recall_settings = settings

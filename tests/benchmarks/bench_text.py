@@ -29,11 +29,11 @@ import Stemmer
 
 from memory_mcp import terms, words
 from memory_mcp.models import Filter, Scope
-from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.postings import Documents, Postings
 from memory_mcp.tiers.sqlite import reads
 from memory_mcp.tiers.sqlite.database import define_functions, migrations
 from memory_mcp.tiers.sqlite.spelling import scope_word
+from tests.asides import no_asides
 from tests.benchmarks.figures import TARGET, Table, Tables, as_text, say
 from tests.benchmarks.filling import questions_like, texts_like
 from tests.benchmarks.sets import EvalSet, paths, read_sets
@@ -159,7 +159,7 @@ def _documents(bags: Sequence[bytes]) -> Documents:
         bags=bags,
         sessions=[_session(number) for number in numbers],
         when=np.arange(len(bags)),
-        asides=Asides.unknown(len(bags)),
+        asides=no_asides(len(bags)),
     )
 
 
@@ -322,7 +322,7 @@ def _loading(store: Store, bags: Sequence[bytes]) -> dict[str, float]:
     def load(query: str, as_bag: Callable[[Any], bytes]) -> Postings:
         ids, sessions, when, sources = zip(*store.db.execute(query), strict=True)
         bags = [as_bag(each) for each in sources]
-        return Postings(Documents([UUID(bytes=each) for each in ids], bags, sessions, np.array(when), Asides.unknown(len(ids))))
+        return Postings(Documents([UUID(bytes=each) for each in ids], bags, sessions, np.array(when), no_asides(len(ids))))
 
     stored, from_bags = _timed(lambda: load(f"SELECT {columns}, b.terms FROM memories m JOIN bags b ON b.memory = m.number", bytes))
     terms._piece_keys.cache_clear()
@@ -337,10 +337,10 @@ def _writes(index: Postings, bags: Sequence[bytes]) -> dict[str, float]:
     size, appended, replaced = len(bags), [], []
     for i in range(1000):
         number = size + i
-        one = Documents([_id(number)], [bags[i % size]], [_session(number)], np.array([number]), Asides.unknown(1))
+        one = Documents([_id(number)], [bags[i % size]], [_session(number)], np.array([number]), no_asides(1))
         appended.append(_timed(lambda one=one: index.apply(one, ()))[1] * 1000)
     for i in range(200):
-        one = Documents([_id(i)], [bags[-i % size]], [_session(i)], np.array([i]), Asides.unknown(1))
+        one = Documents([_id(i)], [bags[-i % size]], [_session(i)], np.array([i]), no_asides(1))
         replaced.append(_timed(lambda one=one: index.apply(one, ()))[1] * 1000)
     rows = {}
     for name, times in (("append", appended), ("replace", replaced)):

@@ -62,7 +62,7 @@ async def view(store: Store) -> View:
     """Without what moves with every write, and the vectors that a backlog may have brought meanwhile."""
     pictures = [replace(await picture(store, scope, WORDS), vectors={}) for scope in SCOPES]
     then = [await store.as_of(SCOPES, ANYTHING, moment, None, "", limit=999) for moment in MOMENTS]
-    plain = [tuple((replace(memory, change=0), score) for memory, score in found) for found in then]
+    plain = [tuple(found) for found in then]
     return View(tuple(pictures), tuple(plain), dict((await store.counts("local")).by_namespace))
 
 

@@ -12,6 +12,7 @@ from endpoint import Answer, Request, serving
 from pydantic import SecretStr
 
 from memory_mcp.embedding.remote import RUN_TEXTS, RemoteEncoder
+from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 
 KEY = "sk-very-secret-key"
@@ -44,10 +45,14 @@ def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
     return lambda request: left.pop(0) if left else good(request)
 
 
+def encoder_of(url: str, model: str, **options: Any) -> RemoteEncoder:
+    return RemoteEncoder(EmbeddingSettings(provider="remote", base_url=url, model=model, **options))
+
+
 @contextmanager
 def opened(url: str, **options: Any) -> Iterator[RemoteEncoder]:
     options = {"api_key": SecretStr(KEY), "timeout_seconds": 2.0} | options
-    with closing(RemoteEncoder(url + "/v1", "some-model", **options)) as encoder:
+    with closing(encoder_of(url + "/v1", "some-model", **options)) as encoder:
         yield encoder
 
 
@@ -77,7 +82,7 @@ def test_without_a_key_none_is_sent_and_dimensions_are_asked_for() -> None:
 
 def test_the_epoch_tells_address_model_and_dimension_apart() -> None:
     def epoch(url: str, model: str) -> str:
-        with closing(RemoteEncoder(url, model)) as encoder:
+        with closing(encoder_of(url, model)) as encoder:
             return encoder.epoch
 
     with serving(good) as one, serving(good) as other:
@@ -168,7 +173,7 @@ def test_a_server_that_trickles_is_given_up_in_time() -> None:
         thread.start()
         started = time.monotonic()
         with pytest.raises(EmbedderNotReadyError, match="does not answer"):
-            RemoteEncoder(f"http://127.0.0.1:{listener.getsockname()[1]}", "m", timeout_seconds=0.4)
+            encoder_of(f"http://127.0.0.1:{listener.getsockname()[1]}", "m", timeout_seconds=0.4)
         elapsed = time.monotonic() - started
         thread.join()
 
@@ -181,7 +186,7 @@ def test_a_server_that_is_not_there_is_tried_again_and_given_up() -> None:
     started = time.monotonic()
 
     with pytest.raises(EmbedderNotReadyError, match="does not answer"):
-        RemoteEncoder(endpoint.url, "m")
+        encoder_of(endpoint.url, "m")
     assert time.monotonic() - started < 3
 
 

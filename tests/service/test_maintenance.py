@@ -11,12 +11,12 @@ import pytest
 from memory_mcp.answers import RecallRequest
 from memory_mcp.assembly import open_memory
 from memory_mcp.cli.acting import operator
+from memory_mcp.config import MaintenanceSettings
 from memory_mcp.errors import ConflictError
 from memory_mcp.models import Denied, Scope
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
 from memory_mcp.upkeep.erasing import Trash
-from memory_mcp.upkeep.lifecycle import Policy
 from memory_mcp.upkeep.maintenance import Maintenance
 from tests.memories import CALLER, open_service, settings_for
 
@@ -30,7 +30,7 @@ async def remember(service: MemoryService, content: str, **fields: object) -> st
 def later(service: MemoryService, days: float) -> Maintenance:
     """The same store's maintenance, after so many days."""
     now = service.clock() + timedelta(days=days)
-    return Maintenance(service.maintenance._store, lambda: now, Policy(), Trash(service.eraser, 30.0))
+    return Maintenance(service.maintenance._store, lambda: now, MaintenanceSettings(), Trash(service.eraser, 30.0))
 
 
 async def found(service: MemoryService, query: str) -> list[str]:
@@ -143,10 +143,10 @@ async def test_old_entries_of_the_log_are_pruned_where_undo_does_not_need_them(t
         store, now = service.maintenance._store, service.clock() + timedelta(days=400)
         trash = Trash(service.eraser, 0)
         for keep_days in (0.0, 500.0):
-            kept = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=keep_days).once(dry_run=False)
+            kept = await Maintenance(store, lambda: now, MaintenanceSettings(), trash, keep_log_days=keep_days).once(dry_run=False)
             assert kept.pruned == 0
-        shown = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=365).once(dry_run=True)
-        done = await Maintenance(store, lambda: now, Policy(), trash, keep_log_days=365).once(dry_run=False)
+        shown = await Maintenance(store, lambda: now, MaintenanceSettings(), trash, keep_log_days=365).once(dry_run=True)
+        done = await Maintenance(store, lambda: now, MaintenanceSettings(), trash, keep_log_days=365).once(dry_run=False)
         left = [entry.action for entry in await store.operations("local", limit=9)]  # type: ignore[attr-defined]
 
         assert (shown.pruned, done.pruned, left) == (0, 1, ["prune", "remember"])

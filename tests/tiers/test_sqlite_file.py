@@ -193,13 +193,13 @@ async def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
 
 
 async def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "apsw_version", lambda: (3, 51, 2))
+    monkeypatch.setattr(database, "sqlite_version", lambda: (3, 51, 2))
     with pytest.raises(TierError, match=r"3\.51\.3 or later"):
         await refused(tmp_path)
 
 
 def test_this_sqlite_is_new_enough() -> None:
-    assert database.apsw_version() >= database.OLDEST_SAFE_SQLITE
+    assert database.sqlite_version() >= database.OLDEST_SAFE_SQLITE
 
 
 async def test_no_page_left(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from memory_mcp.answers import Answer
+from memory_mcp.config import WeightSettings
 from memory_mcp.models import Filter, Memory, Recalled, Scope
 from memory_mcp.pages import Told
 from memory_mcp.recall.calibration import MINILM_SCALES
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.service.known import LIFETIME, KnownAnswers, Question, Stamp
 
-R1, R2 = (Stamp((revision,), "", MINILM_SCALES, SignalWeights()) for revision in (1, 2))
+R1, R2 = (Stamp((revision,), "", MINILM_SCALES, WeightSettings()) for revision in (1, 2))
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 
 
@@ -45,7 +45,7 @@ def test_an_answer_is_known_to_the_very_same_question_of_the_very_same_state() -
     for other in (question("Where is he?"), question(tenant="stranger"), question(limit=7), question(page=Told(8))):
         assert known.lookup(other, R1, NOW) is None
     assert known.lookup(question(), R2, NOW) is None
-    assert known.lookup(question(), R1._replace(weights=SignalWeights(time=0.0)), NOW) is None
+    assert known.lookup(question(), R1._replace(weights=WeightSettings(time=0.0)), NOW) is None
     assert (known.hits, known.misses) == (1, 6)
 
 
@@ -106,10 +106,10 @@ def test_room_is_made_by_number_and_by_size_those_made_first_going_first() -> No
 def test_a_newer_answer_takes_the_place_of_the_older_one() -> None:
     known = KnownAnswers(100, max_characters=30_000)
     for revision in range(50):
-        known.store(question(), Stamp((revision,), "", MINILM_SCALES, SignalWeights()), answer("x" * 8_000), NOW, None)
+        known.store(question(), Stamp((revision,), "", MINILM_SCALES, WeightSettings()), answer("x" * 8_000), NOW, None)
     known.store(question("another"), R1, answer("x" * 8_000), NOW, None)
 
-    assert known.lookup(question(), Stamp((49,), "", MINILM_SCALES, SignalWeights()), NOW) is not None
+    assert known.lookup(question(), Stamp((49,), "", MINILM_SCALES, WeightSettings()), NOW) is not None
     assert known.lookup(question("another"), R1, NOW) is not None
 
 

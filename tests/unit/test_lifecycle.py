@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_mcp.config import MaintenanceSettings
 from memory_mcp.models import Memory, Scope, Tally
-from memory_mcp.upkeep.lifecycle import LASTING_KINDS, Policy, plan, same, strength, value, worth
+from memory_mcp.upkeep.lifecycle import LASTING_KINDS, plan, same, strength, value, worth
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-POLICY = Policy()
+POLICY = MaintenanceSettings()
 
 
 def memory(number: int, content: str = "", *, age: timedelta = timedelta(), **fields: Any) -> Memory:
@@ -58,7 +59,7 @@ def test_only_what_has_no_value_any_more_is_archived() -> None:
     ]
 
     assert ids(plan(memories, {}, NOW, POLICY).archive) == [1, 3]
-    assert ids(plan(memories, {}, NOW, replace(POLICY, archive_below=0.0)).archive) == []
+    assert ids(plan(memories, {}, NOW, POLICY.model_copy(update={"archive_below": 0.0})).archive) == []
 
 
 def test_short_term_memories_that_keep_being_recalled_are_promoted() -> None:
@@ -84,4 +85,4 @@ def test_those_that_say_the_same_become_one_and_the_weightiest_stays() -> None:
         memory(8, "The build server  runs on port 8080", key="build.port"),
     ]
     assert [(kept.id.int, ids(others)) for kept, others in same(memories)] == [(2, [1])]
-    assert not plan(memories, {}, NOW, replace(POLICY, merge=False)).merge
+    assert not plan(memories, {}, NOW, POLICY.model_copy(update={"merge": False})).merge

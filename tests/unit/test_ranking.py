@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_mcp.clock import to_micros
+from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.recall.ranking import as_ranked, best_passage, judged, looked_for, shortlist, still_valid
-from memory_mcp.recall.signals import SignalWeights
 from memory_mcp.timewords import time_spans
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-WEIGHTS = SignalWeights()
+WEIGHTS = WeightSettings()
 
 
 def memory(number: int, content: str = "Text.", **fields: Any) -> Memory:
@@ -143,7 +143,7 @@ def test_parts_tell_how_the_place_came_about() -> None:
 
 
 def test_a_signal_that_is_off_has_no_part() -> None:
-    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), replace(WEIGHTS, attribute=0.0), "", (), NOW, 5).values()
+    (parts,) = shortlist(candidates((0.5, 3.0), named=(1.0,)), WEIGHTS.model_copy(update={"attribute": 0.0}), "", (), NOW, 5).values()
 
     assert "attribute" not in parts
 

@@ -196,31 +196,31 @@ def test_looking_goes_on_while_another_thread_writes() -> None:
 
 
 class Store:
-    """A record store of which only the changes are asked."""
+    """A record store of which only the changes are asked; its memories with the revision of their writing."""
 
     def __init__(self) -> None:
-        self.memories: list[Memory] = []
+        self.memories: list[tuple[int, Memory]] = []
         self.asked: list[int] = []
         self.gate = anyio.Event()
         self.gate.set()
 
     def add(self, *memories: Memory) -> None:
-        self.memories += [replace(one, change=len(self.memories) + 1) for one in memories]
+        self.memories += [(len(self.memories) + 1, one) for one in memories]
 
     async def revisions(self, scopes: Sequence[Scope]) -> tuple[int, ...]:
         await anyio.lowlevel.checkpoint()
-        return tuple(max((one.change for one in self.memories), default=0) for _ in scopes)
+        return tuple(max((revision for revision, _ in self.memories), default=0) for _ in scopes)
 
     async def changed(self, scope: Scope, since: int, *, limit: int | None = None) -> Changed:
         self.asked.append(since)
         await self.gate.wait()
         (revision,) = await self.revisions([scope])
         whole = since == 0 or since > revision
-        later = [one for one in self.memories if whole or one.change > since]
+        later = [one for one in self.memories if whole or one[0] > since]
         if limit is not None and len(later) > limit:
             later = later[:limit]
-            revision = later[-1].change
-        return Changed(later, [], revision, whole)
+            revision = later[-1][0]
+        return Changed([memory for _, memory in later], [], revision, whole)
 
 
 async def test_every_look_sees_what_was_written_before_it() -> None:

@@ -1,12 +1,10 @@
-from dataclasses import fields, replace
-
 import numpy as np
 import pytest
 
+from memory_mcp.config import WeightSettings
 from memory_mcp.recall.signals import (
     Columns,
     Moments,
-    SignalWeights,
     covered,
     lexical_evidence,
     moments,
@@ -20,7 +18,7 @@ from memory_mcp.recall.signals import (
     total,
 )
 
-OFF = SignalWeights(**{field.name: 0.0 for field in fields(SignalWeights)})
+OFF = WeightSettings(**dict.fromkeys(WeightSettings.model_fields, 0.0))
 
 
 def columns(n: int, **given: object) -> Columns:
@@ -149,7 +147,7 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
         importance=np.array([0.0, 1.0, 0.5]),
         age_days=np.array([0.0, 90.0, 180.0]),
     )
-    weights = SignalWeights(
+    weights = WeightSettings(
         lexical=0.2, attribute=2.5, session=0.25, reply=0.3, time=2.0, dated=1.0, asking=0.75, specific=0.9, importance=0.2, recency=0.1
     )
     parts = score_parts(rich, weights, Moments(0.1, 0.1), terms=4)
@@ -186,11 +184,11 @@ def test_every_signal_has_its_part_and_can_be_switched_off():
     assert parts["recency"].tolist() == pytest.approx([0.1, 0.05, 0.025])
     assert parts["latest"].tolist() == pytest.approx([2.0, 1.0, 0.5])
     assert total(parts, 3).tolist() == pytest.approx(sum(np.array(part) for part in parts.values()).tolist())
-    assert "neighbour" in score_parts(rich, replace(OFF, second_neighbour=0.1), Moments(0.1, 0.1), terms=4)
+    assert "neighbour" in score_parts(rich, OFF.model_copy(update={"second_neighbour": 0.1}), Moments(0.1, 0.1), terms=4)
 
 
 def test_no_memory_and_no_signal_are_no_error():
-    assert total(score_parts(columns(0), SignalWeights(), moments(np.zeros(0)), terms=0), 0).tolist() == []
+    assert total(score_parts(columns(0), WeightSettings(), moments(np.zeros(0)), terms=0), 0).tolist() == []
     assert total({}, 2).tolist() == [0.0, 0.0]
 
 
@@ -202,8 +200,8 @@ def test_what_the_whole_store_says_the_candidates_say_too():
     some = columns(300, similarity=whole.similarity[rows], lexical=whole.lexical[rows])
     of_sample = moments(whole.similarity[::5])
 
-    best = np.argsort(-total(score_parts(whole, SignalWeights(), moments(whole.similarity), terms=4), 2_000))[:20]
-    best_of_some = rows[np.argsort(-total(score_parts(some, SignalWeights(), of_sample, terms=4), 300))[:20]]
+    best = np.argsort(-total(score_parts(whole, WeightSettings(), moments(whole.similarity), terms=4), 2_000))[:20]
+    best_of_some = rows[np.argsort(-total(score_parts(some, WeightSettings(), of_sample, terms=4), 300))[:20]]
 
     assert len(set(best) & set(best_of_some)) >= 19
 
@@ -211,5 +209,5 @@ def test_what_the_whole_store_says_the_candidates_say_too():
 def test_an_entity_that_the_question_names_counts_by_how_telling_it_is():
     given = columns(3, related=np.array([0.0, 1.0, 0.25]))
 
-    assert score_parts(given, replace(OFF, entity=2.0), Moments(0.0, 0.1), terms=1)["entity"].tolist() == [0.0, 2.0, 0.5]
-    assert "entity" not in score_parts(given, SignalWeights(), Moments(0.0, 0.1), terms=1)  # it did not help: off until somebody wants it
+    assert score_parts(given, OFF.model_copy(update={"entity": 2.0}), Moments(0.0, 0.1), terms=1)["entity"].tolist() == [0.0, 2.0, 0.5]
+    assert "entity" not in score_parts(given, WeightSettings(), Moments(0.0, 0.1), terms=1)  # it did not help: off until somebody wants it

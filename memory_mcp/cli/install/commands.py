@@ -19,6 +19,7 @@ from memory_mcp.cli.install.plans import Change, to_install, to_uninstall
 from memory_mcp.cli.install.rules import project_root
 from memory_mcp.cli.install.show import change_lines
 from memory_mcp.cli.install.slots import UNREADABLE, server_slot
+from memory_mcp.cli.printed import say
 from memory_mcp.clock import utc_now
 from memory_mcp.errors import RequestError
 from memory_mcp.namespaces import home_folder
@@ -264,7 +265,7 @@ def _purge(data_dir: Path | None, asked: _Asked, console: Console) -> None:
 def _print(name: str, start: entry.Launch) -> None:
     desktop, vscode = (next(host for host in HOSTS if host.key == key) for key in ("claude-desktop", "vscode"))
     plain, typed = entry.entry_for(desktop, start), entry.entry_for(vscode, start)
-    print(  # noqa: T201
+    say(
         f"For the file in which a client names its MCP servers:\n\n{links.pasted(name, plain)}\n\n"
         f"Cursor, as a link:\n\n{links.cursor_link(name, plain)}\n\n"
         f"VS Code, as a link:\n\n{links.vscode_link(name, typed)}\n\n"

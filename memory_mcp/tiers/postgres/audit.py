@@ -7,11 +7,11 @@ from typing import Any
 from memory_mcp.audit.chain import VOUCHES, Chain, Gap, Walk, joined, vouched
 from memory_mcp.audit.entries import DENIED, LogFilter
 from memory_mcp.clock import to_micros
+from memory_mcp.contracts.undoing import UNDOABLE
 from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import log
 from memory_mcp.tiers.postgres.rows import ERASED, micros
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.tiers.postgres.undoing import UNDOABLE
 
 _SAID = "nullif(o.details, '')::json ->> '{}'"
 

@@ -16,7 +16,8 @@ from memory_mcp.tiers.postgres.faults import TIER
 from memory_mcp.tiers.postgres.graph import Spoken
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, halves
 from memory_mcp.tiers.postgres.session import Row, Transaction
-from memory_mcp.tiers.postgres.text import labels_of, text_vector
+from memory_mcp.tiers.postgres.text import text_vector
+from memory_mcp.words import labels_of
 
 FORM = (
     "kind domain tags metadata key session_id importance confidence short_term updated occurred valid_from valid_to expires "

@@ -19,7 +19,7 @@ WHEN = "coalesce(m.occurred, m.created)"
 MEMORY_COLUMNS = (
     "m.id, m.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
     "m.short_term, m.created, m.updated, m.occurred, m.valid_from, m.valid_to, m.expires, m.superseded_by, "
-    "m.forgotten, m.actor, m.change, u.recalled, u.last, o.good, o.bad, m.operation"
+    "m.forgotten, m.actor, u.recalled, u.last, o.good, o.bad, m.operation"
 )
 MEMORY_TABLES = (
     "memories m JOIN scopes s ON s.tenant = m.tenant AND s.number = m.scope LEFT JOIN uses u ON u.tenant = m.tenant AND u.memory = m.id "
@@ -58,12 +58,11 @@ def memory_from(row: Row) -> Memory:
         superseded_by=row[19],
         forgotten_at=moment(row[20]),
         provenance=Provenance(*row[21]),
-        change=row[22],
-        recalled_count=row[23] or 0,
-        last_recalled_at=moment(row[24]),
-        worked=row[25] or 0,
-        failed=row[26] or 0,
-        operation=row[27],
+        recalled_count=row[22] or 0,
+        last_recalled_at=moment(row[23]),
+        worked=row[24] or 0,
+        failed=row[25] or 0,
+        operation=row[26],
     )
 
 

@@ -2,8 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from memory_mcp import terms, words
 
@@ -33,11 +32,6 @@ def text_vector(content: str, labels: str) -> tuple[str, int]:
         places = [f"{n}{BODY}" for n in range(1, in_text + 1)] + [f"{in_text + n}{LABEL}" for n in range(1, in_labels + 1)]
         parts.append(f"{_quoted(word)}:{','.join(places)}")
     return " ".join(parts), body.total() + beside.total() + 1
-
-
-def labels_of(tags: Iterable[str], key: str, metadata: Mapping[str, Any]) -> str:
-    """What stands beside a text and is searched, too."""
-    return " ".join([*tags, key, *(value for value in metadata.values() if isinstance(value, str))])
 
 
 def asked(query: str) -> list[str]:

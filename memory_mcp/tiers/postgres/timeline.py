@@ -67,9 +67,9 @@ async def replaced(tx: Transaction, namespaces: Sequence[str], memory_id: UUID, 
                     SELECT %(id)s::uuid UNION
                     SELECT m.id FROM memories m JOIN earlier e ON m.superseded_by = e.id
                     WHERE m.tenant = %(tenant)s AND m.scope {IN_SCOPES})
-                SELECT {MEMORY_COLUMNS}, m.operation FROM {MEMORY_TABLES}
+                SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES}
                 WHERE m.id IN (SELECT id FROM earlier) AND m.id <> %(id)s AND m.scope {IN_SCOPES} AND m.forgotten IS NULL
                 ORDER BY m.valid_to DESC, m.id DESC LIMIT %(limit)s"""
     values = {"id": memory_id, "namespaces": list(namespaces), "limit": limit, "tenant": tx.tenant}
-    memories = [(memory_from(row), row[-1]) for row in await tx.rows(query, values)]
-    return [Version(0, memory, memory.valid_to or memory.updated_at, operation) for memory, operation in reversed(memories)]
+    memories = [memory_from(row) for row in await tx.rows(query, values)]
+    return [Version(0, memory, memory.valid_to or memory.updated_at, memory.operation) for memory in reversed(memories)]

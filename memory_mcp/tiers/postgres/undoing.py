@@ -4,6 +4,7 @@ from datetime import datetime
 
 from psycopg.errors import UniqueViolation
 
+from memory_mcp.contracts.undoing import CHANGED_LATER, GONE, NONE, STORED_AGAIN, TOO_FEW, UNDOABLE, undoable
 from memory_mcp.errors import ConflictError, RequestError
 from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.postgres import journal, log
@@ -12,16 +13,6 @@ from memory_mcp.tiers.postgres.rows import ERASED
 from memory_mcp.tiers.postgres.session import Transaction
 from memory_mcp.tiers.postgres.writes import has_twin, mark_forgotten
 
-UNDOABLE = ("remember", "update", "forget", "merge", "import")
-TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = (
-    "Operation {number} cannot be undone any more: what it changed was erased, has lain in the trash for too long, or, of an import, "
-    "was changed since."
-)
-FINAL = "Operation {number} is final and cannot be undone."
-REPEAT = "repeat the change itself instead."
-RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
-
 
 async def undo(
     tx: Transaction, derived: Derived, scope: Scope, number: int | None, actor: Provenance, now: datetime, count: int = 1
@@ -29,11 +20,11 @@ async def undo(
     """`RecordStore.undo`."""
     await log.lock_tenant(tx)
     if number is not None:
-        targets = await _whole(tx, await _undoable(tx, scope, number))
-        return [await _undo(tx, derived, target, actor, now) for target in targets]
+        asked = undoable(number, await log.read(tx, number), scope)
+        return [await _undo(tx, derived, target, actor, now) for target in await _whole(tx, asked)]
     newest = await _newest(tx, scope, actor, count)
     if len(newest) < count:
-        raise RequestError(TOO_FEW.format(count=len(newest)) if newest else "There is nothing to undo in this namespace.")
+        raise RequestError(TOO_FEW.format(count=len(newest)) if newest else NONE)
     targets = [target for one in newest for target in await _whole(tx, one)]
     targets.sort(key=lambda target: -target.number)
     return [await _undo(tx, derived, target, actor, now) for target in targets]
@@ -80,9 +71,7 @@ async def _undo(tx: Transaction, derived: Derived, target: Operation, actor: Pro
         raise RequestError(GONE.format(number=target.number))
     for last, _, _ in (forms[memory_id] for memory_id in subjects):
         if last != target.number:
-            raise ConflictError(
-                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
-            )
+            raise ConflictError(CHANGED_LATER.format(number=target.number, later=last))
     changed = [memory_id for memory_id in subjects if forms[memory_id][1]]
     rewritten = [memory_id for memory_id in changed if forms[memory_id][2]]
     everything = [*(memory_id for memory_id in subjects if not forms[memory_id][1]), *changed]
@@ -91,9 +80,9 @@ async def _undo(tx: Transaction, derived: Derived, target: Operation, actor: Pro
     try:
         await journal.restore_forms(tx, changed, target.number)
     except UniqueViolation as error:
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
+        raise ConflictError(STORED_AGAIN.format(number=target.number)) from error
     if await has_twin(tx, changed):
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}")
+        raise ConflictError(STORED_AGAIN.format(number=target.number))
     await journal.mark_changed(tx, everything)
     await derived.touch(tx, everything)
     digests = await log.subjects_of(tx, everything)
@@ -113,14 +102,3 @@ async def _newest(tx: Transaction, scope: Scope, actor: Provenance, count: int) 
             found.setdefault(target.actor.agent if target.action == "import" else target.number, target)
             before = target.number
     return list(found.values())[:count]
-
-
-async def _undoable(tx: Transaction, scope: Scope, number: int) -> Operation:
-    target = await log.read(tx, number)
-    if target is None or target.scope != scope:
-        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
-    if target.undone_by is not None:
-        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
-    if target.action not in UNDOABLE:
-        raise RequestError(FINAL.format(number=number) if target.action != "undo" else f"Operation {number} is an undo; {REPEAT}")
-    return target

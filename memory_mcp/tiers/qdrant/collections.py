@@ -1,6 +1,7 @@
 """Which collection holds an epoch, by aliases: found, made, checked, taken into use, dropped."""
 
 import secrets
+from collections.abc import Sequence
 
 import structlog
 from qdrant_client import AsyncQdrantClient, models
@@ -28,20 +29,11 @@ async def make(client: AsyncQdrantClient, settings: QdrantSettings, alias: str, 
     if not local:
         for field, schema in layout.INDEXES.items():
             await client.create_payload_index(name, field, field_schema=schema, wait=True)
-    await lead(client, alias, name, former=former)
+    await _lead(client, alias, name, ending=[] if former is None else [alias])
     log.info("qdrant_collection_made", collection=name)
     if former is not None:
         await client.delete_collection(former)
     return name
-
-
-async def lead(client: AsyncQdrantClient, alias: str, name: str, *, former: str | None) -> None:
-    """Let an alias lead to a collection, in one step."""
-    changes: list[models.AliasOperations] = []
-    if former is not None:
-        changes.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
-    changes.append(models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=name, alias_name=alias)))
-    await client.update_collection_aliases(changes)
 
 
 async def promote(client: AsyncQdrantClient, building: str, alias: str) -> str | None:
@@ -53,15 +45,19 @@ async def promote(client: AsyncQdrantClient, building: str, alias: str) -> str |
     new, former = await behind(client, building), await behind(client, alias)
     if new is None:
         return former
-    leaving = [building] if former is None else [building, alias]
-    changes: list[models.AliasOperations] = [
-        models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)) for name in leaving
-    ]
-    changes.append(models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=new, alias_name=alias)))
-    await client.update_collection_aliases(changes)
+    await _lead(client, alias, new, ending=[building] if former is None else [building, alias])
     if former is not None and former != new:
         await client.delete_collection(former)
     return new
+
+
+async def _lead(client: AsyncQdrantClient, alias: str, name: str, *, ending: Sequence[str]) -> None:
+    """Let an alias lead to a collection as these aliases end, in one step."""
+    changes: list[models.AliasOperations] = [
+        models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=former)) for former in ending
+    ]
+    changes.append(models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=name, alias_name=alias)))
+    await client.update_collection_aliases(changes)
 
 
 async def strays(client: AsyncQdrantClient, prefix: str, alias: str) -> tuple[list[str], list[str]]:

@@ -78,7 +78,7 @@ class QdrantIndex:
                 return None
             if known is None or known.name != name or known.faults:
                 info = await client.get_collection(name)
-                found = tuple(layout.faults(info, 0, local=self._connection.local))
+                found = tuple(layout.faults(info, local=self._connection.local))
                 known = self._known[epoch] = Known(name, layout.dimension_of(info), found)
                 if found:
                     log.warning("qdrant_collection_unusable", collection=name, faults=found)

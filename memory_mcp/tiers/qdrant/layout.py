@@ -170,14 +170,12 @@ def searching(settings: QdrantSettings) -> models.SearchParams | None:
     return models.SearchParams(hnsw_ef=settings.ef, quantization=again)
 
 
-def faults(info: models.CollectionInfo, dimension: int, *, local: bool) -> list[str]:
-    """What is wrong with a collection that is to hold unit vectors of a dimension, in sentences; 0: any dimension."""
+def faults(info: models.CollectionInfo, *, local: bool) -> list[str]:
+    """What is wrong with a collection that is to hold unit vectors, in sentences; of any dimension."""
     vectors = info.config.params.vectors
     if not isinstance(vectors, models.VectorParams):
         return ["it holds named vectors, which are not this program's"]
     found = []
-    if dimension and vectors.size != dimension:
-        found.append(f"its vectors have {vectors.size} numbers instead of {dimension}")
     if vectors.distance != models.Distance.DOT:
         found.append(f"it compares by {vectors.distance.value} instead of the dot product")
     if not local and (missing := sorted(set(INDEXES) - set(info.payload_schema))):

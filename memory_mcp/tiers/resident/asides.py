@@ -79,13 +79,6 @@ class Asides:
         labels[:] = [_labels_of(memory, shared) for memory in memories]
         return cls(np.array(facts, FACTS), labels)
 
-    @classmethod
-    def unknown(cls, n: int) -> "Asides":
-        """Of memories of which nothing is known but their words."""
-        labels = np.empty(n, np.object_)
-        labels[:] = Labels()
-        return cls(np.zeros(n, FACTS), labels)
-
     def at(self, rows: Rows) -> "Asides":
         """Of these rows."""
         return Asides(self.facts[rows], self.labels[rows])
@@ -133,11 +126,6 @@ def later_names(terms: Sequence[str], speakers: frozenset[str]) -> frozenset[str
     return speakers.intersection(dropwhile(lambda term: term in speakers, from_first))
 
 
-def label_texts(memory: Memory) -> list[str]:
-    """Metadata values that are texts."""
-    return [value for value in memory.metadata.values() if isinstance(value, str)]
-
-
 def _codes(names: Iterable[str], codes: Mapping[str, int]) -> list[int]:
     return [codes[name] for name in names if name in codes]
 
@@ -148,7 +136,7 @@ def _is_utterance(memory: Memory) -> bool:
 
 def _labels_of(memory: Memory, shared: dict[Hashable, Labels]) -> Labels:
     speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
-    said = (memory.tags, tuple(label_texts(memory)), tuple(speakers))
+    said = (memory.tags, tuple(words.label_texts(memory.metadata)), tuple(speakers))
     labels = shared.get(said)
     if labels is None:
         if len(shared) >= _SHARED:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memory_mcp.contracts import Comparison
 from memory_mcp.errors import TierError
 from memory_mcp.models import Filter, Hit, Matrix, Points
-from memory_mcp.tiers.resident.columns import Columns, grown
+from memory_mcp.tiers.resident.columns import Columns, grown, halves_of
 from memory_mcp.tiers.resident.mirror import Mirror
 from memory_mcp.tiers.resident.quantized import QuantizedRows, is_available
 from memory_mcp.tiers.resident.scan import View, closest, dots
@@ -245,7 +245,7 @@ class Block:
         self._matrix[slots] = points.vectors
         if self._quantized is not None:
             self._quantized.put(slots, points.vectors)
-        self._ids[slots] = _halves(points.ids)
+        self._ids[slots] = halves_of(points.ids)
         self._columns.put(slots, points)
         self._alive[slots] = True
         self._passages[slots] = 0
@@ -294,9 +294,3 @@ def _check_vectors(vectors: Matrix) -> None:
         finite = np.isfinite(np.vecdot(vectors, vectors, dtype=np.float32)).all()
     if not finite:
         raise TierError("resident", "A vector holds numbers that are not finite. Embed its text again.")
-
-
-def _halves(ids: Sequence[UUID]) -> NDArray[np.uint64]:
-    """(n, 2): upper and lower 64 bits, so that comparing pairs is comparing the UUIDs' bytes."""
-    joined = b"".join(memory_id.bytes for memory_id in ids)
-    return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memory_mcp.clock import to_micros
 from memory_mcp.models import NEVER, Filter, Points
 
 TAG_BYTES = 64
 """About what one tag of one row costs here: a set's entry, and its part of the tuple that remembers it."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -24,6 +22,12 @@ def grown(column: NDArray[Scalar], capacity: int) -> NDArray[Scalar]:
     longer = np.empty((capacity, *column.shape[1:]), column.dtype)
     longer[: len(column)] = column
     return longer
+
+
+def halves_of(ids: Sequence[UUID]) -> NDArray[np.uint64]:
+    """(n, 2): upper and lower 64 bits, so that comparing pairs is comparing the UUIDs' bytes."""
+    joined = b"".join(memory_id.bytes for memory_id in ids)
+    return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 class Columns:
@@ -77,7 +81,7 @@ class Columns:
 
     def plain(self, where: Filter) -> Filter:
         """The same filter for these slots, without the time of asking as long as nothing has expired."""
-        if where.now is not None and microseconds(where.now) < self._soonest:
+        if where.now is not None and to_micros(where.now) < self._soonest:
             return replace(where, now=None)
         return where
 
@@ -91,11 +95,11 @@ class Columns:
         if where.tags:
             passing &= self._carrying(where.tags, n)
         if where.since is not None:
-            passing &= self._when[:n] >= microseconds(where.since)
+            passing &= self._when[:n] >= to_micros(where.since)
         if where.until is not None:
-            passing &= self._when[:n] < microseconds(where.until)
+            passing &= self._when[:n] < to_micros(where.until)
         if where.now is not None:
-            passing &= self._expires[:n] > microseconds(where.now)
+            passing &= self._expires[:n] > to_micros(where.now)
 
     def _code(self, word: str) -> int:
         return self._codes.setdefault(word, len(self._codes))
@@ -112,8 +116,3 @@ class Columns:
         matching = np.zeros(n, np.bool_)
         matching[np.fromiter(slots, np.intp, len(slots))] = True
         return matching
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 UTC, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from memory_mcp.errors import TierError
 from memory_mcp.tiers.resident.asides import FACTS, Asides
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, View
-from memory_mcp.tiers.resident.columns import grown
+from memory_mcp.tiers.resident.columns import grown, halves_of
 from memory_mcp.tiers.resident.runs import joined, merged, pack, renumbered
 
 HEADROOM = 1.25
@@ -93,7 +93,7 @@ class Postings:
             codes = np.fromiter(map(self._code, chosen.sessions), np.int64, len(chosen))
             counts, sums = self._session_figures(leaving, codes, lengths)
             rows.drop(leaving)
-            rows.append(_halves(chosen.ids), chosen.when, codes, lengths, chosen.asides)
+            rows.append(halves_of(chosen.ids), chosen.when, codes, lengths, chosen.asides)
             rows.rank(np.concatenate((view.session[leaving], codes)), len(self._codes))
             changed = rows.view(joined(view.runs, postings), counts, sums, self._slots)
             for memory_id in removed:
@@ -241,8 +241,3 @@ def _chosen(documents: Documents, rows: list[int]) -> Documents:
         when=documents.when[rows],
         asides=documents.asides.at(np.array(rows, np.intp)),
     )
-
-
-def _halves(ids: Sequence[UUID]) -> NDArray[np.uint64]:
-    """(n, 2): upper and lower 64 bits, as in a block."""
-    return np.frombuffer(b"".join(memory_id.bytes for memory_id in ids), ">u8").reshape(-1, 2).astype(np.uint64)

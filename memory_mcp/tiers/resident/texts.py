@@ -14,10 +14,11 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import Asked, asked, bag
-from memory_mcp.tiers.resident.asides import Asides, Labels, label_texts, later_names
+from memory_mcp.tiers.resident.asides import Asides, Labels, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, Scores, View
 from memory_mcp.tiers.resident.kinds import kinds_told
 from memory_mcp.tiers.resident.postings import Documents, Postings
+from memory_mcp.words import labels_of
 
 Rows = NDArray[np.intp]
 
@@ -185,7 +186,7 @@ def _spread(found: Circumstances, there: NDArray[np.bool_]) -> Circumstances:
 def _documents(memories: Sequence[Memory], codes: dict[str, int], labels: dict[Hashable, Labels]) -> Documents:
     return Documents(
         ids=[memory.id for memory in memories],
-        bags=[bag(memory.content, " ".join([*memory.tags, memory.key, *label_texts(memory)])) for memory in memories],
+        bags=[bag(memory.content, labels_of(memory.tags, memory.key, memory.metadata)) for memory in memories],
         sessions=[memory.session_id for memory in memories],
         when=np.array([to_micros(memory.when) for memory in memories], np.int64),
         asides=Asides.of(memories, codes, labels),

@@ -10,11 +10,11 @@ import apsw
 from memory_mcp.audit.chain import VOUCHES, Chain, Gap, Walk, joined, vouched
 from memory_mcp.audit.entries import DENIED, LogFilter
 from memory_mcp.clock import to_micros
+from memory_mcp.contracts.undoing import UNDOABLE
 from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal, subjects
 from memory_mcp.tiers.sqlite.query import all_rows, value
 from memory_mcp.tiers.sqlite.rows import ERASED
-from memory_mcp.tiers.sqlite.undoing import UNDOABLE
 
 _SUBJECTS = 4
 """Their place in an entry."""

@@ -157,11 +157,6 @@ def version_of(connection: apsw.Connection) -> int:
     return version
 
 
-def refuse_other_schema(connection: apsw.Connection) -> None:
-    """Raise TierError where the schema is not this program's any more: another one has brought it further."""
-    version_of(connection)
-
-
 def migrate(connection: apsw.Connection) -> None:
     """Bring the schema up to date, each step in its own transaction; call it under the store's lock."""
     version = version_of(connection)
@@ -214,7 +209,7 @@ def open_writer(folder: Path, key: Key | None, lock: StoreLock, wait_seconds: fl
         StoreKeyError: See `connect`.
         StoreDamagedError: Header or schema are not those of a healthy store; the file is left as it is.
     """
-    if apsw_version() < OLDEST_SAFE_SQLITE:
+    if sqlite_version() < OLDEST_SAFE_SQLITE:
         raise TierError(TIER, "SQLite 3.51.3 or later is needed: reinstall the package apsw-sqlite3mc.")
     if not lock.acquire(wait_seconds):
         raise StoreBusyError(TIER, wait_seconds)
@@ -230,7 +225,7 @@ def open_writer(folder: Path, key: Key | None, lock: StoreLock, wait_seconds: fl
         lock.release()
 
 
-def apsw_version() -> tuple[int, ...]:
+def sqlite_version() -> tuple[int, ...]:
     """The SQLite library's version, as three numbers."""
     return tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
 

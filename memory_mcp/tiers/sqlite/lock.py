@@ -16,6 +16,20 @@ import filelock
 _POLL_SECONDS = 0.005
 
 
+def taken_within(seconds: float, handle: int, kind: int) -> bool:
+    """Whether the lock on an open file could be taken within this time, shared or exclusively; not for Windows."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+
+
 class StoreLock:
     """An exclusive lock between processes, let go by the operating system when its holder dies."""
 
@@ -37,16 +51,7 @@ class StoreLock:
         if timeout_seconds is None:
             fcntl.flock(self._handle, fcntl.LOCK_EX)
             return True
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(_POLL_SECONDS)
-            else:
-                return True
+        return taken_within(timeout_seconds, self._handle, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Let go; only after `acquire` returned True."""

@@ -57,7 +57,7 @@ class LogPart(ABC):
 
     async def ready(self) -> None:
         """See `Gate`."""
-        await self._read(database.refuse_other_schema)
+        await self._read(database.version_of)
 
     async def add_token(self, token: Token, actor: Provenance = NOBODY_SAYS) -> None:
         """See `Gate`."""

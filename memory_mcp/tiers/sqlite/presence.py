@@ -4,12 +4,12 @@ Processes that have a file open go on with it after another has taken its place:
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from memory_mcp.errors import StoreBusyError
+from memory_mcp.tiers.sqlite.lock import taken_within
 
 try:
     import fcntl
@@ -17,8 +17,6 @@ except ImportError:  # Windows, where an open file cannot be replaced to begin w
     fcntl = None  # type: ignore[assignment]
 
 FILE_NAME = "memories.open"
-
-_POLL_SECONDS = 0.02
 
 
 @contextmanager
@@ -48,19 +46,6 @@ def _lock(folder: Path, *, exclusive: bool, wait_seconds: float) -> Iterator[boo
         return
     handle = os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield _acquired(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, wait_seconds)
+        yield taken_within(wait_seconds, handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
     finally:
         os.close(handle)  # which lets go
-
-
-def _acquired(handle: int, kind: int, wait_seconds: float) -> bool:
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
-        else:
-            return True

@@ -21,7 +21,7 @@ VALID_FROM = "coalesce(m.valid_from, m.occurred, m.created)"
 MEMORY_COLUMNS = (
     "m.id, s.tenant, s.namespace, m.content, m.kind, m.domain, m.tags, m.metadata, m.key, m.session_id, m.importance, m.confidence, "
     f"m.short_term, m.created, coalesce(m.updated, m.created), m.occurred, {VALID_FROM}, m.valid_to, m.expires, m.superseded_by, "
-    "m.forgotten, a.client, a.user, a.agent, a.source, m.change, u.recalled, u.last, o.good, o.bad, m.operation"
+    "m.forgotten, a.client, a.user, a.agent, a.source, u.recalled, u.last, o.good, o.bad, m.operation"
 )
 MEMORY_TABLES = (
     "memories m JOIN scopes s ON s.number = m.scope JOIN actors a ON a.number = m.actor "
@@ -55,12 +55,11 @@ def memory_from(row: Row) -> Memory:
         superseded_by=None if row[19] is None else UUID(bytes=row[19]),
         forgotten_at=_moment(row[20]),
         provenance=Provenance(client=row[21], user=row[22], agent=row[23], source=row[24]),
-        change=row[25],
-        recalled_count=row[26] or 0,
-        last_recalled_at=_moment(row[27]),
-        worked=row[28] or 0,
-        failed=row[29] or 0,
-        operation=row[30],
+        recalled_count=row[25] or 0,
+        last_recalled_at=_moment(row[26]),
+        worked=row[27] or 0,
+        failed=row[28] or 0,
+        operation=row[29],
     )
 
 

@@ -15,7 +15,7 @@ def scope_word(scope: int) -> str:
 
 def labels_text(tags: Sequence[str], key: str, metadata: Mapping[str, Any]) -> str:
     """The words by which a memory is found beside those of its text."""
-    return words.index_text(" ".join([*tags, key, *(value for value in metadata.values() if isinstance(value, str))]))
+    return words.index_text(words.labels_of(tags, key, metadata))
 
 
 def labels_of_row(tags: str, key: str, metadata: str) -> str:

@@ -66,8 +66,8 @@ def replaced(db: apsw.Connection, scopes: Sequence[Scope], memory_id: UUID, limi
     numbers = ", ".join(map(str, scope_numbers(db, scopes)))
     query = f"""WITH RECURSIVE earlier (id) AS (
                     SELECT :id UNION SELECT m.id FROM memories m JOIN earlier e ON m.superseded_by = e.id WHERE m.scope IN ({numbers}))
-                SELECT {MEMORY_COLUMNS}, m.operation FROM {MEMORY_TABLES} WHERE m.id IN (SELECT id FROM earlier) AND m.id <> :id
+                SELECT {MEMORY_COLUMNS} FROM {MEMORY_TABLES} WHERE m.id IN (SELECT id FROM earlier) AND m.id <> :id
                   AND m.scope IN ({numbers}) AND m.forgotten IS NULL
                 ORDER BY m.valid_to DESC, m.id DESC LIMIT :limit"""
-    memories = [(memory_from(row), row[-1]) for row in all_rows(db, query, {"id": memory_id.bytes, "limit": limit})]
-    return [Version(0, memory, memory.valid_to or memory.updated_at, operation) for memory, operation in reversed(memories)]
+    memories = [memory_from(row) for row in all_rows(db, query, {"id": memory_id.bytes, "limit": limit})]
+    return [Version(0, memory, memory.valid_to or memory.updated_at, memory.operation) for memory in reversed(memories)]

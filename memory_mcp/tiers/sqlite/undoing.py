@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from memory_mcp.clock import to_micros
+from memory_mcp.contracts.undoing import CHANGED_LATER, GONE, NONE, STORED_AGAIN, TOO_FEW, UNDOABLE, undoable
 from memory_mcp.errors import ConflictError, RequestError
 from memory_mcp.models import Operation, Provenance, Scope
 from memory_mcp.tiers.sqlite import journal
@@ -13,16 +14,6 @@ from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.query import all_rows, first, only
 from memory_mcp.tiers.sqlite.rows import ERASED
 from memory_mcp.tiers.sqlite.writes import has_twin, logged
-
-UNDOABLE = ("remember", "update", "forget", "merge", "import")
-TOO_FEW = "Only {count} operations of yours can be undone in this namespace. Nothing was undone; ask for fewer."
-GONE = (
-    "Operation {number} cannot be undone any more: what it changed was erased, has lain in the trash for too long, or, of an import, "
-    "was changed since."
-)
-FINAL = "Operation {number} is final and cannot be undone."
-REPEAT = "repeat the change itself instead."
-RESURRECTED = "what this would bring back is stored again meanwhile, with the same text or key: forget that one first."
 
 _LAST = """max(m.operation, coalesce((
     SELECT max(y.operation) FROM memories y JOIN versions v ON v.memory = y.number AND v.operation = y.operation
@@ -35,10 +26,12 @@ def undo(
 ) -> list[Operation]:
     """`RecordStore.undo`."""
     if number is not None:
-        return [_undo(db, derived, target, actor, now) for target in _whole(db, _undoable(db, scope, number))]
+        return [
+            _undo(db, derived, target, actor, now) for target in _whole(db, undoable(number, journal.read_operation(db, number), scope))
+        ]
     newest = _newest(db, scope, actor, count)
     if len(newest) < count:
-        raise RequestError(TOO_FEW.format(count=len(newest)) if newest else "There is nothing to undo in this namespace.")
+        raise RequestError(TOO_FEW.format(count=len(newest)) if newest else NONE)
     targets = sorted((target for one in newest for target in _whole(db, one)), key=lambda target: -target.number)
     return [_undo(db, derived, target, actor, now) for target in targets]
 
@@ -62,9 +55,7 @@ def _undo(db: apsw.Connection, derived: Derived, target: Operation, actor: Prove
     changed: list[tuple[int, int]] = []
     for memory, home, last in _left(db, target):
         if last != target.number:
-            raise ConflictError(
-                f"Operation {target.number} cannot be undone yet: operation {last} changed the same memory later. Undo {last} first."
-            )
+            raise ConflictError(CHANGED_LATER.format(number=target.number, later=last))
         past = first(db, "SELECT 1 FROM versions WHERE memory = ? AND operation = ?", (memory, target.number))
         (changed if past else made).append((memory, home))
     if not made and not changed:
@@ -83,9 +74,9 @@ def _undo(db: apsw.Connection, derived: Derived, target: Operation, actor: Prove
             journal.keep_form(db, memory, operation, now, content=past[0] is not None)
             journal.restore_form(db, memory, *past)
     except apsw.ConstraintError as error:
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}") from error
+        raise ConflictError(STORED_AGAIN.format(number=target.number)) from error
     if any(has_twin(db, memory) for memory, _ in changed):
-        raise ConflictError(f"Operation {target.number} cannot be undone: {RESURRECTED}")
+        raise ConflictError(STORED_AGAIN.format(number=target.number))
     for memory, home in made + changed:
         db.execute("UPDATE memories SET change = ? WHERE number = ?", (revisions[home], memory))
         derived.touch(db, memory)
@@ -118,14 +109,3 @@ def _newest(db: apsw.Connection, scope: Scope, actor: Provenance, count: int) ->
                 found.setdefault(target.actor.agent if target.action == "import" else target.number, target)
         before = page[-1].number
     return list(found.values())[:count]
-
-
-def _undoable(db: apsw.Connection, scope: Scope, number: int) -> Operation:
-    target = journal.read_operation(db, number)
-    if target is None or target.scope != scope:
-        raise RequestError(f"No operation {number} in this namespace. Use the operation number from a receipt.")
-    if target.undone_by is not None:
-        raise RequestError(f"Operation {number} was undone already, by operation {target.undone_by}.")
-    if target.action not in UNDOABLE:
-        raise RequestError(FINAL.format(number=number) if target.action != "undo" else f"Operation {number} is an undo; {REPEAT}")
-    return target
