@@ -185,6 +185,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             tuning=_tuning(settings),
             figures=tiers,
             instruments=instruments,
+            in_place=records.in_place,
         )
 
 

@@ -16,6 +16,7 @@ from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
 from memory_mcp.handover import Awaited, wake
 from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, sqlite_errors
+from memory_mcp.tiers.sqlite.footing import Footing
 from memory_mcp.tiers.sqlite.lock import StoreLock
 
 T = TypeVar("T")
@@ -44,8 +45,8 @@ class WriterLane:
     becomes of its neighbours, and its caller hears of it only after the commit.
     """
 
-    def __init__(self, connection: apsw.Connection, lock: StoreLock, wait_seconds: float) -> None:
-        self._connection, self._lock, self._wait_seconds = connection, lock, wait_seconds
+    def __init__(self, connection: apsw.Connection, lock: StoreLock, footing: Footing, wait_seconds: float) -> None:
+        self._connection, self._lock, self._footing, self._wait_seconds = connection, lock, footing, wait_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._next: list[_Job | None] = []  # taken from the queue, and not part of the transaction at hand
         self._wal_pages = 0
@@ -62,6 +63,7 @@ class WriterLane:
 
         Raises:
             StoreBusyError: The store's lock was not to be had; nothing was written.
+            StoreMovedError: Nobody would find what is written.
         """
         if self._closed:
             raise TierError(TIER, "The memory store is closed.")
@@ -130,6 +132,7 @@ class WriterLane:
         if not job.awaited.future.set_running_or_notify_cancel():
             return
         try:
+            self._footing.refuse_moved()
             with sqlite_errors():
                 result = job.write(self._connection)
         except BaseException as error:  # noqa: BLE001 - belongs to the caller alone
@@ -143,6 +146,7 @@ class WriterLane:
             return
         outcomes: list[tuple[Any, BaseException | None]] = []
         try:
+            self._footing.refuse_moved()
             with sqlite_errors():
                 self._connection.execute("BEGIN IMMEDIATE")
                 for job in batch:
