@@ -207,7 +207,7 @@ def _figures(
     def of_records() -> Mapping[str, Any]:
         if not isinstance(records, SqliteStore):
             return records.figures()
-        health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
+        health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else records.trouble or "ok"
         calls = {"reads": records.reads, "writes": records.writes}
         about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": records.encrypted, "path": str(records.folder)}
         return {"role": "records", "health": health, **calls, **about}

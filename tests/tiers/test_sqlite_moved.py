@@ -9,7 +9,9 @@ import pytest
 from record_stores import add, draft, texts
 
 from memory_mcp.errors import StoreMovedError
+from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.tiers.sqlite.store import SqliteStore
+from tests.memories import CALLER, open_service, settings_without_model
 
 FILE, WAL = "memories.db", "memories.db-wal"
 
@@ -42,6 +44,18 @@ async def test_nothing_is_written_where_nobody_would_find_it(tmp_path: Path, bef
             await store._write(lambda connection: connection.execute("VACUUM"), alone=True)
         with pytest.raises(StoreMovedError):
             await texts(store)
+
+
+async def test_stats_tell_why_nothing_can_be_stored(tmp_path: Path) -> None:
+    async with open_service(settings_without_model(tmp_path), ready=False) as service:
+        await service.remember(RememberRequest("The ladder stands in the attic"), CALLER)
+        before = (await service.stats(CALLER)).tiers["sqlite"]["health"]
+        replace(tmp_path)
+        with pytest.raises(StoreMovedError) as caught:
+            await service.remember(RememberRequest("The ladder stands in the cellar"), CALLER)
+        after = service.figures["sqlite"]()["health"]
+
+    assert (before, after) == ("ok", str(caught.value))
 
 
 async def test_what_was_moved_away_is_whole_and_its_wal_is_not_played_into_what_took_its_place(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ class WriterLane:
 
     Each job runs in a savepoint of a shared transaction: it is wholly in or wholly out, whatever
     becomes of its neighbours, and its caller hears of it only after the commit.
+
+    Attributes:
+        failure: Why the newest write failed, if the disk or another process was the reason.
     """
 
     def __init__(self, connection: apsw.Connection, lock: StoreLock, footing: Footing, wait_seconds: float) -> None:
@@ -51,6 +54,7 @@ class WriterLane:
         self._next: list[_Job | None] = []  # taken from the queue, and not part of the transaction at hand
         self._wal_pages = 0
         self._closed = False
+        self.failure: BaseException | None = None
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -73,7 +77,8 @@ class WriterLane:
             with anyio.move_on_after(self._wait_seconds):
                 return await awaited.settled()
             if awaited.future.cancel():
-                raise StoreBusyError(TIER, self._wait_seconds)
+                self.failure = StoreBusyError(TIER, self._wait_seconds)
+                raise self.failure
             return await awaited.settled()
         except asyncio.CancelledError:
             if not awaited.future.cancel():
@@ -145,6 +150,7 @@ class WriterLane:
         if not batch:
             return
         outcomes: list[tuple[Any, BaseException | None]] = []
+        changes = self._connection.total_changes()
         try:
             self._footing.refuse_moved()
             with sqlite_errors():
@@ -152,9 +158,12 @@ class WriterLane:
                 for job in batch:
                     outcomes.append(self._attempt(job.write))
                 self._connection.execute("COMMIT")
+            if self._connection.total_changes() > changes or isinstance(self.failure, StoreBusyError):
+                self.failure = None  # what changes nothing is carried out on a full disk, too
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self.failure = error
             if not isinstance(error, MemoryMcpError):
                 log.exception("transaction_failed", jobs=len(batch))
             outcomes = [(None, error)] * len(batch)

@@ -14,7 +14,7 @@ import apsw
 
 from memory_mcp.contracts import Comparison
 from memory_mcp.entities import Entity
-from memory_mcp.errors import StoreReadOnlyError, TierError
+from memory_mcp.errors import UNEXPECTED, MemoryMcpError, StoreReadOnlyError, TierError
 from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
@@ -131,6 +131,12 @@ class SqliteStore(LogPart):
             finally:
                 with anyio.CancelScope(shield=True):
                     await store._close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written, or why the newest write failed; else empty."""
+        failure = StoreReadOnlyError(TIER) if self._lane is None else self._lane.failure
+        return "" if failure is None else str(failure) if isinstance(failure, MemoryMcpError) else UNEXPECTED
 
     def in_place(self) -> bool:
         """Whether the file that is open is still the one that lies in the folder."""
