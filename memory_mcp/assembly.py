@@ -169,6 +169,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 scale.probe,
                 questions=asked,
                 away=nearest.away,
+                overtaken=lambda: indexer.overtaken,
                 graph=store if settings.recall.weights.entity else None,
             ),
             known=known,

@@ -35,6 +35,10 @@ _LED = 40
 """Of the best by words and by meaning so many bring the memories beside them along."""
 
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
+BY_ANOTHER_MODEL = (
+    "another server has embedded these memories with another model, so this one finds them by their words: "
+    "give both the same model in [embedding] of their configurations"
+)
 WORDS_MISSING = "the search by words was too slow or failed"
 NAMES_MISSING = "the search by names was too slow or failed"
 MEANING_MISSING = "the search by meaning was too slow or failed"
@@ -90,6 +94,7 @@ class Sources:
         questions: Embeds questions in place of `embedder`, if there is one: what is embedded so is never stored with a memory.
         graph: Finds memories by the entities that a question names; None: they are not asked for.
         away: Names the vector tiers that were passed over of late, because they failed.
+        overtaken: Whether memories are embedded in another epoch than the embedder's by now.
     """
 
     embedder: Embedder
@@ -99,6 +104,7 @@ class Sources:
     probe: Callable[[], Matrix | None]
     questions: Embedder | None = None
     away: Callable[[], Sequence[str]] = tuple
+    overtaken: Callable[[], bool] = lambda: False
     graph: Graph | None = None
 
 
@@ -182,6 +188,8 @@ async def gather(
         await _or_say(by_meaning, degraded, MEANING_MISSING)
         if MEANING_MISSING in degraded:
             degraded.extend(f"the tier {name} is away, which would have been faster" for name in sources.away())
+        if sources.overtaken():
+            degraded.append(BY_ANOTHER_MODEL)
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 

@@ -33,13 +33,16 @@ class Indexer:
     Notes are claimed under a lease, so that several processes on one store share the work and a crash
     loses nothing. What cannot be embedded is postponed for longer each time. Once another process has brought another
     model, the backlog is left to it: vectors of this one would not be stored any more.
+
+    Attributes:
+        overtaken: Whether that is so.
     """
 
     def __init__(self, store: Store, embedder: Embedder) -> None:
         self._store, self._embedder = store, embedder
         self._wake = anyio.Event()
         self._adopted: str | None = None
-        self._overtaken = False
+        self.overtaken = False
 
     def wake(self) -> None:
         """There may be something to do; call it from the event loop."""
@@ -79,9 +82,9 @@ class Indexer:
             if owed:
                 log.info("embedding_backlog", count=owed)
         overtaken = await self._store.active_epoch() != epoch
-        if overtaken and not self._overtaken:
+        if overtaken and not self.overtaken:
             log.warning("another_model_adopted", own=epoch)
-        self._overtaken = overtaken
+        self.overtaken = overtaken
         if overtaken:
             return 0
         notes = await self._store.claim("embed", limit=_BATCH, lease_seconds=_LEASE_SECONDS)
