@@ -228,9 +228,18 @@ class Doctor:
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
-            if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
-                return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
-            return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
+            return self._without_qdrant(error)
+
+    def _without_qdrant(self, error: MemoryMcpError) -> Check:
+        from memory_mcp.tiers.qdrant.faults import FolderInUseError  # noqa: PLC0415 - the driver is for those who use it
+
+        if isinstance(error, FolderInUseError):
+            return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
+        if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
+            place = quote(str(self._folder / expanded(Path(self._settings.qdrant.path))))
+            remedy = f"Make it writable, or move it away: mv {place} {place}.old. It is filled anew from the store."
+            return Check("qdrant", "wrong", str(error), remedy)
+        return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
 
     async def _opened(self, checks: Sequence[Check]) -> tuple[list[Token], list[Check]]:
         """The tokens in the store, opened as a server does it; only one that needs nothing done is."""
