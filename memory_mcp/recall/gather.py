@@ -42,6 +42,7 @@ BY_ANOTHER_MODEL = (
 WORDS_MISSING = "the search by words was too slow or failed"
 NAMES_MISSING = "the search by names was too slow or failed"
 MEANING_MISSING = "the search by meaning was too slow or failed"
+NOTHING_SEARCHED = "The memory store could not be searched in time, so nothing can be said of what is stored. Nothing was lost; try again."
 STORE_LATE = "The memory store took too long to answer. Nothing was lost; try again."
 
 
@@ -138,11 +139,13 @@ async def gather(
 ) -> Candidates:
     """The union of what each search found in each scope, `limit` from each, with its neighbours; by scope and id.
 
-    A search that fails or is late leaves its share out and says so in `degraded`; only when both do is
-    there nothing.
+    A search that fails or is late leaves its share out and says so in `degraded`.
 
     Args:
         revisions: The scopes, with the revisions they have now.
+
+    Raises:
+        TierUnavailableError: All of them failed or were late: that there is nothing is not known.
     """
     found = [_Found(scope, revision) for scope, revision in revisions.items()]
     degraded: list[str] = []
@@ -190,6 +193,8 @@ async def gather(
             degraded.extend(f"the tier {name} is away, which would have been faster" for name in sources.away())
         if sources.overtaken():
             degraded.append(BY_ANOTHER_MODEL)
+    if {MEANING_MISSING, BY_WORDS_ONLY} & {*degraded} and WORDS_MISSING in degraded and not any(one.ids for one in found):
+        raise TierUnavailableError("records", NOTHING_SEARCHED)
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 
