@@ -359,8 +359,10 @@ async def test_a_read_only_database_is_read_and_says_that_it_cannot_be_written(d
             store.claim("embed", limit=1, lease_seconds=1),
             store.count_uses("local", {one: 1}, NOW),
         ):
-            with pytest.raises(StoreReadOnlyError, match="read-only"):
+            with pytest.raises(StoreReadOnlyError, match="read-only") as caught:
                 await call
+        assert await texts(store) == ["one"]
+        assert store.figures()["health"] == str(caught.value)
 
 
 @pytest.mark.parametrize("hnsw", [False, True])
