@@ -81,16 +81,22 @@ class Indexer:
             self._adopted = epoch
             if owed:
                 log.info("embedding_backlog", count=owed)
+        if await self._is_overtaken(epoch):
+            return 0
+        notes = await self._store.claim("embed", limit=_BATCH, lease_seconds=_LEASE_SECONDS)
+        if notes and await self._is_overtaken(epoch):  # just now: they are the other's, at once
+            await self._store.postpone(notes, 0.0)
+            return 0
+        if notes:
+            await self._embed(notes)
+        return len(notes)
+
+    async def _is_overtaken(self, epoch: str) -> bool:
         overtaken = await self._store.active_epoch() != epoch
         if overtaken and not self.overtaken:
             log.warning("another_model_adopted", own=epoch)
         self.overtaken = overtaken
-        if overtaken:
-            return 0
-        notes = await self._store.claim("embed", limit=_BATCH, lease_seconds=_LEASE_SECONDS)
-        if notes:
-            await self._embed(notes)
-        return len(notes)
+        return overtaken
 
     async def _embed(self, notes: list[Note]) -> None:
         contents = await self._store.contents(notes)
