@@ -167,6 +167,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
                 scale.probe,
                 questions=asked,
                 away=nearest.away,
+                overtaken=lambda: indexer.overtaken,
                 graph=store if settings.recall.weights.entity else None,
             ),
             known=known,
@@ -184,6 +185,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             recall_settings=settings.recall,
             figures=tiers,
             instruments=instruments,
+            in_place=records.in_place,
         )
 
 
@@ -205,7 +207,7 @@ def _figures(
     def of_records() -> Mapping[str, Any]:
         if not isinstance(records, SqliteStore):
             return records.figures()
-        health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else "ok"
+        health = f"damaged: {faults[0]} Run `memory-mcp doctor`." if faults else records.trouble or "ok"
         calls = {"reads": records.reads, "writes": records.writes}
         about = {"sqlite": apsw.sqlite_lib_version(), "encrypted": records.encrypted, "path": str(records.folder)}
         return {"role": "records", "health": health, **calls, **about}

@@ -15,6 +15,7 @@ MemoryMcpError                   (not MemoryError: Python has one)
     │   └── EmbedderNotReadyError  the model is still loading, or broken
     ├── StoreFullError           no room left; nothing was written
     ├── StoreDamagedError        the file is not a healthy store; it was left as it is
+    ├── StoreMovedError          the file in use is no longer the one under its name; nothing was written
     ├── StoreKeyError            the store's key is missing, another one's, or not to be had; nothing was changed
     ├── StoreReadOnlyError       the store can be read but not written
     └── SchemaTooNewError        a newer program wrote this store; it was left as it is
@@ -174,6 +175,19 @@ class StoreFullError(TierError):
 
 class StoreDamagedError(TierError):
     """The store's file is damaged."""
+
+
+class StoreMovedError(TierError):
+    """The file that is open was moved, replaced or deleted."""
+
+    retryable = True
+
+    def __init__(self, tier: str) -> None:
+        super().__init__(
+            tier,
+            "The memory store's file was moved, replaced or deleted while it was in use. Nothing was written. "
+            "A server opens what lies there now within seconds: try again.",
+        )
 
 
 class StoreKeyError(TierError):

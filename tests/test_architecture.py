@@ -118,6 +118,7 @@ MAY_SEE_BACKENDS = {
         "memory_mcp.tiers.sqlite",
         "memory_mcp.embedding.opening",
         "memory_mcp.tiers.redis.client",
+        "memory_mcp.tiers.qdrant.faults",
         "memory_mcp.tiers.postgres.settings",
     ),
     "memory_mcp.cli.erase": ("memory_mcp.tiers.sqlite",),

@@ -23,6 +23,7 @@ from memory_mcp.errors import (
     EmbedderNotReadyError,
     MemoryMcpError,
     SchemaTooNewError,
+    StoreBusyError,
     StoreDamagedError,
     StoreKeyError,
     TierError,
@@ -46,6 +47,7 @@ _OTHERS = 0o077
 
 _REINDEX = "Fill it anew: memory-mcp reindex"
 _RESTORE = "Restore a backup: memory-mcp restore FILE. The files that are there now are kept aside."
+_INCOMPARABLE = Check("qdrant", "note", "it cannot be compared with a store that cannot be opened", "See the rows above.")
 
 
 class Doctor:
@@ -68,11 +70,13 @@ class Doctor:
             checks += await examine(records)
         else:
             checks += [self._library(), *await anyio.to_thread.run_sync(self._encryption), *await anyio.to_thread.run_sync(self._store)]
+        tokens, unopened = await self._opened(checks)
+        checks += unopened
         if self._settings.redis.configured:
             checks.append(await self._redis())
         if self._settings.qdrant.on:
-            checks.append(await self._qdrant())
-        return [*checks, *await self._http(checks), *await self._model(checks)]
+            checks.append(_INCOMPARABLE if _is_wrong(checks) else await self._qdrant())
+        return [*checks, *await self._http(tokens), *await self._model(checks)]
 
     def _configuration(self) -> Check:
         named = os.environ.get("MEMORY_MCP_CONFIG")
@@ -224,16 +228,33 @@ class Doctor:
                 compared = [await compare_scope(index, store, scope, epoch) for scope in await every_scope(store)]
                 return _level(compared, connection.transport)
         except MemoryMcpError as error:
-            if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
-                return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
-            return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
+            return self._without_qdrant(error)
 
-    async def _http(self, checks: Sequence[Check]) -> list[Check]:
-        """Where it is configured, or somebody has a token; only a store that needs nothing done is opened for that."""
-        tokens: list[Token] = []
-        if _can_be_read(checks):
+    def _without_qdrant(self, error: MemoryMcpError) -> Check:
+        from memory_mcp.tiers.qdrant.faults import FolderInUseError  # noqa: PLC0415 - the driver is for those who use it
+
+        if isinstance(error, FolderInUseError):
+            return Check("qdrant", "note", str(error), "To look into it: memory-mcp engine stop, then this again.")
+        if self._settings.qdrant.path and isinstance(error, TierUnavailableError):
+            place = quote(str(self._folder / expanded(Path(self._settings.qdrant.path))))
+            remedy = f"Make it writable, or move it away: mv {place} {place}.old. It is filled anew from the store."
+            return Check("qdrant", "wrong", str(error), remedy)
+        return Check("qdrant", "wrong", str(error), "Check [qdrant] in the configuration. Until it is mended, recall works without.")
+
+    async def _opened(self, checks: Sequence[Check]) -> tuple[list[Token], list[Check]]:
+        """The tokens in the store, opened as a server does it; only one that needs nothing done is."""
+        if not _can_be_read(checks):
+            return [], []
+        try:
             async with open_records(self._settings) as store:
-                tokens = await store.tokens()
+                return await store.tokens(), []
+        except StoreBusyError as error:
+            return [], [Check("store", "wrong", str(error), "Find the program that holds it, and end it.")]
+        except TierError as error:
+            return [], [Check("store", "wrong", str(error), "See the rows above.")]
+
+    async def _http(self, tokens: Sequence[Token]) -> list[Check]:
+        """Where it is configured, or somebody has a token."""
         if not tokens and "http" not in self._settings.model_fields_set:
             return []
         from memory_mcp.cli.checks_http import examine  # noqa: PLC0415 - the server is for those who serve
@@ -272,10 +293,14 @@ class Doctor:
         return [Check("model", "ok", told), *languages]
 
 
+def _is_wrong(checks: Sequence[Check]) -> bool:
+    """Whether the store cannot be served from."""
+    return any(check.state == "wrong" for check in checks if check.name in ("database", "store", "schema", "role", "isolation"))
+
+
 def _can_be_read(checks: Sequence[Check]) -> bool:
     """Whether the store is there, and needs nothing done."""
-    states = {check.name: check.state for check in checks}
-    return states.get("schema") == "ok" and "wrong" not in (states.get("store"), states.get("role"), states.get("isolation"))
+    return not _is_wrong(checks) and any(check.state == "ok" for check in checks if check.name == "schema")
 
 
 def _schema(connection: apsw.Connection) -> Check:

@@ -17,7 +17,13 @@ async def examine(settings: PostgresSettings) -> list[Check]:
         return [Check("database", "wrong", str(error), "pip install --upgrade memory-mcp")]
     except MemoryMcpError as error:
         return [Check("database", "wrong", str(error), "Check that it runs, and dsn in [records].")]
-    checks = [Check("database", "ok", f"PostgreSQL {standing.server}"), _role(standing), _schema(standing, settings), _guard(standing)]
+    checks = [
+        Check("database", "ok", f"PostgreSQL {standing.server}"),
+        *_writing(standing),
+        _role(standing),
+        _schema(standing, settings),
+        _guard(standing),
+    ]
     if standing.refusal:
         return checks
     try:
@@ -42,9 +48,18 @@ async def examine(settings: PostgresSettings) -> list[Check]:
     return checks
 
 
+def _writing(standing: schema.Standing) -> list[Check]:
+    if not standing.read_only:
+        return []
+    remedy = "Let dsn of [records] name the primary, or have an administrator reset default_transaction_read_only."
+    return [Check("writing", "wrong", "the database is read-only: recall works, but nothing can be stored", remedy)]
+
+
 def _role(standing: schema.Standing) -> Check:
     if standing.powers:
         return Check("role", "wrong", f"{standing.role} {' and '.join(standing.powers)}", standing.refusal)
+    if standing.lacking and standing.version == standing.known:
+        return Check("role", "wrong", f"{standing.role} may not {', '.join(standing.lacking)}", f"{_SCALE}, with owner_dsn set")
     return Check("role", "ok", f"{standing.role} can do no more than serve")
 
 

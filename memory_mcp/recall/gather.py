@@ -36,9 +36,14 @@ _LED = 40
 """Of the best by words and by meaning so many bring the memories beside them along."""
 
 BY_WORDS_ONLY = "the embedding model is not ready, so memories were found by their words only"
+BY_ANOTHER_MODEL = (
+    "another server has embedded these memories with another model, so this one finds them by their words: "
+    "give both the same model in [embedding] of their configurations"
+)
 WORDS_MISSING = "the search by words was too slow or failed"
 NAMES_MISSING = "the search by names was too slow or failed"
 MEANING_MISSING = "the search by meaning was too slow or failed"
+NOTHING_SEARCHED = "The memory store could not be searched in time, so nothing can be said of what is stored. Nothing was lost; try again."
 STORE_LATE = "The memory store took too long to answer. Nothing was lost; try again."
 
 
@@ -77,6 +82,7 @@ class Sources:
         questions: Embeds questions in place of `embedder`, if there is one: what is embedded so is never stored with a memory.
         graph: Finds memories by the entities that a question names; None: they are not asked for.
         away: Names the vector tiers that were passed over of late, because they failed.
+        overtaken: Whether memories are embedded in another epoch than the embedder's by now.
     """
 
     embedder: Embedder
@@ -86,6 +92,7 @@ class Sources:
     probe: Callable[[], Matrix | None]
     questions: Embedder | None = None
     away: Callable[[], Sequence[str]] = tuple
+    overtaken: Callable[[], bool] = lambda: False
     graph: Graph | None = None
 
 
@@ -119,11 +126,13 @@ async def gather(
 ) -> Candidates:
     """The union of what each search found in each scope, `limit` from each, with its neighbours; by scope and id.
 
-    A search that fails or is late leaves its share out and says so in `degraded`; only when both do is
-    there nothing.
+    A search that fails or is late leaves its share out and says so in `degraded`.
 
     Args:
         revisions: The scopes, with the revisions they have now.
+
+    Raises:
+        TierUnavailableError: All of them failed or were late: that there is nothing is not known.
     """
     found = [_Found(scope, revision) for scope, revision in revisions.items()]
     degraded: list[str] = []
@@ -169,6 +178,10 @@ async def gather(
         await _or_say(by_meaning, degraded, MEANING_MISSING)
         if MEANING_MISSING in degraded:
             degraded.extend(f"the tier {name} is away, which would have been faster" for name in sources.away())
+        if sources.overtaken():
+            degraded.append(BY_ANOTHER_MODEL)
+    if {MEANING_MISSING, BY_WORDS_ONLY} & {*degraded} and WORDS_MISSING in degraded and not any(one.ids for one in found):
+        raise TierUnavailableError("records", NOTHING_SEARCHED)
     return _candidates(found, words.query_terms(query), tuple(degraded), probed=probed)
 
 

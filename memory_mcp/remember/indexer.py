@@ -5,7 +5,7 @@ from typing import Protocol
 import anyio
 import structlog
 
-from memory_mcp.contracts import Embedder, Outbox, VectorSource
+from memory_mcp.contracts import Embedder, Origin, Outbox, VectorSource
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 from memory_mcp.models import Note
 from memory_mcp.remember.embed import embed_texts
@@ -23,7 +23,7 @@ _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 300.0
 
 
-class Store(Outbox, VectorSource, Protocol):
+class Store(Outbox, VectorSource, Origin, Protocol):
     """What the indexer needs of a record store."""
 
 
@@ -31,13 +31,18 @@ class Indexer:
     """Embeds the backlog: what was stored before the model was ready, or under another model.
 
     Notes are claimed under a lease, so that several processes on one store share the work and a crash
-    loses nothing. What cannot be embedded is postponed for longer each time.
+    loses nothing. What cannot be embedded is postponed for longer each time. Once another process has brought another
+    model, the backlog is left to it: vectors of this one would not be stored any more.
+
+    Attributes:
+        overtaken: Whether that is so.
     """
 
     def __init__(self, store: Store, embedder: Embedder) -> None:
         self._store, self._embedder = store, embedder
         self._wake = anyio.Event()
         self._adopted: str | None = None
+        self.overtaken = False
 
     def wake(self) -> None:
         """There may be something to do; call it from the event loop."""
@@ -63,7 +68,7 @@ class Indexer:
             log.warning("indexing_interrupted", error=type(error).__name__)
 
     async def work_once(self) -> int:
-        """Embed one batch of the backlog; how many notes it held.
+        """Embed one batch of the backlog; how many notes it held, 0 where it is left to another process.
 
         Raises:
             EmbedderNotReadyError: The model is loading or broken.
@@ -76,10 +81,22 @@ class Indexer:
             self._adopted = epoch
             if owed:
                 log.info("embedding_backlog", count=owed)
+        if await self._is_overtaken(epoch):
+            return 0
         notes = await self._store.claim("embed", limit=_BATCH, lease_seconds=_LEASE_SECONDS)
+        if notes and await self._is_overtaken(epoch):  # just now: they are the other's, at once
+            await self._store.postpone(notes, 0.0)
+            return 0
         if notes:
             await self._embed(notes)
         return len(notes)
+
+    async def _is_overtaken(self, epoch: str) -> bool:
+        overtaken = await self._store.active_epoch() != epoch
+        if overtaken and not self.overtaken:
+            log.warning("another_model_adopted", own=epoch)
+        self.overtaken = overtaken
+        return overtaken
 
     async def _embed(self, notes: list[Note]) -> None:
         contents = await self._store.contents(notes)

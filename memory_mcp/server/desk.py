@@ -25,6 +25,7 @@ Open = Callable[[], "AbstractAsyncContextManager[MemoryService]"]
 
 _LONGEST_WAIT_SECONDS = 20.0
 _RETRY_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
 _KEY_RETRY_SECONDS = 30.0
 """Finding a key may ask a person each time."""
 
@@ -55,7 +56,11 @@ class Opening:
                 async with self._open() as service:
                     self._service, self._failure = service, None
                     self._settled.set()
-                    await anyio.sleep_forever()
+                    while service.in_place():  # noqa: ASYNC110 - nobody tells of it
+                        await anyio.sleep(_LOOK_SECONDS)
+                    log.error("store_moved: what lies in its place now is opened")
+                    self._service, self._settled = None, anyio.Event()
+                continue
             except MemoryMcpError as error:
                 log.error("memory_not_open: %s", type(error).__name__, exc_info=error.__cause__)
                 self._failure = error

@@ -20,6 +20,7 @@ from memory_mcp.models import (
     Operation,
     Version,
 )
+from memory_mcp.recall.gather import BY_ANOTHER_MODEL
 from memory_mcp.remember import door
 from memory_mcp.remember.confirmation import confirmation
 from memory_mcp.remember.drafts import fingerprint
@@ -183,7 +184,7 @@ class Keeping(Parts):
                 "name": state.model,
                 "phase": state.phase,
                 "epoch": state.epoch or "",
-                **({"detail": state.detail} if state.detail else {}),
+                **({"detail": detail} if (detail := BY_ANOTHER_MODEL if self.indexer.overtaken else state.detail) else {}),
                 # of everybody's texts: a count of what was known already tells whether anybody has ever asked the same
                 **((state.figures or {}) if admin else {}),
             },

@@ -69,6 +69,7 @@ class Parts:
         questions: Takes note of what is asked; None: nobody does.
         figures: Per tier, a function that tells its figures for `stats`.
         instruments: For `/metrics`.
+        in_place: Whether the record store is still the one that lies where it was opened; else this is to be opened anew.
     """
 
     records: RecordStore
@@ -97,6 +98,7 @@ class Parts:
     census: Census = field(default_factory=Census)
     figures: Mapping[str, Any] = field(default_factory=dict)
     instruments: Instruments = field(default_factory=Instruments)
+    in_place: Callable[[], bool] = lambda: True
 
     async def _readable(self, caller: Caller, namespace: str) -> list[Scope]:
         """The scopes to search: as `_scopes`, or for `*` every one that the caller may read, his own first."""

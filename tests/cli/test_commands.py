@@ -15,6 +15,7 @@ from memory_mcp import __version__
 from memory_mcp.answers import RecallRequest
 from memory_mcp.cli.app import COMMANDS, make_app
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.tiers.sqlite.lock import StoreLock
 from tests.engines import configuration
 from tests.memories import CALLER, open_service, settings_for
 from tests.models import compiled_model_dir
@@ -180,6 +181,22 @@ async def test_doctor_finds_a_log_that_was_changed_from_outside(tmp_path: Path) 
 
     assert found["operations"]["state"] == "wrong"
     assert "operation 1" in found["operations"]["found"]
+
+
+async def test_doctor_tells_all_that_it_can_while_another_program_holds_the_store(tmp_path: Path) -> None:
+    data = await filled(tmp_path / "data")
+    (data / "config.toml").write_text('[qdrant]\npath = "qdrant"\n', "utf-8")
+    lock = StoreLock(data / "memories.lock")
+    assert lock.acquire(5)
+    try:
+        done = told(command("doctor", "--json", "--data-dir", str(data), home=tmp_path), status=1)
+    finally:
+        lock.release()
+        lock.close()
+    found = {check["name"]: check for check in done["checks"]}
+
+    assert (found["store"]["state"], "busy" in found["store"]["found"]) == ("wrong", True)
+    assert (found["integrity"]["state"], found["model"]["state"], found["qdrant"]["state"]) == ("ok", "ok", "note")
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgres_server import APP, EMPTY, OWNER, Databases, server
@@ -51,6 +52,29 @@ def test_the_doctor_names_a_role_that_may_do_too_much(home: Path, databases: Dat
     done = told(command("doctor", "--json", home=home, MEMORY_MCP_RECORDS__DSN=server().dsn(databases.make(), "postgres")), 1)
 
     assert any(check["name"] == "role" and "superuser" in check["found"] for check in done["checks"])
+
+
+def test_the_doctor_says_why_nothing_can_be_stored(home: Path, databases: Databases) -> None:
+    owner = {OWNER_VARIABLE: server().dsn(databases.make(), OWNER)}
+    command("migrate", home=home, **owner)
+    with server().connect(databases.make()) as admin:
+        admin.execute(f"ALTER DATABASE {databases.make()} SET default_transaction_read_only = on")
+        admin.execute("SET default_transaction_read_only = off")
+        read_only = by_name(told(command("doctor", "--json", home=home), 1))
+        admin.execute(f"ALTER DATABASE {databases.make()} RESET default_transaction_read_only")
+        admin.execute(f"REVOKE INSERT ON memory_mcp.memories FROM {APP}")
+    revoked = by_name(told(command("doctor", "--json", home=home), 1))
+    command("migrate", home=home, **owner)
+    mended = by_name(told(command("doctor", "--json", home=home)))
+
+    assert "nothing can be stored" in read_only["writing"]["found"]
+    assert read_only["operations"]["state"] == "ok"
+    assert "INSERT on memories" in revoked["role"]["found"]
+    assert ("writing" in mended, mended["role"]["state"]) == (False, "ok")
+
+
+def by_name(done: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in done["checks"]}
 
 
 @pytest.mark.parametrize("given", [("backup", "copy.db"), ("restore", "copy.db")])

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from qdrants import SERVER, on_a_server
 
@@ -119,6 +122,45 @@ async def test_what_cannot_be_filled_is_said_in_a_line(tmp_path: Path) -> None:
     assert "set url or path of [qdrant]" in unset.stderr
     assert "There is no memory store" in nothing.stderr
     assert note.state == "note"
+
+
+def a_list_of_collections_cut_off(folder: Path) -> None:
+    os.truncate(folder / "meta.json", 10)
+
+
+def vectors_overwritten(folder: Path) -> None:
+    (storage,) = folder.glob("collection/*/storage.sqlite")
+    storage.write_bytes(b"no database" * 1000)
+
+
+def a_file_in_its_place(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+
+
+@pytest.mark.parametrize("befall", [a_list_of_collections_cut_off, vectors_overwritten, a_file_in_its_place])
+async def test_a_folder_that_is_damaged_is_said_to_be_with_the_way_out(tmp_path: Path, befall: Callable[[Path], None]) -> None:
+    folder = await filled(tmp_path, FOLDER, texts=2)
+    assert command("reindex", home=tmp_path).returncode == 0
+    befall(folder / "vectors")
+    damaged = await qdrant_check(tmp_path)
+    subprocess.run(damaged.remedy.partition("move it away: ")[2].partition(". It is")[0], shell=True, check=True)
+    refilled = command("reindex", home=tmp_path)
+
+    assert (damaged.state, "or is damaged" in damaged.found) == ("wrong", True)
+    assert refilled.returncode == 0
+    assert (await qdrant_check(tmp_path)).state == "ok"
+
+
+async def test_a_folder_in_use_is_only_noted(tmp_path: Path) -> None:
+    await filled(tmp_path, FOLDER, texts=1)
+    async with open_service(load_settings(data_dir=tmp_path / "data", environment={})) as service:
+        with anyio.fail_after(20):
+            while not service.figures["qdrant"]()["carried"]:  # noqa: ASYNC110 - the carrier tells nobody
+                await anyio.sleep(0.02)
+        noted = await qdrant_check(tmp_path)
+
+    assert (noted.state, "Another process" in noted.found) == ("note", True)
 
 
 async def test_a_server_that_is_away_is_named(tmp_path: Path) -> None:

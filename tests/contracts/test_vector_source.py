@@ -259,6 +259,15 @@ class TestEpochs:
             await settle(store, still, OTHER_EPOCH)
             assert list(await vectors(store, HOME, OTHER_EPOCH)) == [one]
 
+    async def test_a_note_that_was_put_off_before_the_clock_was_set_back_by_an_hour_is_due(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            one = await add(store, "one", embedded=False)
+            put_off = await store.claim("embed", limit=9, lease_seconds=300)
+            assert await store.claim("embed", limit=9, lease_seconds=60) == []
+            await store.postpone(put_off, 3600)  # as it looks then
+
+            assert [note.memory_id for note in await store.claim("embed", limit=9, lease_seconds=60)] == [one]
+
     async def test_the_first_epoch_is_adopted_by_itself(self, open_store: OpenStore) -> None:
         async with open_store() as store:
             assert (await store.add(draft("one"), embedding("one"), within=[HOME])).embedded

@@ -92,6 +92,29 @@ async def test_an_unforeseen_failure_reaches_the_client_as_a_bland_sentence(
     assert "the secret is in the details" in caplog.text
 
 
+async def test_a_store_that_is_deleted_under_a_server_is_not_written_to_and_a_new_one_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_LOOK_SECONDS", 0.05)
+    async with open_client(settings_for(tmp_path)) as client:
+        await client.call_tool("remember", {"content": "The old store stands in the cellar"})
+        for path in tmp_path.glob("memories.db*"):
+            path.unlink()
+        with anyio.fail_after(60):
+            while True:
+                stored = await client.call_tool("remember", {"content": "The new store stands in the attic"})
+                if not stored.is_error:
+                    break
+                assert "moved, replaced or deleted" in text_of(stored) or "store is closed" in text_of(stored)
+        found = await client.call_tool("recall", {})
+    async with open_client(settings_for(tmp_path)) as client:
+        kept = await client.call_tool("recall", {})
+
+    for result in (found, kept):
+        assert "The new store" in text_of(result)
+        assert "The old store" not in text_of(result)
+
+
 async def test_a_key_that_a_program_does_not_give_is_not_asked_for_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may ask a person each time."""
     monkeypatch.setattr(desk, "_RETRY_SECONDS", 0.05)

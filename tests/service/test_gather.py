@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import numpy as np
+import pytest
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
@@ -12,7 +14,7 @@ from memory_mcp.graph import Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
-from tests.memories import CALLER, open_service, settings_for
+from tests.memories import CALLER, open_service, settings_for, settings_without_model
 
 
 async def stored(service: MemoryService) -> str:
@@ -68,6 +70,25 @@ async def test_where_an_answer_suffers_the_tiers_that_are_away_are_named(tmp_pat
     assert found == wanted
     assert len(degraded) == 2
     assert "qdrant is away" in degraded[1]
+
+
+class Late:
+    async def search_text(self, scopes: Sequence[Scope], text: str, where: Filter, *, limit: int) -> list[Hit]:
+        await anyio.sleep_forever()
+        return []
+
+
+@pytest.mark.parametrize("model", ["ready", "missing"])
+async def test_where_nothing_could_be_searched_nobody_is_told_that_nothing_is_stored(tmp_path: Path, model: str) -> None:
+    settings = settings_for(tmp_path) if model == "ready" else settings_without_model(tmp_path)
+    short = settings.model_copy(update={"recall": settings.recall.model_copy(update={"text_seconds": 0.1})})
+    async with open_service(short, ready=model == "ready") as service:
+        await stored(service)
+        service.sources = replace(service.sources, nearest=Away(), reader=TooLarge(), text=Late())
+        with pytest.raises(TierUnavailableError, match="could not be searched") as caught:
+            await service.recall(RecallRequest("Where is the code of the garage door?"), CALLER)
+
+    assert caught.value.retryable
 
 
 async def test_a_probe_of_another_model_is_not_compared_with(tmp_path: Path) -> None:

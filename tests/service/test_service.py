@@ -13,6 +13,7 @@ from memory_mcp.config import Settings
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError
 from memory_mcp.models import Caller
+from memory_mcp.recall.gather import BY_ANOTHER_MODEL
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render
 from memory_mcp.service import MemoryService, keeping
@@ -290,6 +291,24 @@ async def test_after_a_change_of_model_all_is_embedded_anew_while_every_call_is_
     assert epochs.endswith("/36")
     assert [str(hit.memory.id) for hit in similar.hits] == [ids[7]]
     assert similar.hits[0].score > 0.999
+
+
+async def test_a_server_whose_model_another_server_has_replaced_finds_by_words_and_says_so(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path)) as former:
+        stored = await remember(former, "The kite is in the boat")
+        with serving(other_model) as endpoint:
+            embedding = EmbeddingSettings(provider="remote", model="letters", base_url=endpoint.url)
+            async with open_service(Settings(data_dir=tmp_path, embedding=embedding, recall=PATIENT)) as new:
+                with anyio.fail_after(30):
+                    while (await new.records.counts("local")).unembedded or not former.indexer.overtaken:
+                        former.indexer.wake()
+                        await anyio.sleep(0.02)
+                answers = [await service.recall(RecallRequest("Where is the kite?"), CALLER) for service in (former, new)]
+                models = [(await service.stats(CALLER)).model for service in (former, new)]
+
+    assert [[str(hit.memory.id) for hit in answer.hits] for answer in answers] == [[stored]] * 2
+    assert [list(answer.degraded) for answer in answers] == [[BY_ANOTHER_MODEL], []]
+    assert [model.get("detail", "") for model in models] == [BY_ANOTHER_MODEL, ""]
 
 
 async def test_what_is_said_twice_is_one_answer_that_names_the_other(tmp_path: Path) -> None:

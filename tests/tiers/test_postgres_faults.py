@@ -15,6 +15,7 @@ from proxies import Proxy, proxy_to
 from record_stores import ACTOR, ANYTHING, ELSEWHERE, EPOCH, HOME, NOW, add, draft, embedding, new_id, revision, texts, vector, vectors
 
 from memory_mcp.errors import StoreReadOnlyError, TierUnavailableError
+from memory_mcp.models import Meant
 from memory_mcp.tiers.postgres import schema
 from memory_mcp.tiers.postgres.store import PostgresStore
 
@@ -91,6 +92,29 @@ class TestSeveralStores:
 
             assert sorted(note.number for notes in claims for note in notes) == sorted({n.number for notes in claims for n in notes})
             assert sum(map(len, claims)) == 20
+
+    async def test_what_is_counted_while_a_memory_is_erased_does_not_outlive_it(self, databases: Databases) -> None:
+        async with databases.open() as one, databases.open() as other, anyio.create_task_group() as tasks:
+            recalled = await add(one, "recalled and erased")
+            with server().connect(databases.make()) as third, third.transaction():
+                third.execute("SELECT FROM memory_mcp.memories FOR SHARE")  # holds the erasure up after it has taken the counts away
+                tasks.start_soon(one.erase, "local", [recalled], ACTOR, NOW)
+                await until_waiting(databases, 1)
+                tasks.start_soon(other.count_uses, "local", {recalled: 3}, NOW)
+                await until_waiting(databases, 2)
+            tasks.cancel_scope.deadline = anyio.current_time() + 20
+
+        async with databases.open() as store:
+            assert await store.meant("local", Meant(ids=(recalled,))) == []
+            assert await store.remains("local", [recalled]) == []
+
+
+async def until_waiting(databases: Databases, count: int) -> None:
+    """Until so many wait for a lock, or none of them will."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    with server().connect("postgres") as admin, anyio.move_on_after(2):
+        while (row := admin.execute(waiting, (databases.make(),)).fetchone()) is None or row[0] < count:  # noqa: ASYNC110 - another process counts
+            await anyio.sleep(0.02)
 
 
 class TestSilence:
@@ -335,8 +359,10 @@ async def test_a_read_only_database_is_read_and_says_that_it_cannot_be_written(d
             store.claim("embed", limit=1, lease_seconds=1),
             store.count_uses("local", {one: 1}, NOW),
         ):
-            with pytest.raises(StoreReadOnlyError, match="read-only"):
+            with pytest.raises(StoreReadOnlyError, match="read-only") as caught:
                 await call
+        assert await texts(store) == ["one"]
+        assert store.figures()["health"] == str(caught.value)
 
 
 @pytest.mark.parametrize("hnsw", [False, True])

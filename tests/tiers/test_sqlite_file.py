@@ -213,8 +213,12 @@ async def test_no_page_left(tmp_path: Path) -> None:
         await store._write(limit)
         with pytest.raises(StoreFullError) as caught:
             await add(store, "x" * 100_000)
+        await store.claim("embed", limit=1, lease_seconds=1)  # of which there is nothing to write
+        told = store.trouble
         await add(store, "small enough")
 
+        assert told == str(caught.value)
+        assert store.trouble == ""
         assert caught.value.retryable
         assert sorted(await texts(store)) == ["before", "small enough"]
         await store._write(lambda connection: connection.pragma("max_page_count", 1_000_000))
@@ -239,6 +243,7 @@ async def test_what_may_not_be_written_is_read(tmp_path: Path, monkeypatch: pyte
         ):
             with pytest.raises(StoreReadOnlyError):
                 await call
+        assert "read-only" in store.trouble
 
     assert read(tmp_path / FILE) == before
 

@@ -113,8 +113,12 @@ async def test_whoever_waits_too_long_hears_that_it_is_busy(tmp_path: Path) -> N
             calls = [store.add(draft(f"text {n}"), None, within=()) for n in range(10)]
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert await texts(store) == ["before"]
+            told = store.trouble
+        await store.claim("embed", limit=1, lease_seconds=1)  # as the background does all the time
 
         assert {type(result) for result in results} == {StoreBusyError}
+        assert "busy" in told
+        assert store.trouble == ""
         assert all("Nothing was written" in str(result) for result in results)
         await add(store, "after")
         assert sorted(await texts(store)) == ["after", "before"]

@@ -11,8 +11,8 @@ from memory_mcp.tiers.postgres.session import Transaction
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The server's clock, which all programs share."""
-_NEVER_SO_LATE = 86_400 * 1_000_000
-"""A note due later than in a day was put off before the clock was set back."""
+_NEVER_SO_LATE = 900 * 1_000_000
+"""No lease and no delay is so long: a note due later than that was put off before the clock was set back."""
 
 Claimed = tuple[int, str, UUID, int]
 """A note's number, tenant, memory and attempts."""

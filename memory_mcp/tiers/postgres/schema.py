@@ -158,6 +158,8 @@ class Standing:
         version, known: Of the schema, and of this program.
         powers: In words, what the role could go around row-level security by; empty for one that may serve.
         unguarded: Tables of tenants without forced row-level security.
+        read_only: Whether nothing can be written: it is a standby, or its default is set so.
+        lacking: Rights on tables that `migrate` gives, and that the role has not.
     """
 
     role: str
@@ -166,6 +168,8 @@ class Standing:
     powers: tuple[str, ...]
     unguarded: tuple[str, ...]
     server: str
+    read_only: bool = False
+    lacking: tuple[str, ...] = ()
 
     @property
     def refusal(self) -> str:
@@ -191,7 +195,11 @@ _POWERS = """
                 WHERE n.nspname = %(schema)s AND pg_has_role(current_user, c.relowner, 'MEMBER')),
         ARRAY(SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
               WHERE n.nspname = %(schema)s AND c.relkind = 'r' AND NOT c.relname = ANY(%(open)s)
-                AND NOT (c.relrowsecurity AND c.relforcerowsecurity) ORDER BY 1)
+                AND NOT (c.relrowsecurity AND c.relforcerowsecurity) ORDER BY 1),
+        current_setting('transaction_read_only') = 'on',
+        ARRAY(SELECT r.privilege || ' on ' || r.name FROM unnest(%(rights)s::text[], %(tables)s::text[]) r (privilege, name)
+              JOIN pg_class c ON c.relname = r.name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
+              WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY 1)
 """
 
 
@@ -202,10 +210,12 @@ async def standing(connection: AsyncConnection[Any]) -> Standing:
         SchemaTooNewError: A newer program has been here.
     """
     with postgres_errors():
-        cursor = await connection.execute(_POWERS, {"schema": SCHEMA, "open": list(_OPEN_TABLES)})
+        rights = [(right, table) for names, tables in _GRANTS.items() for table in tables for right in names.split(", ")]
+        asked = {"rights": [right for right, _ in rights], "tables": [table for _, table in rights]}
+        cursor = await connection.execute(_POWERS, {"schema": SCHEMA, "open": list(_OPEN_TABLES), **asked})
         row = await cursor.fetchone()
         assert row is not None
-        role, server, superuser, bypasses, owns, unguarded = row
+        role, server, superuser, bypasses, owns, unguarded, read_only, lacking = row
         try:
             version = await version_of(connection)
         except psycopg.errors.InsufficientPrivilege:  # the tables are there, but not for this role
@@ -216,7 +226,7 @@ async def standing(connection: AsyncConnection[Any]) -> Standing:
         "owns the tables": owns and not superuser,
     }
     powers = tuple(words for words, holds in told.items() if holds)
-    return Standing(role, version, len(migrations()), powers, tuple(unguarded), server)
+    return Standing(role, version, len(migrations()), powers, tuple(unguarded), server, read_only, tuple(lacking))
 
 
 def index_name(epoch: int) -> str:

@@ -207,13 +207,19 @@ class Sessions:
     """Hands out transactions over a pool of connections.
 
     Attributes:
-        trouble: Why the newest call failed, if the database was the reason; else empty.
+        trouble: Why the newest call failed, or why nothing can be written, if the database is the reason; else empty.
     """
 
     def __init__(self, pool: "AsyncConnectionPool[Connection]", pulse: "Pulse", answer_seconds: float) -> None:
         self._pool, self._pulse, self._seconds = pool, pulse, answer_seconds
         self._at_work: set[asyncio.Task[Any]] = set()
-        self.trouble = ""
+        self._failure: TierError | None = None
+        self._refusal: TierError | None = None
+
+    @property
+    def trouble(self) -> str:
+        """See above: of a database that takes no writes every read is well."""
+        return str(self._failure or self._refusal or "")
 
     def figures(self) -> dict[str, int]:
         """Of the pool, for people."""
@@ -253,10 +259,14 @@ class Sessions:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = await self._once(tenant, work, landed)
-                self.trouble = ""
+                self._failure = None
+                if landed:
+                    self._refusal = None
                 return answer
             except TierError as error:
-                self.trouble = str(error)
+                self._failure = error
+                if landed and not isinstance(error, TierUnavailableError):
+                    self._refusal = error
                 if attempt == _ATTEMPTS or not isinstance(error.__cause__, REPEATABLE):
                     raise
         raise AssertionError

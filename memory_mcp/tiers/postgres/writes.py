@@ -374,7 +374,8 @@ async def has_twin(tx: Transaction, ids: Sequence[UUID]) -> bool:
 
 
 async def count_uses(tx: Transaction, times: Mapping[UUID, int], now: datetime) -> None:
-    """`RecordStore.count_uses`."""
+    """`RecordStore.count_uses`; one write at a time, else a count would outlive the memory that is erased meanwhile."""
+    await log.lock_tenant(tx)
     await tx.run(
         f"""INSERT INTO uses (tenant, memory, recalled, last)
            SELECT m.tenant, m.id, i.times, %(now)s FROM unnest(%(ids)s::uuid[], %(times)s::bigint[]) i (id, times)

@@ -14,7 +14,7 @@ import structlog
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from memory_mcp.errors import TierUnavailableError
-from memory_mcp.tiers.qdrant.faults import TIER, qdrant_errors
+from memory_mcp.tiers.qdrant.faults import TIER, FolderInUseError, qdrant_errors
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 
 log = structlog.get_logger(__name__)
@@ -124,17 +124,16 @@ async def _open_folder(path: str) -> AsyncQdrantClient:
     """Qdrant's local mode, in a thread, as it computes and writes files.
 
     Raises:
-        TierUnavailableError: Another process has the folder open.
+        FolderInUseError: Another process has the folder open.
+        TierUnavailableError: It cannot be written, or is damaged.
     """
     limiter = anyio.CapacityLimiter(1)
     try:
         client = await anyio.to_thread.run_sync(partial(_local, path), limiter=limiter)
     except RuntimeError as error:
-        raise TierUnavailableError(
-            TIER, "Another process uses the folder of [qdrant] path; only one can. This one works without it; a server serves several."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise TierUnavailableError(TIER, "The folder of [qdrant] path cannot be opened. See that it can be written.") from error
+        raise FolderInUseError from error
+    except Exception as error:  # the driver reads JSON, pickles and SQLite, and says of what is damaged whatever each of these says
+        raise TierUnavailableError(TIER, "The folder of [qdrant] path cannot be opened: it cannot be written, or is damaged.") from error
     return cast(AsyncQdrantClient, InThread(client, limiter))
 
 

@@ -21,6 +21,15 @@ class CollectionGoneError(TierUnavailableError):
         super().__init__(TIER, "Qdrant does not hold these vectors any more. They are carried there again from the record store.")
 
 
+class FolderInUseError(TierUnavailableError):
+    """Another process has the folder of Qdrant's own code open."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TIER, "Another process uses the folder of [qdrant] path; only one can. This one works without it; a server serves several."
+        )
+
+
 @contextmanager
 def qdrant_errors() -> Iterator[None]:
     """Whatever goes wrong in Qdrant or on the way there: the tier is to be passed over, and may be asked again."""

@@ -16,6 +16,7 @@ from memory_mcp.errors import MemoryMcpError, StoreBusyError, TierError
 from memory_mcp.handover import Awaited, wake
 from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.database import BUSY_MILLISECONDS, sqlite_errors
+from memory_mcp.tiers.sqlite.footing import Footing
 from memory_mcp.tiers.sqlite.lock import StoreLock
 
 T = TypeVar("T")
@@ -42,14 +43,18 @@ class WriterLane:
 
     Each job runs in a savepoint of a shared transaction: it is wholly in or wholly out, whatever
     becomes of its neighbours, and its caller hears of it only after the commit.
+
+    Attributes:
+        failure: Why the newest write failed, if the disk or another process was the reason.
     """
 
-    def __init__(self, connection: apsw.Connection, lock: StoreLock, wait_seconds: float) -> None:
-        self._connection, self._lock, self._wait_seconds = connection, lock, wait_seconds
+    def __init__(self, connection: apsw.Connection, lock: StoreLock, footing: Footing, wait_seconds: float) -> None:
+        self._connection, self._lock, self._footing, self._wait_seconds = connection, lock, footing, wait_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._next: list[_Job | None] = []  # taken from the queue, and not part of the transaction at hand
         self._wal_pages = 0
         self._closed = False
+        self.failure: BaseException | None = None
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -62,6 +67,7 @@ class WriterLane:
 
         Raises:
             StoreBusyError: The store's lock was not to be had; nothing was written.
+            StoreMovedError: Nobody would find what is written.
         """
         if self._closed:
             raise TierError(TIER, "The memory store is closed.")
@@ -71,7 +77,8 @@ class WriterLane:
             with anyio.move_on_after(self._wait_seconds):
                 return await awaited.settled()
             if awaited.future.cancel():
-                raise StoreBusyError(TIER, self._wait_seconds)
+                self.failure = StoreBusyError(TIER, self._wait_seconds)
+                raise self.failure
             return await awaited.settled()
         except asyncio.CancelledError:
             if not awaited.future.cancel():
@@ -130,6 +137,7 @@ class WriterLane:
         if not job.awaited.future.set_running_or_notify_cancel():
             return
         try:
+            self._footing.refuse_moved()
             with sqlite_errors():
                 result = job.write(self._connection)
         except BaseException as error:  # noqa: BLE001 - belongs to the caller alone
@@ -142,15 +150,20 @@ class WriterLane:
         if not batch:
             return
         outcomes: list[tuple[Any, BaseException | None]] = []
+        changes = self._connection.total_changes()
         try:
+            self._footing.refuse_moved()
             with sqlite_errors():
                 self._connection.execute("BEGIN IMMEDIATE")
                 for job in batch:
                     outcomes.append(self._attempt(job.write))
                 self._connection.execute("COMMIT")
+            if self._connection.total_changes() > changes or isinstance(self.failure, StoreBusyError):
+                self.failure = None  # what changes nothing is carried out on a full disk, too
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self.failure = error
             if not isinstance(error, MemoryMcpError):
                 log.exception("transaction_failed", jobs=len(batch))
             outcomes = [(None, error)] * len(batch)

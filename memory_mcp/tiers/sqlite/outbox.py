@@ -13,8 +13,8 @@ from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import LIVE
 from memory_mcp.tiers.sqlite.writes import epoch_number, is_active, put_vector
 
-_NEVER_SO_LATE = 86_400 * 1_000_000
-"""A note due later than in a day was put off before the clock was set back."""
+_NEVER_SO_LATE = 900 * 1_000_000
+"""No lease and no delay is so long: a note due later than that was put off before the clock was set back."""
 
 
 def claim(db: apsw.Connection, tier: str, limit: int, lease_seconds: float) -> list[Note]:

@@ -14,7 +14,7 @@ import apsw
 
 from memory_mcp.contracts import Comparison
 from memory_mcp.entities import Entity
-from memory_mcp.errors import StoreReadOnlyError, TierError
+from memory_mcp.errors import UNEXPECTED, MemoryMcpError, StoreReadOnlyError, TierError
 from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
     Added,
@@ -42,6 +42,7 @@ from memory_mcp.states import State
 from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, shelves, timeline, undoing, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors
+from memory_mcp.tiers.sqlite.footing import Footing
 from memory_mcp.tiers.sqlite.journal import Derived
 from memory_mcp.tiers.sqlite.keys import find_key
 from memory_mcp.tiers.sqlite.lane import Write, WriterLane
@@ -69,12 +70,14 @@ class SqliteStore(LogPart):
         unclean: Whether the last process that wrote did not close the file, or still has it open: worth a full `check`.
     """
 
-    def __init__(self, folder: Path, key: Key | None, lane: WriterLane | None, watch: Watch | None, derived: Derived) -> None:
+    def __init__(
+        self, folder: Path, key: Key | None, lane: WriterLane | None, watch: Watch | None, footing: Footing, derived: Derived
+    ) -> None:
         self.folder, self.encrypted = folder, key is not None
         self.unclean = False
         self.reads = self.writes = 0
         self._closed = False
-        self._key, self._lane, self._watch, self._derived = key, lane, watch, derived
+        self._key, self._lane, self._watch, self._footing, self._derived = key, lane, watch, footing, derived
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._limiter = anyio.CapacityLimiter(_READERS)
         self._opened: list[apsw.Connection] = []
@@ -100,12 +103,12 @@ class SqliteStore(LogPart):
         unclean: list[bool] = []
         with ExitStack() as held:
 
-            def opened() -> tuple[Key | None, WriterLane | None, Watch | None]:
+            def opened() -> tuple[Key | None, WriterLane | None, Watch | None, Footing]:
                 path, key = folder / database.FILE_NAME, find_key(encryption, folder)
                 with sqlite_errors():
                     if database.is_read_only(folder):
                         database.open_reader(folder, key).close()
-                        return key and key.derived(path), None, None
+                        return key and key.derived(path), None, None, Footing(path)
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     database.refuse_network(folder)
                     held.enter_context(present(folder, lock_wait_seconds))
@@ -115,7 +118,8 @@ class SqliteStore(LogPart):
                         connection = database.open_writer(folder, key, lock, lock_wait_seconds)
                         key = key and key.derived(path)  # a new file has its salt by now
                         watch = Watch(database.connect(path, key))
-                        return key, WriterLane(connection, lock, lock_wait_seconds), watch
+                        footing = Footing(path)
+                        return key, WriterLane(connection, lock, footing, lock_wait_seconds), watch, footing
                     except BaseException:
                         lock.close()
                         raise
@@ -127,6 +131,16 @@ class SqliteStore(LogPart):
             finally:
                 with anyio.CancelScope(shield=True):
                     await store._close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written, or why the newest write failed; else empty."""
+        failure = StoreReadOnlyError(TIER) if self._lane is None else self._lane.failure
+        return "" if failure is None else str(failure) if isinstance(failure, MemoryMcpError) else UNEXPECTED
+
+    def in_place(self) -> bool:
+        """Whether the file that is open is still the one that lies in the folder."""
+        return self._footing.holds()
 
     async def _close(self) -> None:
         self._closed = True
@@ -150,6 +164,7 @@ class SqliteStore(LogPart):
             try:
                 connection = self._readers.get_nowait()
             except queue.Empty:
+                self._footing.refuse_moved()
                 connection = database.connect(self.folder / database.FILE_NAME, self._key, read_only=self._lane is None)
                 connection.pragma("query_only", True)
                 self._opened.append(connection)
