@@ -51,6 +51,11 @@ def weight(text: str) -> float:
     return sum(map(_weight_of, text))
 
 
+def heavier(text: str, most: float) -> bool:
+    """Whether a text weighs more than so much; of a long one no more is looked at than tells it."""
+    return weight(text[: int(most / _LEAST) + 1]) > most
+
+
 def _weight_of(character: str) -> float:
     return _ASCII if character.isascii() else len(character.encode(errors="replace")) * _OTHER_BYTE
 

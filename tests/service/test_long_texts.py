@@ -1,7 +1,6 @@
 """Texts longer than the model reads: found by any of their passages, shown by the best one, returned once."""
 
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
 from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.recall.calibration import WEAK
+from memory_mcp.remember import embed
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server.render import recalled
-from memory_mcp.service import MemoryService, recalling
+from memory_mcp.service import MemoryService, keeping, recalling, remembering
 from memory_mcp.service.parts import PROMPT_TOKENS
 from memory_mcp.service.recalling import INLINE_CHARACTERS
+from memory_mcp.tiers.resident import texts
 from tests.memories import CALLER, open_service, settings_for
 
 SUBJECTS = {
@@ -126,18 +127,49 @@ async def test_a_least_score_leaves_the_rest_out(tmp_path: Path) -> None:
     assert (none.verdict, list(none.hits), none.below) == ("none", [], sum(hit.score >= WEAK for hit in every.hits))
 
 
+def watch(monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> list[bool]:
+    """Of each call of that function, from now on, whether it is made on the event loop."""
+    seen: list[bool] = []
+    loop, function = threading.get_ident(), getattr(place, name)
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(threading.get_ident() == loop)
+        return function(*arguments)
+
+    monkeypatch.setattr(place, name, watched)
+    return seen
+
+
 async def test_very_long_texts_are_ranked_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def watched(rank: Any, *arguments: Any) -> Any:
-        seen.append(threading.get_ident())
-        return rank(*arguments)
-
-    monkeypatch.setattr(recalling, "ranked_anew", partial(watched, recalling.ranked_anew))
+    seen = watch(monkeypatch, recalling, "ranked_anew")
     async with open_service(settings_for(tmp_path)) as service:
         await remember(service, "The ferry leaves at nine")
         await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
         await remember(service, "ferry " + "and water, nothing but water. " * (INLINE_CHARACTERS // 30))
         await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
 
-    assert [where == threading.get_ident() for where in seen] == [True, False]
+    assert seen == [True, False]
+
+
+async def test_very_long_texts_are_stored_and_read_in_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafted, updated = watch(monkeypatch, remembering, "draft"), watch(monkeypatch, keeping, "fingerprint")
+    cut, read = watch(monkeypatch, embed, "passages"), watch(monkeypatch, texts.Texts, "apply")
+    long = "water, nothing but water. " * (INLINE_CHARACTERS // 25)
+    async with open_service(settings_for(tmp_path)) as service:
+        ferry = await remember(service, "The ferry leaves at nine")
+        await service.update(ferry, CALLER, content="The ferry leaves at ten")
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+        short = [list(each) for each in (drafted, updated, cut, read)]
+        for each in (drafted, updated, cut, read):
+            each.clear()
+        sea = await remember(service, long)
+        await service.update(sea, CALLER, content=f"{long} And a gull.")
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+        with anyio.fail_after(60):
+            while (await service.records.counts("local")).unembedded:  # noqa: ASYNC110 - only the store knows
+                await anyio.sleep(0.05)
+
+    assert [set(each) for each in short] == [{True}] * 4
+    assert drafted == updated == [False]
+    assert not all(cut)
+    assert not all(read)
