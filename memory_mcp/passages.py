@@ -44,16 +44,13 @@ BEGINNING = Passage()
 """Where nobody has looked which one answers."""
 
 
-def weight(text: str) -> float:
-    """About how many tokens a text has."""
+def weight(text: str, most: float | None = None) -> float:
+    """About how many tokens a text has; of one that has more than `most`, only that it has more."""
+    if most is not None:
+        text = text[: int(most / _LEAST) + 1]
     if text.isascii():
         return len(text) * _ASCII
     return sum(map(_weight_of, text))
-
-
-def heavier(text: str, most: float) -> bool:
-    """Whether a text weighs more than so much; of a long one no more is looked at than tells it."""
-    return weight(text[: int(most / _LEAST) + 1]) > most
 
 
 def _weight_of(character: str) -> float:

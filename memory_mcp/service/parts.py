@@ -26,7 +26,7 @@ from memory_mcp.models import (
     Visibility,
 )
 from memory_mcp.namespaces import similar_names
-from memory_mcp.passages import PASSAGE_TOKENS, heavier
+from memory_mcp.passages import PASSAGE_TOKENS, weight
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Budgets, Sources
 from memory_mcp.recall.ranking import still_valid
@@ -183,7 +183,7 @@ class Parts:
 
     async def _embed(self, text: str) -> Embedding | None:
         """None where there is no vector to be had at once."""
-        if heavier(text, PROMPT_TOKENS):
+        if weight(text, PROMPT_TOKENS) > PROMPT_TOKENS:
             return None  # others would wait for it; the indexer lets them go first
         try:
             with self.stages.measure("embed"), anyio.fail_after(self.tuning.budgets.embed_seconds):

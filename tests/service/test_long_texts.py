@@ -13,12 +13,14 @@ from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.recall.calibration import WEAK
 from memory_mcp.remember import embed
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.server import render, render_whole
+from memory_mcp.server import tools as shaping
 from memory_mcp.server.render import recalled
 from memory_mcp.service import MemoryService, keeping, recalling, remembering
 from memory_mcp.service.parts import PROMPT_TOKENS
 from memory_mcp.service.recalling import INLINE_CHARACTERS
 from memory_mcp.tiers.resident import texts
-from tests.memories import CALLER, open_service, settings_for
+from tests.memories import CALLER, open_client, open_service, settings_for
 
 SUBJECTS = {
     "moorings": "The ferry is tied up with two bow lines and a spring line; the harbour master wants fenders out before docking. ",
@@ -173,3 +175,41 @@ async def test_very_long_texts_are_stored_and_read_in_off_the_event_loop(tmp_pat
     assert drafted == updated == [False]
     assert not all(cut)
     assert not all(read)
+
+
+async def test_very_long_memories_are_made_a_reply_of_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, whole = watch(monkeypatch, render, "excerpt"), watch(monkeypatch, render_whole, "everything")
+    ids: list[str] = []
+    async with open_client(settings_for(tmp_path), sets=["learning", "graph", "admin"]) as client:
+
+        async def asked() -> list[list[bool]]:
+            calls: list[tuple[str, dict[str, Any]]] = [
+                ("recall", {"query": "Where does Wodan live?"}),
+                ("find_similar", {"text": "Wodan lives in Upsala"}),
+                ("context", {}),
+                ("browse", {}),
+                ("explore", {"entity": "Wodan"}),
+                ("find_solution", {"problem": "Where does Wodan live?"}),
+                ("get", {"ids": ids}),
+            ]
+            places = []
+            for tool, arguments in calls:
+                shown.clear()
+                whole.clear()
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, tool
+                places.append(sorted({*shown, *whole}))
+            return places
+
+        for text in ("Wodan lives in Upsala", "Wodan lives in Upsala. " * (shaping.INLINE_CHARACTERS // 20)):
+            stored = await client.call_tool("remember", {"content": text, "kind": "procedure"})
+            ids.append((stored.structured_content or {})["id"])
+            if len(ids) == 1:
+                short = await asked()
+        with anyio.fail_after(60):
+            while (await client.call_tool("stats", {})).structured_content["counts"]["unembedded"]:  # type: ignore[index]  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        long = await asked()
+
+    assert short == [[True]] * 7
+    assert long == [[False]] * 7
