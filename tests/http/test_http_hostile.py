@@ -346,6 +346,18 @@ async def test_one_address_holds_no_more_than_its_share(scene: Scene) -> None:
     assert answered.startswith(b"HTTP/1.1 200")
 
 
+def test_what_is_no_message_is_refused_beside_a_stream_of_events_and_does_not_fill_the_log(scene: Scene) -> None:
+    headers = {**CALL_HEADERS, "Authorization": f"Bearer {scene.tokens['ann']}"}
+    with httpx2.Client(base_url=scene.server.url, headers=headers) as client, client.stream("GET", "/sse") as events:
+        lines = events.iter_lines()
+        path = next(line.removeprefix("data: ") for line in lines if line.startswith("data: "))
+        before = (scene.server.folder / "stderr").read_text()
+        answers = [client.post(path, content=body) for body in (b"", b"{", b"[]", b'{"jsonrpc":"2.0","id":1}')]
+
+    assert [(answer.status_code, answer.text) for answer in answers] == [(400, "Could not parse message")] * 4
+    assert (scene.server.folder / "stderr").read_text() == before
+
+
 def test_the_log_holds_no_token_and_no_memory(scene: Scene) -> None:
     log = (scene.server.folder / "stderr").read_text()
 
