@@ -403,6 +403,18 @@ async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
     assert [hit["id"] for hit in then["hits"]] == [old["id"]]
 
 
+async def test_the_smallest_reply_is_still_one_that_programs_read(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        stored = await ask(client, "remember", content="The staging database runs on db7, port 5433, since May. " * 20, key="k" * 190)
+        told = [await ask(client, "recall", query="Where does staging run?", max_tokens=budget) for budget in range(50, 120, 5)]
+        contexts = [await ask(client, "context", max_tokens=budget) for budget in range(50, 120, 5)]
+
+    hits = [hit for answer in map(replies.Answer.model_validate, told) for hit in answer.hits]
+    assert {str(hit.id) for hit in hits} == {stored["id"]}
+    assert {bool(hit.kind) for hit in hits} == {True, False}
+    assert all(map(replies.Context.model_validate, contexts))
+
+
 @pytest.mark.parametrize("when", ["0001-01-01", "0999-05-05T12:00:00+14:00", "9999-12-31T23:59:59Z"])
 async def test_a_memory_of_any_year_is_told_in_a_form_that_programs_read(tmp_path: Path, when: str) -> None:
     async with open_client(settings_for(tmp_path), sets=["learning", "graph", "admin"]) as client:
