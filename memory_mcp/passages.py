@@ -44,8 +44,10 @@ BEGINNING = Passage()
 """Where nobody has looked which one answers."""
 
 
-def weight(text: str) -> float:
-    """About how many tokens a text has."""
+def weight(text: str, most: float | None = None) -> float:
+    """About how many tokens a text has; of one that has more than `most`, only that it has more."""
+    if most is not None:
+        text = text[: int(most / _LEAST) + 1]
     if text.isascii():
         return len(text) * _ASCII
     return sum(map(_weight_of, text))

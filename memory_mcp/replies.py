@@ -51,14 +51,14 @@ class Receipt(Reply):
 
 
 class Hit(Flagged):
-    """A memory as it stands in a list; `get` has all of it."""
+    """A memory as it stands in a list; `get` has all of it. Where `max_tokens` leaves room for no more it is id and text alone."""
 
     id: UUID
     text: str
-    kind: str
+    kind: str = ""
     score: float | None = Field(default=None, description="From 0 to 1; absent where nothing was asked")
-    when: date
-    age: str
+    when: date | None = None
+    age: str = ""
     namespace: str = Field(default="", description="Where it is another one than the answer's")
     key: str = ""
     tags: tuple[str, ...] = ()

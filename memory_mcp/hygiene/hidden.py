@@ -29,6 +29,8 @@ def hides(text: str) -> bool:
     """Whether a text holds such characters where its script or an emoji does not call for them."""
     if text.isascii():
         return _ASCII.search(text) is not None
+    if not _EVERY.search(text):  # as a rule, and told ten times as fast
+        return False
     plain = _FLAG.sub("", text)
     return _HIDDEN.search(plain) is not None or (not _RIGHT_TO_LEFT.search(plain) and re.search(f"[{_MARKS}]", plain) is not None)
 

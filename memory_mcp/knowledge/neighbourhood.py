@@ -69,7 +69,7 @@ def ended(statement: Statement, now: datetime) -> bool:
 
 def sentence(statement: Statement) -> str:
     """As a memory says it that says nothing else, so that one that has ended is not read as if it held."""
-    end = "" if statement.valid_to is None else f" (until {statement.valid_to:%Y-%m-%d})"
+    end = "" if statement.valid_to is None else f" (until {statement.valid_to.date()})"
     return f"{statement.subject} {statement.predicate} {statement.object}{end}"
 
 

@@ -1,5 +1,6 @@
 """The set `admin`: looking through all that is kept, and looking after it."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 from mcp.types import CallToolResult
@@ -14,7 +15,7 @@ from memory_mcp.server.cursors import Cursors
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import Kinds, Limit, MaxTokens, Moment, Namespace, Reach, Tags, Texts
-from memory_mcp.server.tools import Call, annotated, told
+from memory_mcp.server.tools import Call, annotated, shaped, told
 
 State = Literal["live", "archived", "superseded", "forgotten", "all"]
 Action = Literal["namespaces", "operations", "export", "backup", "maintenance", "undo", "erase"]
@@ -39,7 +40,8 @@ async def browse(
     page = cursors.read(cursor)
     after = page if isinstance(page, Behind) else None
     found = await service.browse(BrowseRequest(state, kind, tags, since, until, namespace, limit, after), caller)
-    return told(service, caller, render_admin.browsed(found, service.clock(), max_tokens=max_tokens, cursors=cursors))
+    shape = partial(render_admin.browsed, found, service.clock(), max_tokens=max_tokens, cursors=cursors)
+    return told(service, caller, await shaped(found.memories, shape))
 
 
 async def manage(

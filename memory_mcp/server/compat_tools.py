@@ -16,6 +16,7 @@ from memory_mcp.access import Role
 from memory_mcp.entities import Statement
 from memory_mcp.hygiene.hidden import hides
 from memory_mcp.knowledge.nodes import Node
+from memory_mcp.remember.door import MAX_NAME_CHARACTERS
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.render import result
@@ -88,7 +89,7 @@ async def delete_entities(
     if not missing:
         return _done("Entities deleted successfully")
     deleted = len(entityNames) - len(missing)
-    return _done(f"Deleted {deleted} of {len(entityNames)} entities. Not found: {', '.join(missing)}")
+    return _done(f"Deleted {deleted} of {len(entityNames)} entities. Not found: {_cut(missing)}")
 
 
 async def delete_observations(ctx: Call, deletions: list[Deletion]) -> CallToolResult:
@@ -98,7 +99,7 @@ async def delete_observations(ctx: Call, deletions: list[Deletion]) -> CallToolR
     requested = sum(len(one.observations) for one in deletions)
     if count == requested:
         return _done("Observations deleted successfully")
-    unknown = f" Entities not found: {', '.join(missing)}" if missing else ""
+    unknown = f" Entities not found: {_cut(missing)}" if missing else ""
     return _done(f"Deleted {count} of {requested} observations.{unknown}")
 
 
@@ -159,6 +160,11 @@ def _json(facts: Any) -> str:
     """As that server writes it; where a text hides something, with every such character written out."""
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     return json.dumps(facts, indent=2) if hides(text) else text
+
+
+def _cut(names: Sequence[str]) -> str:
+    """No name that there is is longer."""
+    return ", ".join(name[:MAX_NAME_CHARACTERS] for name in names)
 
 
 def _done(message: str) -> CallToolResult:

@@ -14,6 +14,7 @@ from memory_mcp.access import Role
 from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, RequestError, require
 from memory_mcp.faults import told_beside
 from memory_mcp.server.desk import desk_of
+from memory_mcp.server.misfits import in_words, misfits
 from memory_mcp.server.requests import ended, outcome_of, unexpected
 
 log = logging.getLogger(__name__)
@@ -88,16 +89,10 @@ def _idle(key: str, value: Any) -> bool:
 
 
 def _explained(error: ValidationError, tool: Tool) -> str:
-    faults = error.errors(include_url=False, include_input=False)
-    said = []
-    for fault in faults:
-        where = str(fault["loc"][0]) if fault["loc"] else "the call"
-        if fault["type"] == "extra_forbidden":
-            continue
-        if fault["type"] == "missing":
-            said.append(f"{'.'.join(map(str, fault['loc']))} is missing: give it.")
-        else:
-            said.append(f"{where}: {fault['msg'].removeprefix('Value error, ').replace('valid dictionary', 'JSON object')}.")
-    if unknown := [repr(str(fault["loc"][0])[:60]) for fault in faults if fault["type"] == "extra_forbidden"][:_MOST_NAMED]:
-        said.append(f"{tool.name} has no argument {' or '.join(unknown)}. It takes: {', '.join(tool.parameters['properties'])}.")
-    return " ".join(dict.fromkeys(said))
+    faults = misfits(error)
+    said = in_words([fault for fault in faults if fault["type"] != "extra_forbidden"])
+    unknown = [repr(str(fault["loc"][0])[:60]) for fault in faults if fault["type"] == "extra_forbidden"][:_MOST_NAMED]
+    if not unknown:
+        return said
+    takes = f"{tool.name} has no argument {' or '.join(unknown)}. It takes: {', '.join(tool.parameters['properties'])}."
+    return f"{said} {takes}".strip()

@@ -1,5 +1,6 @@
 """The set `graph`: who and what memories speak of, and how it hangs together."""
 
+from functools import partial
 from typing import Annotated
 
 from mcp.types import CallToolResult
@@ -10,7 +11,7 @@ from memory_mcp.server import render_graph
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import NO_BOOLEAN, Lines, MaxTokens, Moment, Namespace
-from memory_mcp.server.tools import Call, annotated, told
+from memory_mcp.server.tools import Call, annotated, shaped, told
 
 
 async def relate(
@@ -40,7 +41,7 @@ async def explore(
     """What is known around one person, project, system or file: its relations, and the memories that mention it, newest first."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.explore(entity, caller, namespace, depth=depth)
-    return told(service, caller, render_graph.explored(found, service.clock(), max_tokens))
+    return told(service, caller, await shaped(found.memories, partial(render_graph.explored, found, service.clock(), max_tokens)))
 
 
 def graph_tools() -> list[StrictTool]:

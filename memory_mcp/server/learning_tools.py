@@ -1,5 +1,6 @@
 """The set `learning`: what went wrong, what helped, how things turned out, and what all that comes to."""
 
+from functools import partial
 from typing import Annotated
 
 from mcp.types import CallToolResult
@@ -11,7 +12,7 @@ from memory_mcp.server import render_learning
 from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.schemas import NO_BOOLEAN, Limit, MaxTokens, Namespace, Texts
-from memory_mcp.server.tools import Call, annotated, told
+from memory_mcp.server.tools import Call, annotated, shaped, told
 
 
 async def record_error(
@@ -45,7 +46,8 @@ async def find_solution(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.find_solution(problem, caller, namespace, limit=limit)
-    return told(service, caller, render_learning.solutions(found, service.clock(), namespace or caller.namespace, max_tokens))
+    shape = partial(render_learning.solutions, found, service.clock(), namespace or caller.namespace, max_tokens)
+    return told(service, caller, await shaped((one.memory for one in found), shape))
 
 
 async def report_outcome(

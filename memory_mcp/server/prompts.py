@@ -5,10 +5,11 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, GetPromptResult, InputRequiredResult, Resource
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, Resource
 
-from memory_mcp.errors import MemoryMcpError
+from memory_mcp.errors import MemoryMcpError, RequestError
 from memory_mcp.server.desk import Desk
+from memory_mcp.server.faults import refusal
 from memory_mcp.server.requests import ended, unexpected
 from memory_mcp.server.resources import plain
 from memory_mcp.server.starting import started
@@ -17,11 +18,20 @@ log = logging.getLogger(__name__)
 
 
 class PromptingServer(MCPServer[Desk]):
-    """The SDK's, which takes a client's mistake over a prompt for a fault of its own, and lists no resource that takes a parameter."""
+    """The SDK's, which says little of a client's mistake over a tool or a prompt, and lists no resource that takes a parameter."""
 
     async def list_resources(self) -> list[Resource]:
         """Also those whose parameters may be left out: hosts offer a person what is listed, and templates hardly ever."""
         return [*await super().list_resources(), *plain(await self.list_resource_templates())]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Desk, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """What a tool answers; a refusal that names those there are where there is none of that name."""
+        if self._tool_manager.get_tool(name) is None:
+            names = [tool.name for tool in self._tool_manager.list_tools()]
+            return refusal(RequestError(f"There is no tool {name[:60]!r}. There are: {', '.join(names)}."))
+        return await super().call_tool(name, arguments, context)
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None

@@ -65,7 +65,7 @@ def shown(hit: Recalled, now: datetime, namespace: str, *, explain: bool = False
     entry: dict[str, Any] = {"id": str(memory.id), "text": text, "kind": memory.kind}
     if scored:
         entry["score"] = round(hit.score, 2)
-    entry["when"] = memory.when.strftime("%Y-%m-%d")
+    entry["when"] = memory.when.date().isoformat()
     entry["age"] = age(memory.when, now)
     optional = {
         "namespace": memory.scope.namespace if memory.scope.namespace != namespace else "",

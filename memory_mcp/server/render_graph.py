@@ -10,14 +10,20 @@ from mcp.types import CallToolResult
 from memory_mcp.answers import Explored, Related
 from memory_mcp.counted import counted
 from memory_mcp.entities import Statement
+from memory_mcp.hygiene.hidden import shown_openly
 from memory_mcp.knowledge.neighbourhood import Fact, ended
 from memory_mcp.models import Recalled
-from memory_mcp.server.render import DATA_NOTE, cautions, cost, fitting, line, quoted, result, shown, tokens, warnings
+from memory_mcp.server.render import DATA_NOTE, cautions, cost, fitting, line, quoted, result, shown, size, tokens, warnings
 
-_HEAD_TOKENS = 80
+_LEFT_OUT_TOKENS = 15
+"""What saying how many relations are left out costs at most."""
+_HINT_TOKENS = 25
+"""And that nothing is known."""
 _LEAST_FOR_MEMORIES = 120
 _IDS_SHOWN = 3
 _NAMES_SHOWN = 10
+_NAMES_SHARE = 8
+"""Of the budget an eighth is for names of each sort: types, other names, longer ones."""
 
 
 def related(done: Sequence[Related]) -> CallToolResult:
@@ -44,20 +50,24 @@ def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
     facts: dict[str, Any] = {"entity": found.name, "namespace": found.namespace}
     facts |= cautions(found.name, *found.types, *found.aliases, *(one.name for one in found.others))
     name = quoted(found.name, facts)
+    others = [one.name for one in found.others]
     if not found.memories and not found.facts:
-        hint = "nothing is known of it" + (": did you mean one of these?" if found.others else ". Try recall.")
-        facts |= {"hint": hint, **({"others": [one.name for one in found.others]} if found.others else {})}
-        return result(facts, [f"{name} in {found.namespace}: {hint}", *(f"- {quoted(one.name, facts)}" for one in found.others)])
-    names = {"type": list(found.types[:_NAMES_SHOWN]), "also_called": list(found.aliases[:_NAMES_SHOWN])}
+        others = _names(others, max_tokens - tokens(json.dumps(facts, ensure_ascii=False)) - _HINT_TOKENS)
+        hint = "nothing is known of it" + (": did you mean one of these?" if others else ". Try recall.")
+        facts |= {"hint": hint, **({"others": others} if others else {})}
+        return result(facts, [f"{name} in {found.namespace}: {hint}", *(f"- {quoted(one, facts)}" for one in others)])
+    share = max_tokens // _NAMES_SHARE
+    names = {"type": _names(found.types, share), "also_called": _names(found.aliases, share)}
     facts |= {name: values for name, values in names.items() if values}
     called = f", also called {quoted(', '.join(names['also_called']), facts)}" if names["also_called"] else ""
     kinds = f" ({quoted(', '.join(names['type']), facts)})" if names["type"] else ""
     lines = ["; ".join([f"{name}{kinds}{called}, in {found.namespace}", *warnings(facts)]) + f". {DATA_NOTE}"]
-    if found.others:
-        facts["others"] = [one.name for one in found.others[:_NAMES_SHOWN]]
+    if others := _names(others, share):
+        facts["others"] = others
         lines.append(f"only words of these texts; known by a longer name: {quoted(', '.join(facts['others']), facts)}")
     entries = [shown(Recalled(memory, 1.0), now, found.namespace, scored=False) for memory in found.memories]
-    budget = max_tokens - max(_HEAD_TOKENS, tokens(json.dumps(facts, ensure_ascii=False)) + 40)
+    bare = result({**facts, "relations": [], "memories": []}, lines)
+    budget = max_tokens - size(bare) - (_LEFT_OUT_TOKENS if found.facts else 0)
     needed = sum(map(cost, entries))
     relations = _within([_entry(fact, now) for fact in found.facts], budget - min(needed, budget // 2))
     facts["relations"] = relations
@@ -71,12 +81,23 @@ def explored(found: Explored, now: datetime, max_tokens: int) -> CallToolResult:
     return result(facts, lines)
 
 
+def _names(names: Sequence[str], budget: int) -> list[str]:
+    """The first that fit."""
+    kept = []
+    for name in names[:_NAMES_SHOWN]:
+        budget -= tokens(shown_openly(json.dumps(name, ensure_ascii=False))) + 1
+        if budget < 0:
+            break
+        kept.append(name)
+    return kept
+
+
 def _entry(fact: Fact, now: datetime) -> dict[str, Any]:
     statement = fact.statement
     entry: dict[str, Any] = {"relation": " | ".join((statement.subject, statement.predicate, statement.object))}
     optional = {
-        "from": "" if statement.valid_from is None else statement.valid_from.strftime("%Y-%m-%d"),
-        "until": "" if statement.valid_to is None else statement.valid_to.strftime("%Y-%m-%d"),
+        "from": "" if statement.valid_from is None else statement.valid_from.date().isoformat(),
+        "until": "" if statement.valid_to is None else statement.valid_to.date().isoformat(),
         "ended": ended(statement, now),
         "depth": fact.depth + 1 if fact.depth else 0,
     }
@@ -94,7 +115,7 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _words(statement: Statement) -> str:
-    dates = [f"{name} {moment:%Y-%m-%d}" for name, moment in (("from", statement.valid_from), ("until", statement.valid_to)) if moment]
+    dates = [f"{name} {moment.date()}" for name, moment in (("from", statement.valid_from), ("until", statement.valid_to)) if moment]
     return " ".join([" | ".join((statement.subject, statement.predicate, statement.object)), *dates])
 
 

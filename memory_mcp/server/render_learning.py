@@ -13,7 +13,20 @@ from memory_mcp.knowledge.insights import Insights
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.models import Asked, Memory, Recalled, Tally
 from memory_mcp.recall.excerpts import excerpt
-from memory_mcp.server.render import CAUTIONS, DATA_NOTE, cautions, fitting, line, quoted, result, shown, tokens, warnings
+from memory_mcp.server.render import (
+    CAUTIONS,
+    COUNT_TOKENS,
+    DATA_NOTE,
+    TOO_SMALL,
+    cautions,
+    fitting,
+    line,
+    quoted,
+    result,
+    shown,
+    size,
+    warnings,
+)
 
 _SHOWN = 5
 """Solutions beside a recorded error, and entries of each heading of the insights."""
@@ -42,10 +55,13 @@ def error_seen(seen: ErrorSeen, now: datetime) -> CallToolResult:
 
 def solutions(found: Sequence[Solution], now: datetime, namespace: str, max_tokens: int) -> CallToolResult:
     """The answer to `find_solution`."""
-    if not found:
-        hint = "nothing is known that helps. Once it is solved, tell by record_error with solution what helped."
-        return result({"namespace": namespace, "solutions": [], "hint": hint}, [f"none in {namespace}: {hint}"])
-    kept = fitting([_entry(one, now, namespace) for one in found], max_tokens - 60)
+    hint = TOO_SMALL if found else "nothing is known that helps. Once it is solved, tell by record_error with solution what helped."
+    none = result({"namespace": namespace, "solutions": [], "hint": hint}, [f"none in {namespace}: {hint}"])
+    kept = fitting([_entry(one, now, namespace) for one in found], max_tokens - size(_solutions(namespace, [])) - COUNT_TOKENS)
+    return _solutions(namespace, kept) if kept else none
+
+
+def _solutions(namespace: str, kept: list[dict[str, Any]]) -> CallToolResult:
     head = f"{len(kept)} in {namespace}, the most proven first; tell by report_outcome whether it worked. {DATA_NOTE}"
     return result({"namespace": namespace, "solutions": kept}, [head, *map(line, kept)])
 
@@ -83,15 +99,14 @@ def insights(found: Insights, namespace: str, days: int, max_tokens: int) -> Cal
         "rules never recalled": [_brief(memory) for memory in found.unused_rules],
         "recalled most": [_brief(memory, recalled=memory.recalled_count) for memory in found.most_recalled],
     }
-    per_heading = _SHOWN
-    while True:
+    for per_heading in range(_SHOWN, -1, -1):
         shown_sections = {name: (len(entries), entries[:per_heading]) for name, entries in sections.items() if entries}
         facts = {**head, **{name.replace(" ", "_"): {"total": total, "first": first} for name, (total, first) in shown_sections.items()}}
-        text = [*lines, *_headings(shown_sections)]
-        answer = result(facts, text)
-        if per_heading == 0 or max(tokens("\n".join(text)), tokens(str(facts))) <= max_tokens:
+        answer = result(facts, [*lines, *_headings(shown_sections)])
+        if size(answer) <= max_tokens:
             return answer
-        per_heading -= 1
+    nothing = {"namespace": namespace, "days": days, "grew": {}, "hint": TOO_SMALL}
+    return result(nothing, [f"{namespace}, {counted(days, 'day')}: {TOO_SMALL}"])
 
 
 def _headings(sections: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]) -> Iterable[str]:
@@ -121,7 +136,7 @@ def _record(tally: Tally) -> dict[str, int]:
 
 def _brief(memory: Memory, **more: int) -> dict[str, Any]:
     text = excerpt(in_a_line(memory.content) if memory.kind == "error" else memory.content, _LINE_CHARACTERS)
-    return {"text": text, **cautions(text), **more, "when": memory.when.strftime("%Y-%m-%d"), "id": str(memory.id)}
+    return {"text": text, **cautions(text), **more, "when": memory.when.date().isoformat(), "id": str(memory.id)}
 
 
 def _question(asked: Asked) -> dict[str, Any]:

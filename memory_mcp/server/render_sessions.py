@@ -37,4 +37,4 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _minute(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M")
+    return moment.replace(tzinfo=None).isoformat(" ", "minutes")

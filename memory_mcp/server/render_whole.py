@@ -33,7 +33,7 @@ def whole(
         start: Where in the texts to begin.
     """
     entries, lines = [], [DATA_NOTE]
-    most = common_length([weight(memory.content[start:]) for memory, _ in memories], PAGE_TOKENS)
+    most = common_length([weight(memory.content[start:], PAGE_TOKENS) for memory, _ in memories], PAGE_TOKENS)
     for memory, versions in memories:
         entry = _page(everything(memory, now, log.get(memory.operation)), start, most)
         lines += [f"| {part}" for part in (shown_openly(entry["text"]) if "hidden_characters" in entry else entry["text"]).splitlines()]

@@ -12,12 +12,13 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, CallToolResult
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult
 from mcp_types.methods import SPEC_CLIENT_METHODS
 from pydantic import ValidationError
 
 from memory_mcp import tracing
 from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, TierError, UnexpectedError
+from memory_mcp.server.misfits import in_words, misfits
 from memory_mcp.timing import Times
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ REQUEST_ID = "memory_mcp.request_id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOLD = ("unavailable", "failed")
 """What an operator wants to hear of; clients' own mistakes do not fill the log."""
+_NOT_BEGUN = "Invalid request parameters"
+"""What the SDK says of a request before the handshake."""
 _OTHER = "other"
 """The tool of every call that names none of ours: what clients make up is no label."""
 
@@ -127,9 +130,14 @@ class Requests:
     ) -> HandlerResult:
         try:
             result = await call_next(ctx)
-        except (MCPError, ValidationError):
+        except MCPError as error:
             request.outcome = "refused" if request.outcome == "ok" else request.outcome
+            if error.error.message == _NOT_BEGUN:  # here: of other parameters that are wrong the SDK raises what pydantic found
+                raise MCPError(INVALID_PARAMS, "This connection has not begun yet: send initialize first.") from error
             raise
+        except ValidationError as error:
+            request.outcome = "refused"
+            raise MCPError(INVALID_PARAMS, in_words(misfits(error))) from error
         except Exception as error:
             request.outcome = "failed"
             log.exception("request_failed")

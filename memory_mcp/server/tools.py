@@ -4,10 +4,11 @@ The docstrings are what a model reads before it calls: when to use a tool, and w
 """
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
@@ -16,7 +17,7 @@ from memory_mcp.access import Role
 from memory_mcp.answers import RecallRequest, Selection
 from memory_mcp.errors import RequestError
 from memory_mcp.faults import IDEMPOTENCY_META
-from memory_mcp.models import Caller
+from memory_mcp.models import Caller, Memory
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import again, render, render_sessions, render_statistics, render_whole
 from memory_mcp.server.cursors import Cursors
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["fact", "event", "chat", "decision", "insight", "context", "rule", "procedure", "error"]
 Call = Context[Any, Any]
+T = TypeVar("T")
+
+INLINE_CHARACTERS = 200_000
+"""Memories of up to so many together are made a reply of on the event loop, in 10 milliseconds at most; more in a worker thread."""
 
 
 async def remember(
@@ -87,6 +92,12 @@ def told(service: "MemoryService", caller: Caller, result: CallToolResult) -> Ca
     return result
 
 
+async def shaped(memories: Iterable[Memory], shape: Callable[[], T]) -> T:
+    """What is made of these memories."""
+    short = sum(len(memory.content) for memory in memories) <= INLINE_CHARACTERS
+    return shape() if short else await anyio.to_thread.run_sync(shape)
+
+
 async def recall(
     ctx: Call,
     query: Annotated[str, Field(description="What to know, in plain words; empty: the newest")] = "",
@@ -111,7 +122,8 @@ async def recall(
     cursors = Cursors.of(query, sorted(kind), sorted(tags), since, until, as_of, namespace or caller.namespace, min_score)
     request = RecallRequest(query, limit, kind, tags, since, until, as_of, namespace, min_score, cursors.read(cursor))
     answer = await service.recall(request, caller)
-    shown = again.recalled(answer, service.clock(), max_tokens=max_tokens, explain=explain, cursors=cursors)
+    shape = partial(again.recalled, answer, service.clock(), max_tokens=max_tokens, explain=explain, cursors=cursors)
+    shown = await shaped((hit.memory for hit in answer.hits), shape)
     service.told_again(caller, shown.forms)
     return shown.result
 
@@ -131,7 +143,8 @@ async def find_similar(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     answer = await service.find_similar(text, id, caller, limit=limit, kinds=kind, namespace=namespace, min_score=min_score)
-    return told(service, caller, render.recalled(answer, service.clock(), max_tokens=2_000, hint=render.LIKEN_OTHERWISE))
+    shape = partial(render.recalled, answer, service.clock(), max_tokens=2_000, hint=render.LIKEN_OTHERWISE)
+    return told(service, caller, await shaped((hit.memory for hit in answer.hits), shape))
 
 
 async def context(
@@ -146,7 +159,8 @@ async def context(
     """
     service, caller = await desk_of(ctx).ask(ctx)
     found, near = await service.context(task, caller, namespace), await service.likely_meant(caller, namespace)
-    return told(service, caller, render.sections(found, service.clock(), namespace or caller.namespace, max_tokens, near))
+    shape = partial(render.sections, found, service.clock(), namespace or caller.namespace, max_tokens, near)
+    return told(service, caller, await shaped((hit.memory for hits in found.values() for hit in hits), shape))
 
 
 async def get(
@@ -158,7 +172,9 @@ async def get(
     """Read memories in full by id: text that a list had cut, all attributes, what they said before."""
     service, caller = await desk_of(ctx).ask(ctx)
     found = await service.get(ids, caller, history=history)
-    return told(service, caller, render_whole.whole(found, service.clock(), await service.entries(found, caller), start))
+    forms = [memory for memory, past in found for memory in (memory, *(each.memory for each in past))]
+    shape = partial(render_whole.whole, found, service.clock(), await service.entries(found, caller), start)
+    return told(service, caller, await shaped(forms, shape))
 
 
 async def update(

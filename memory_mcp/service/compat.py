@@ -198,7 +198,7 @@ def _plain(statement: Statement) -> tuple[str, str, str]:
 
 def _expect(name: str, graph: NodeGraph) -> None:
     if name not in graph.entities:
-        raise RequestError(f"Entity with name {name} not found")
+        raise RequestError(f"Entity with name {name[: door.MAX_NAME_CHARACTERS]} not found")
 
 
 def _entity_request(name: str, kind: str) -> RememberRequest:

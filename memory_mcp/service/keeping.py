@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from memory_mcp import __version__
@@ -110,7 +111,8 @@ class Keeping(Parts):
         if changes.content is not None:
             labels = memory.tags if changes.tags is None else changes.tags
             name = identity(memory.kind, content, labels, memory.metadata if changes.metadata is None else changes.metadata)
-            new_print = fingerprint(name or content, memory.kind, memory.session_id, memory.occurred_at)
+            again = partial(fingerprint, name or content, memory.kind, memory.session_id, memory.occurred_at)
+            new_print = await self._looked_through(again, len(content))
             changes = replace(changes, fingerprint=new_print, embedding=await self._embed(content))
         operation = await self.records.revise(scopes, target, changes, caller.provenance, now)
         if changes.content is not None and changes.embedding is None:

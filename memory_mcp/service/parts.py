@@ -173,7 +173,7 @@ class Parts:
 
     async def _embed(self, text: str) -> Embedding | None:
         """None where there is no vector to be had at once."""
-        if weight(text) > PROMPT_TOKENS:
+        if weight(text, PROMPT_TOKENS) > PROMPT_TOKENS:
             return None  # others would wait for it; the indexer lets them go first
         try:
             with self.stages.measure("embed"), anyio.fail_after(self.recall_settings.embed_seconds):

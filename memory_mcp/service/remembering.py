@@ -57,7 +57,7 @@ class Remembering(Parts):
             scope = self._place(caller, namespace, visibility)
             weight = weight_of(request.content, request.tags, request.metadata)
             request, redacted = await self._looked_through(partial(cleaned, request, self.remember_settings.secrets), weight)
-            new = draft(request, scope, caller, self.clock())
+            new = await self._looked_through(partial(draft, request, scope, caller, self.clock()), weight)
             echo = await self._echo(request, new, caller, [scope] if namespace or visibility else self._scopes(caller, ""))
             if echo is not None:
                 return echo

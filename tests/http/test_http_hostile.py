@@ -169,6 +169,9 @@ def test_a_form_can_post_nothing(scene: Scene, kind: str) -> None:
 # bodies and connections
 
 
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"recall","arguments":%b}}'
+
+
 def raw(server: Serving) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=10)
 
@@ -215,6 +218,26 @@ def test_a_body_that_is_no_message_is_answered(scene: Scene, body: bytes) -> Non
 
     assert all(400 <= answer.status_code < 500 for answer in answers), [answer.status_code for answer in answers]
     assert scene.server.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b'[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]', 400, "Batches are not supported"),
+        (b'{"jsonrpc":"2.0","id":1}', 400, "neither a request, a notification nor a response"),
+        (b'{"id":1', 400, "not valid JSON"),
+        (b'"\xff"', 400, "not valid UTF-8"),
+        (CALL % b'{"query":"\\ud800"}', 200, "half of a surrogate pair"),
+        (CALL % (b'{"limit":' + b"9" * 5_000 + b"}"), 200, "larger than 64 bits"),
+        (CALL % (b'{"query":' * 300 + b"1" + b"}" * 300), 200, "nested more than"),
+    ],
+    ids=["batch", "no method", "cut", "not UTF-8", "surrogate", "digits", "depth"],
+)
+def test_a_body_that_cannot_be_taken_is_refused_in_words(scene: Scene, body: bytes, status: int, words: str) -> None:
+    answers = [post(scene.server, scene.tokens["ann"], body, **more) for more in ({}, {"MCP-Protocol-Version": "2026-07-28"})]
+
+    assert [answer.status_code for answer in answers] == [status] * 2
+    assert all(words in answer.text for answer in answers)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +344,18 @@ async def test_one_address_holds_no_more_than_its_share(scene: Scene) -> None:
 
     assert most <= 40
     assert answered.startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_message_is_refused_beside_a_stream_of_events_and_does_not_fill_the_log(scene: Scene) -> None:
+    headers = {**CALL_HEADERS, "Authorization": f"Bearer {scene.tokens['ann']}"}
+    with httpx2.Client(base_url=scene.server.url, headers=headers) as client, client.stream("GET", "/sse") as events:
+        lines = events.iter_lines()
+        path = next(line.removeprefix("data: ") for line in lines if line.startswith("data: "))
+        before = (scene.server.folder / "stderr").read_text()
+        answers = [client.post(path, content=body) for body in (b"", b"{", b"[]", b'{"jsonrpc":"2.0","id":1}')]
+
+    assert [(answer.status_code, answer.text) for answer in answers] == [(400, "Could not parse message")] * 4
+    assert (scene.server.folder / "stderr").read_text() == before
 
 
 def test_the_log_holds_no_token_and_no_memory(scene: Scene) -> None:

@@ -250,7 +250,6 @@ async def test_neither_log_nor_metrics_nor_spans_hold_what_a_client_sends(server
     assert found["hits"]
     assert "used up" in limited[-1]
     assert samples(page, "memory_mcp_tool_call_duration_seconds_count", outcome="limited", tool="get")
-    assert "Failed to parse message" in written
     assert len(received.spans) > 100
     assert SECRET not in written
     assert SECRET not in page

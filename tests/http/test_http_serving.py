@@ -277,7 +277,11 @@ async def test_sessions_are_given_where_they_are_wanted(tmp_path: Path) -> None:
         named = {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-06-18"}
         post(server, ann, json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}).encode(), **named)
         own, others = post(server, ann, **named), post(server, bob, **named)
+        listening = {**bearer(ann), **named, "Accept": "text/event-stream", "Last-Event-ID": "7"}
+        with httpx2.Client() as client, client.stream("GET", f"{server.url}/mcp", headers=listening) as again:
+            pass
 
+    assert again.status_code == 200
     assert own.status_code == 200
     assert others.status_code == 404
 

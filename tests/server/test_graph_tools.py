@@ -85,6 +85,22 @@ async def test_replies_keep_to_their_budget_and_say_what_is_left_out(tmp_path: P
             assert bool(facts["memories"]) == (budget > 200)
 
 
+async def test_a_small_budget_holds_however_many_and_long_the_names_are(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path), sets=["graph"]) as client:
+        kinds = [f"Ann | is a | {'very ' * 30}good friend {number}" for number in range(10)]
+        names = [f"Ann | also called | Annabella {'Maria ' * 25}{number}" for number in range(10)]
+        others = [f"Bob {'Robert ' * 20}{number} | knows | Ann" for number in range(12)]
+        await call(client, "relate", relations=[*kinds, *names, *others])
+        for entity, told in (("Ann", "type"), ("Bob", "others")):
+            for budget in (50, 80, 200, 400, 1500):
+                reply = await client.call_tool("explore", {"entity": entity, "max_tokens": budget})
+                facts = reply.structured_content or {}
+                assert not reply.is_error
+                assert tokens(text_of(reply)) <= budget
+                assert tokens(json.dumps(facts, ensure_ascii=False)) <= budget
+            assert facts[told]
+
+
 async def test_refusals_say_what_to_change(tmp_path: Path) -> None:
     async with open_client(settings_for(tmp_path), sets=["graph"]) as client:
         for tool, arguments, words in (

@@ -71,10 +71,16 @@ async def test_replies_keep_to_their_budget(tmp_path: Path) -> None:
         for number in range(12):
             trial = f"Trial {number}: " + f"turn the {'great ' * 20} wheel number {number}. " * 20
             await client.call_tool("record_error", {"error": f"Fault{number}Error: it {'x' * number} broke", "solution": trial})
-        for tool, arguments in (("find_solution", {"problem": "how to turn the wheel?", "limit": 20}), ("insights", {})):
-            reply = await client.call_tool(tool, {**arguments, "max_tokens": 300})
-            assert tokens(text_of(reply)) <= 300
-            assert tokens(json.dumps(reply.structured_content)) <= 330
+            await client.call_tool("record_error", {"error": f"Nobody knows why number {number} is never there"})
+            for kind in ("rule", "decision"):
+                await client.call_tool("remember", {"content": f"A {kind} about number {number}", "kind": kind})
+        wheel: dict[str, object] = {"problem": "how to turn the wheel?", "limit": 20}
+        for tool, arguments in (("find_solution", wheel), ("find_solution", {"problem": "x"}), ("insights", {})):
+            for budget in (50, 60, 80, 150, 300):
+                reply = await client.call_tool(tool, {**arguments, "max_tokens": budget})
+                assert not reply.is_error
+                assert tokens(text_of(reply)) <= budget
+                assert tokens(json.dumps(reply.structured_content, ensure_ascii=False)) <= budget
 
 
 async def test_refusals_say_what_to_change(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 
+from memory_mcp import replies
 from memory_mcp.faults import IDEMPOTENCY_META
 from memory_mcp.server.render import tokens
 from tests.memories import open_client, settings_for, settings_without_model, text_of
@@ -399,3 +401,43 @@ async def test_as_of_answers_with_what_was_true_then(tmp_path: Path) -> None:
     assert (new["status"], new["superseded"]) == ("superseded", [old["id"]])
     assert [hit["id"] for hit in now["hits"]] == [new["id"]]
     assert [hit["id"] for hit in then["hits"]] == [old["id"]]
+
+
+async def test_the_smallest_reply_is_still_one_that_programs_read(tmp_path: Path) -> None:
+    async with open_client(settings_for(tmp_path)) as client:
+        stored = await ask(client, "remember", content="The staging database runs on db7, port 5433, since May. " * 20, key="k" * 190)
+        told = [await ask(client, "recall", query="Where does staging run?", max_tokens=budget) for budget in range(50, 120, 5)]
+        contexts = [await ask(client, "context", max_tokens=budget) for budget in range(50, 120, 5)]
+
+    hits = [hit for answer in map(replies.Answer.model_validate, told) for hit in answer.hits]
+    assert {str(hit.id) for hit in hits} == {stored["id"]}
+    assert {bool(hit.kind) for hit in hits} == {True, False}
+    assert all(map(replies.Context.model_validate, contexts))
+
+
+@pytest.mark.parametrize("when", ["0001-01-01", "0999-05-05T12:00:00+14:00", "9999-12-31T23:59:59Z"])
+async def test_a_memory_of_any_year_is_told_in_a_form_that_programs_read(tmp_path: Path, when: str) -> None:
+    async with open_client(settings_for(tmp_path), sets=["learning", "graph", "admin"]) as client:
+        stored = await ask(client, "remember", content="Wodan hid a horn in the oak", occurred_at=when, session_id="s", kind="rule")
+        await ask(client, "relate", relations=[f"Wodan | lives in | Upsala | {when}"])
+        asked: dict[str, dict[str, Any]] = {
+            "recall": {"query": "Where is the horn?"},
+            "find_similar": {"text": "A horn was hidden in the oak"},
+            "context": {},
+            "browse": {"kind": "rule"},
+            "get": {"ids": [stored["id"]]},
+            "stats": {"section": "sessions"},
+            "explore": {"entity": "Wodan"},
+            "insights": {},
+        }
+        told = {tool: await ask(client, tool, **arguments) for tool, arguments in asked.items()}
+
+    day = datetime.fromisoformat(when).astimezone(UTC).date() if "T" in when else date.fromisoformat(when)
+    assert replies.Answer.model_validate(told["recall"]).hits[0].when == day
+    assert replies.Answer.model_validate(told["find_similar"]).hits[0].when == day
+    assert replies.Context.model_validate(told["context"]).sections["rules"][0].when == day
+    assert date.fromisoformat(told["browse"]["memories"][-1]["when"]) == day
+    assert replies.Memories.model_validate(told["get"]).memories[0].occurred_at is not None
+    assert [date.fromisoformat(one["began"][:10]) for one in told["stats"]["sessions"] if one.get("session_id") == "s"] == [day]
+    assert date.fromisoformat(told["explore"]["relations"][0]["from"]) == day
+    assert date.fromisoformat(told["insights"]["rules_never_recalled"]["first"][0]["when"]) == day

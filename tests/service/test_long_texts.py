@@ -1,7 +1,6 @@
 """Texts longer than the model reads: found by any of their passages, shown by the best one, returned once."""
 
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,16 @@ from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
 from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.recall.calibration import WEAK
+from memory_mcp.remember import embed
 from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.server import render, render_whole
+from memory_mcp.server import tools as shaping
 from memory_mcp.server.render import recalled
-from memory_mcp.service import MemoryService, recalling
+from memory_mcp.service import MemoryService, keeping, recalling, remembering
 from memory_mcp.service.parts import PROMPT_TOKENS
 from memory_mcp.service.recalling import INLINE_CHARACTERS
-from tests.memories import CALLER, open_service, settings_for
+from memory_mcp.tiers.resident import texts
+from tests.memories import CALLER, open_client, open_service, settings_for
 
 SUBJECTS = {
     "moorings": "The ferry is tied up with two bow lines and a spring line; the harbour master wants fenders out before docking. ",
@@ -126,18 +129,87 @@ async def test_a_least_score_leaves_the_rest_out(tmp_path: Path) -> None:
     assert (none.verdict, list(none.hits), none.below) == ("none", [], sum(hit.score >= WEAK for hit in every.hits))
 
 
+def watch(monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> list[bool]:
+    """Of each call of that function, from now on, whether it is made on the event loop."""
+    seen: list[bool] = []
+    loop, function = threading.get_ident(), getattr(place, name)
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(threading.get_ident() == loop)
+        return function(*arguments)
+
+    monkeypatch.setattr(place, name, watched)
+    return seen
+
+
 async def test_very_long_texts_are_ranked_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def watched(rank: Any, *arguments: Any) -> Any:
-        seen.append(threading.get_ident())
-        return rank(*arguments)
-
-    monkeypatch.setattr(recalling, "ranked_anew", partial(watched, recalling.ranked_anew))
+    seen = watch(monkeypatch, recalling, "ranked_anew")
     async with open_service(settings_for(tmp_path)) as service:
         await remember(service, "The ferry leaves at nine")
         await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
         await remember(service, "ferry " + "and water, nothing but water. " * (INLINE_CHARACTERS // 30))
         await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
 
-    assert [where == threading.get_ident() for where in seen] == [True, False]
+    assert seen == [True, False]
+
+
+async def test_very_long_texts_are_stored_and_read_in_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafted, updated = watch(monkeypatch, remembering, "draft"), watch(monkeypatch, keeping, "fingerprint")
+    cut, read = watch(monkeypatch, embed, "passages"), watch(monkeypatch, texts.Texts, "apply")
+    long = "water, nothing but water. " * (INLINE_CHARACTERS // 25)
+    async with open_service(settings_for(tmp_path)) as service:
+        ferry = await remember(service, "The ferry leaves at nine")
+        await service.update(ferry, CALLER, content="The ferry leaves at ten")
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+        short = [list(each) for each in (drafted, updated, cut, read)]
+        for each in (drafted, updated, cut, read):
+            each.clear()
+        sea = await remember(service, long)
+        await service.update(sea, CALLER, content=f"{long} And a gull.")
+        await service.recall(RecallRequest("When does the ferry leave?"), CALLER)
+        with anyio.fail_after(60):
+            while (await service.records.counts("local")).unembedded:  # noqa: ASYNC110 - only the store knows
+                await anyio.sleep(0.05)
+
+    assert [set(each) for each in short] == [{True}] * 4
+    assert drafted == updated == [False]
+    assert not all(cut)
+    assert not all(read)
+
+
+async def test_very_long_memories_are_made_a_reply_of_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, whole = watch(monkeypatch, render, "excerpt"), watch(monkeypatch, render_whole, "everything")
+    ids: list[str] = []
+    async with open_client(settings_for(tmp_path), sets=["learning", "graph", "admin"]) as client:
+
+        async def asked() -> list[list[bool]]:
+            calls: list[tuple[str, dict[str, Any]]] = [
+                ("recall", {"query": "Where does Wodan live?"}),
+                ("find_similar", {"text": "Wodan lives in Upsala"}),
+                ("context", {}),
+                ("browse", {}),
+                ("explore", {"entity": "Wodan"}),
+                ("find_solution", {"problem": "Where does Wodan live?"}),
+                ("get", {"ids": ids}),
+            ]
+            places = []
+            for tool, arguments in calls:
+                shown.clear()
+                whole.clear()
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, tool
+                places.append(sorted({*shown, *whole}))
+            return places
+
+        for text in ("Wodan lives in Upsala", "Wodan lives in Upsala. " * (shaping.INLINE_CHARACTERS // 20)):
+            stored = await client.call_tool("remember", {"content": text, "kind": "procedure"})
+            ids.append((stored.structured_content or {})["id"])
+            if len(ids) == 1:
+                short = await asked()
+        with anyio.fail_after(60):
+            while (await client.call_tool("stats", {})).structured_content["counts"]["unembedded"]:  # type: ignore[index]  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        long = await asked()
+
+    assert short == [[True]] * 7
+    assert long == [[False]] * 7

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -8,8 +9,8 @@ import pytest
 from brute_force import Point, Records, as_points, unit_rows
 
 from memory_mcp.errors import TierError, TierUnavailableError
-from memory_mcp.models import Delta, Filter, Hit, Scope
-from memory_mcp.tiers.resident.block import bytes_needed
+from memory_mcp.models import Delta, Filter, Hit, Matrix, Scope
+from memory_mcp.tiers.resident.block import Block, bytes_needed
 from memory_mcp.tiers.resident.index import ResidentIndex
 
 SCOPE, SECOND, THIRD = (Scope("local", name) for name in ("a", "b", "c"))
@@ -75,11 +76,24 @@ async def test_a_scope_never_written_is_held_and_empty() -> None:
     assert await found(index) == set()
 
 
-async def test_a_large_scope_is_searched_in_a_worker_thread_with_the_same_answer() -> None:
-    records = Records()
-    records.write(SCOPE, some(4000), EPOCH)
+@pytest.mark.parametrize(("memories", "here"), [(1000, True), (4000, False), (1, False)], ids=["few", "many", "one of many passages"])
+async def test_a_large_scope_is_searched_in_a_worker_thread_with_the_same_answer(
+    monkeypatch: pytest.MonkeyPatch, memories: int, here: bool
+) -> None:
+    loop, search = threading.get_ident(), Block.search
+    places = []
 
-    assert await found(index_of(records)) == set(range(4000))
+    def watched(block: Block, vectors: Matrix, where: Filter, limit: int) -> list[list[Hit]]:
+        places.append(threading.get_ident() == loop)
+        return search(block, vectors, where, limit)
+
+    monkeypatch.setattr(Block, "search", watched)
+    records = Records()
+    records.write(SCOPE, [Point(UUID(int=i % memories), row) for i, row in enumerate(ROWS if memories != 1000 else ROWS[:1000])], EPOCH)
+    answers = await index_of(records).search(SCOPE, ROWS[:4], ANYTHING, limit=10_000, epoch=EPOCH)
+
+    assert [{hit.id.int for hit in hits} for hits in answers] == [set(range(memories))] * 4
+    assert places == [here]
 
 
 async def test_a_delta_that_is_whole_replaces_everything() -> None:

@@ -42,6 +42,7 @@ from memory_mcp.server.http.rates import Rates
 from memory_mcp.server.http.refusals import Refusals
 from memory_mcp.server.http.signed import signed_tokens
 from memory_mcp.server.http.sse import MESSAGES, Events
+from memory_mcp.server.http.wording import Worded
 from memory_mcp.server.tools import core_tools
 from memory_mcp.tokens import Gate
 
@@ -106,7 +107,7 @@ def make_app(
         Route("/health", health, methods=["GET"]),
         Route("/ready", Ready(opening).__call__, methods=["GET"]),
         # without sessions there is nothing that a stream of its own could bring, or an end that could be announced
-        Route(MCP, _Endpoint(doorkeeper.protect(manager.handle_request)), methods=None if settings.sessions else ["POST"]),
+        Route(MCP, _Endpoint(doorkeeper.protect(Worded(manager.handle_request))), methods=None if settings.sessions else ["POST"]),
         *(Route(each.path, _Endpoint(doorkeeper.protect(each.app, each.needs, each.also))) for each in more),
     ]
     if settings.api:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import uvicorn
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
@@ -33,8 +34,8 @@ class _Server(uvicorn.Server):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not that a client went away in the middle of its request, which any may do as often as it likes."""
-    return not (record.exc_info and record.exc_info[0] is not None and issubclass(record.exc_info[0], ClientDisconnect))
+    """Not that a client went away in the middle of its request, or sent no message: any may do so as often as it likes."""
+    return not (record.exc_info and record.exc_info[0] is not None and issubclass(record.exc_info[0], ClientDisconnect | ValidationError))
 
 
 async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, ending: Ending, traffic: HttpTraffic) -> None:
@@ -62,6 +63,7 @@ async def serve(app: ASGIApp, settings: HttpSettings, listener: socket.socket, e
         ssl_keyfile=settings.tls_key or None,
     )
     logging.getLogger("mcp.server.streamable_http").addFilter(_is_news)
+    logging.getLogger("mcp.server.sse").addFilter(_is_news)
     logging.getLogger("mcp.server.sse").setLevel(logging.ERROR)  # its warnings quote what clients send
     server = _Server(config)
     stop = partial(server.handle_exit, signal.SIGTERM, None)

@@ -73,6 +73,11 @@ class Block:
         return int(self._matrix.shape[1])
 
     @property
+    def rows(self) -> int:
+        """One for each passage of each memory, and those that rest until no search is running."""
+        return self._used - len(self._free)
+
+    @property
     def capacity(self) -> int:
         """Rows that there is room for."""
         return len(self._alive)

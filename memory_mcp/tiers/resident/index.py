@@ -118,7 +118,7 @@ class ResidentIndex:
         block = await self._block(scope, epoch, at)
         if self._mirroring is None and self._device.wants(block):
             self._mirroring = asyncio.create_task(self._mirror(block))
-        return await self._run(len(block) * len(vectors) < INLINE_SCORES, lambda: block.search(vectors, where, limit))
+        return await self._run(block.rows * len(vectors) < INLINE_SCORES, lambda: block.search(vectors, where, limit))
 
     async def compare(self, scope: Scope, vectors: Matrix, ids: Sequence[UUID], epoch: str, at: int | None = None) -> Comparison:
         """See `contracts.VectorIndex`."""
@@ -201,7 +201,7 @@ class ResidentIndex:
             return await self._build(delta, held.epoch)
         block = held.block
         if block is not None:
-            work = len(delta.points) + (0 if block.has_room(len(delta.points)) else len(block))
+            work = len(delta.points) + (0 if block.has_room(len(delta.points)) else block.rows)
             await self._run(work < INLINE_ROWS, lambda: block.apply(delta.points, delta.removed))
             return _holding(block, held.epoch, delta.revision)
         gone = min(len(delta.removed), held.rows)
@@ -242,7 +242,7 @@ class ResidentIndex:
             if held is None or held.block is None or held.epoch != epoch:
                 return
             block = held.block
-            await self._run(len(block) < INLINE_ROWS, lambda: work(block))
+            await self._run(block.rows < INLINE_ROWS, lambda: work(block))
             self._admit(scope, _holding(block, epoch, held.revision))
 
     def _lock(self, scope: Scope) -> anyio.Lock:

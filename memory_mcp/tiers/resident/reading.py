@@ -14,6 +14,8 @@ from memory_mcp.tiers.resident.texts import MEMORY_BYTES, Look, Texts
 
 INLINE_MEMORIES = 50
 """Changes up to so many are taken in on the event loop: 15 microseconds each, a hop to a thread and back 50."""
+INLINE_CHARACTERS = 50_000
+"""And that are so long together: a millisecond for 5,000."""
 PAGE = 4096
 """Memories read at a time where a whole scope is: they take several times what is kept of them."""
 
@@ -133,7 +135,7 @@ class ResidentTexts:
         return Read(change.revision, texts)
 
     async def _take_in(self, texts: Texts, change: Changed) -> None:
-        if len(change.memories) <= INLINE_MEMORIES:
+        if len(change.memories) <= INLINE_MEMORIES and sum(len(one.content) for one in change.memories) <= INLINE_CHARACTERS:
             texts.apply(change.memories, change.removed)
         else:
             await anyio.to_thread.run_sync(texts.apply, change.memories, change.removed, limiter=self._limiter)

@@ -54,27 +54,24 @@ def closest(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
     """
     if min(limit, view.survivors, len(queries)) < 1:
         return [[] for _ in queries]
-    found = _closest_rows(view, queries, limit)
-    if view.passages is None:
-        return found
-    asked = limit
+    rows = limit
     while True:
-        once = [_once(hits)[:limit] for hits in found]
-        if asked >= view.survivors or all(len(hits) == limit for hits in once):
-            return once
-        asked *= 4  # so many passages of few memories are among the closest that others are missing
-        found = _closest_rows(view, queries, asked)
+        found = _closest_of(view, queries, rows, limit)
+        if view.passages is None or rows >= view.survivors or all(len(hits) == limit for hits in found):
+            return found
+        rows *= 4  # so many passages of few memories are among the closest that others are missing
 
 
-def _closest_rows(view: View, queries: Matrix, limit: int) -> list[list[Hit]]:
+def _closest_of(view: View, queries: Matrix, rows: int, limit: int) -> list[list[Hit]]:
+    """The closest memories by the `rows` closest passages."""
     proposed: dict[int, NDArray[np.intp]] = {}
     for proposer in view.proposers:
         left = [i for i in range(len(queries)) if i not in proposed]
-        found = proposer.propose(view.passing, view.survivors, queries[left], limit) if left else None
-        proposed.update((i, rows) for i, rows in zip(left, found or (), strict=False) if rows is not None)
+        found = proposer.propose(view.passing, view.survivors, queries[left], rows) if left else None
+        proposed.update((i, one) for i, one in zip(left, found or (), strict=False) if one is not None)
     if left := [i for i in range(len(queries)) if i not in proposed]:
-        proposed.update(zip(left, _scanned(view, queries[left], limit), strict=True))
-    return [_ranked(view, query, proposed[i], limit) for i, query in enumerate(queries)]
+        proposed.update(zip(left, _scanned(view, queries[left], rows), strict=True))
+    return [_ranked(view, query, proposed[i], rows, limit) for i, query in enumerate(queries)]
 
 
 def _scanned(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
@@ -82,14 +79,6 @@ def _scanned(view: View, queries: Matrix, limit: int) -> list[NDArray[np.intp]]:
     if view.survivors < GATHERED_SHARE * len(view.passing):
         return _among(view, np.flatnonzero(view.passing), queries, limit)
     return _among_all(view, queries, limit)
-
-
-def _once(hits: Sequence[Hit]) -> list[Hit]:
-    """Each memory by its best passage; of equal ones the first."""
-    best: dict[UUID, Hit] = {}
-    for hit in hits:
-        best.setdefault(hit.id, hit)
-    return list(best.values())
 
 
 def dots(rows: Matrix, queries: Matrix) -> Matrix:
@@ -156,15 +145,19 @@ def _products(queries: Matrix, matrix: Matrix, rows: NDArray[np.intp] | None = N
     return scores
 
 
-def _ranked(view: View, query: Matrix, rows: NDArray[np.intp], limit: int) -> list[Hit]:
-    """The best of the candidates, scored anew row by row and clipped to what a cosine can be."""
+def _ranked(view: View, query: Matrix, rows: NDArray[np.intp], most: int, limit: int) -> list[Hit]:
+    """The best `most` of the candidates, scored anew row by row and clipped to what a cosine can be: each memory by its best passage.
+
+    Of equal passages the first counts, and no more than `limit` memories.
+    """
     scores = np.clip(_products(query[None], view.matrix, rows)[0], -1.0, 1.0)
     upper, lower = view.ids[rows].T
     if view.passages is None:
         order = np.lexsort((lower, upper, -scores))[:limit]
         passages = [0] * len(order)
     else:
-        order = np.lexsort((view.passages[rows], lower, upper, -scores))[:limit]
+        order = np.lexsort((view.passages[rows], lower, upper, -scores))[:most]
+        order = order[np.sort(np.unique(view.ids[rows[order]], axis=0, return_index=True)[1])][:limit]
         passages = view.passages[rows[order]].tolist()
     ids = zip(upper[order].tolist(), lower[order].tolist(), scores[order].tolist(), passages, strict=True)
     return [Hit(UUID(int=high << 64 | low), score, passage) for high, low, score, passage in ids]
