@@ -165,6 +165,27 @@ def test_who_is_named_first_is_who_is_meant(question: str, named: list[float]) -
     assert around.named.tolist() == [*named[:2], max(named[1:])]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "names"),
+    [
+        ("Ann Lee: I moved to Oslo.", "chat", {"ann", "lee"}),
+        ("user: I moved to Oslo.", "chat", {"user"}),
+        ("Ann: I moved.\nIt was in May: cold.\nAnn: To Oslo.", "chat", {"ann"}),
+        ("Ann: I moved.\nBob: Where to?", "chat", set()),
+        ("Docker: limit memory to 2 GB", "fact", set()),
+        ("she said: no", "chat", set()),
+        ("https://example.com: I read it", "chat", set()),
+        ("We met at 8: Ann and I", "chat", set()),
+        ("Ann:", "chat", set()),
+    ],
+)
+def test_a_name_before_what_is_said_tells_who_says_it(text: str, kind: str, names: set[str]) -> None:
+    look = Texts([memory(1, text, kind=kind)]).look("Where did Ann Lee, a user, move to?")
+
+    assert look.speakers == names
+    assert look.circumstances([UUID(int=1)]).named.tolist() == [1.0 if names else 0.0]
+
+
 def test_what_was_said_in_passing_is_told_from_what_names_something_and_notes_are_not_judged() -> None:
     said = {1: "Sounds good, let us do that", 2: "We saw the Matterhorn", 3: "It cost 40"}
     notes = [memory(4, "Ports: 8080", kind="fact"), memory(5, "Ports: 8080", metadata={"author": "Ann"})]

@@ -1,5 +1,6 @@
 """What is known of memories beside the words of their texts, by columns, one entry a row."""
 
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
@@ -26,6 +27,10 @@ it states a time, and whether it is an utterance that names something."""
 _UTTERANCE = "chat"
 """The kind of memories that nobody chose for what they tell: of the others each is specific in its way. What a speaker said in a
 session is one, too, whatever it was called."""
+
+_NAME_BEFORE = re.compile(r"^[ \t]*(?P<name>[^\W\d_][\w.'’-]{0,30}(?: [^\W\d_][\w.'’-]{0,30}){0,2}):[ \t]+(?=\S)", re.MULTILINE)
+_ROLES = frozenset(("user", "assistant", "human"))
+"""Names before what is said that need no capital."""
 
 _SHARED = 1 << 14
 """Labels of a scope that are known by what they were made of."""
@@ -136,13 +141,24 @@ def _is_utterance(memory: Memory) -> bool:
 
 def _labels_of(memory: Memory, shared: dict[Hashable, Labels]) -> Labels:
     speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
-    said = (memory.tags, tuple(words.label_texts(memory.metadata)), tuple(speakers))
+    if not speakers and memory.kind == _UTTERANCE:
+        speakers = _said_by(memory.content)
+    said = (memory.tags, (*words.label_texts(memory.metadata), *speakers), tuple(speakers))
     labels = shared.get(said)
     if labels is None:
         if len(shared) >= _SHARED:
             shared.clear()
         labels = shared[said] = _labels(*said)
     return labels
+
+
+def _said_by(text: str) -> list[str]:
+    """The name before what is said, as in `Ann: I moved to Oslo.`; none where several speak."""
+    if _NAME_BEFORE.match(text) is None:
+        return []
+    names = {match["name"] for match in _NAME_BEFORE.finditer(text)}
+    names = {name for name in names if name in _ROLES or all(word[0].isupper() for word in name.split())}
+    return list(names) if len(names) == 1 else []
 
 
 def _labels(tags: Sequence[str], texts: Sequence[str], names: Sequence[str]) -> Labels:
