@@ -279,18 +279,16 @@ async def test_who_does_not_take_the_answer_is_hung_up_on(scene: Scene) -> None:
     async with client_of(scene.server, scene.tokens["ann"]) as client:
         ids = [(await tell(client, "remember", content=f"{n} " + "long " * 18_000, namespace="long"))["id"] for n in range(4)]
     call = json.dumps(rpc("tools/call", name="get", arguments={"ids": ids, "history": True})).encode()
-    connections = [raw(scene.server) for _ in range(6)]
-    for connection in connections:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-        with contextlib.suppress(ConnectionError):
-            for _ in range(50):
-                connection.sendall(head(scene.tokens["ann"], len(call)) + call)
-    held = established(scene.server)
-    with anyio.fail_after(30):
-        while established(scene.server) > 2:  # noqa: ASYNC110 - nothing tells of it
-            await anyio.sleep(0.1)
-    for connection in connections:
-        connection.close()
+    with contextlib.ExitStack() as stack:
+        for connection in [stack.enter_context(raw(scene.server)) for _ in range(6)]:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(50):
+                    connection.sendall(head(scene.tokens["ann"], len(call)) + call)
+        held = established(scene.server)
+        with anyio.fail_after(30):
+            while established(scene.server) > 2:  # noqa: ASYNC110 - nothing tells of it
+                await anyio.sleep(0.1)
 
     assert held >= 6
     assert scene.server.is_alive()
