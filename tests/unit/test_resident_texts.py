@@ -116,6 +116,21 @@ def test_around_are_those_beside_in_the_session_and_those_of_telling_sessions() 
     assert around("nothing") == []
 
 
+def test_utterances_without_a_session_are_together_by_the_day() -> None:
+    """A conversation is seldom stored with an id; other memories of a day have nothing in common."""
+    said = [memory(number, f"turn {number}", kind="chat") for number in range(1, 4)]
+    next_day = memory(4, "turn 4", kind="chat", occurred_at=NOW + timedelta(days=1))
+    elsewhere = memory(5, "turn 5", kind="chat", session_id="2026-05-01")
+    texts = Texts([*said, next_day, elsewhere, memory(6, "turn 6"), memory(7, "turn 7")])
+    look = texts.look("nothing of this")
+
+    assert [row.int for row in look.around([UUID(int=1)], ANY)] == [2, 3]
+    sessions = look.circumstances([UUID(int=number) for number in range(1, 8)]).session.tolist()
+    assert sessions[0] == sessions[1] == sessions[2] >= 0
+    assert len({sessions[0], *sessions[3:5]}) == 3
+    assert sessions[5:] == [-1, -1]
+
+
 def test_neighbours_come_before_the_rest_of_a_long_session() -> None:
     texts = Texts([memory(number, "turn of the talk", session_id="s") for number in range(1, 1_001)])
     around = texts.look("talk").around([UUID(int=900)], ANY)

@@ -24,7 +24,7 @@ FACTS = np.dtype(
 """Kind and domain as codes; microseconds since 1970 UTC or `NEVER`; in [0, 1]; whether the text ends with a question mark, whether
 it states a time, and whether it is an utterance that names something."""
 
-_UTTERANCE = "chat"
+UTTERANCE = "chat"
 """The kind of memories that nobody chose for what they tell: of the others each is specific in its way. What a speaker said in a
 session is one, too, whatever it was called."""
 
@@ -136,12 +136,12 @@ def _codes(names: Iterable[str], codes: Mapping[str, int]) -> list[int]:
 
 
 def _is_utterance(memory: Memory) -> bool:
-    return memory.kind == _UTTERANCE or (bool(memory.session_id) and not SPEAKER_KEYS.isdisjoint(memory.metadata))
+    return memory.kind == UTTERANCE or (bool(memory.session_id) and not SPEAKER_KEYS.isdisjoint(memory.metadata))
 
 
 def _labels_of(memory: Memory, shared: dict[Hashable, Labels]) -> Labels:
     speakers = [value for name, value in memory.metadata.items() if name in SPEAKER_KEYS and isinstance(value, str)]
-    if not speakers and memory.kind == _UTTERANCE:
+    if not speakers and memory.kind == UTTERANCE:
         speakers = _said_by(memory.content)
     said = (memory.tags, (*words.label_texts(memory.metadata), *speakers), tuple(speakers))
     labels = shared.get(said)

@@ -14,7 +14,7 @@ from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
 from memory_mcp.terms import Asked, asked, bag
-from memory_mcp.tiers.resident.asides import Asides, Labels, later_names
+from memory_mcp.tiers.resident.asides import UTTERANCE, Asides, Labels, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, Scores, View
 from memory_mcp.tiers.resident.kinds import kinds_told
 from memory_mcp.tiers.resident.postings import Documents, Postings
@@ -187,7 +187,15 @@ def _documents(memories: Sequence[Memory], codes: dict[str, int], labels: dict[H
     return Documents(
         ids=[memory.id for memory in memories],
         bags=[bag(memory.content, labels_of(memory.tags, memory.key, memory.metadata)) for memory in memories],
-        sessions=[memory.session_id for memory in memories],
+        sessions=[_session_of(memory) for memory in memories],
         when=np.array([to_micros(memory.when) for memory in memories], np.int64),
         asides=Asides.of(memories, codes, labels),
     )
+
+
+def _session_of(memory: Memory) -> str:
+    """Its session; utterances that nobody put into one are together with the others of their day (UTC).
+
+    A day holds other memories together by nothing but chance.
+    """
+    return memory.session_id or (f"\x00{memory.when.date()}" if memory.kind == UTTERANCE else "")
