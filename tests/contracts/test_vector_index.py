@@ -258,10 +258,10 @@ async def test_the_limit_may_exceed_what_there_is(open_index: OpenIndex, rng: np
 
 
 async def test_scores_are_cosines(open_index: OpenIndex, rng: np.random.Generator) -> None:
-    points = some_points(rng, 300)
+    points = some_points(rng, 100)
     async with open_index() as index:
         await index.upsert(SCOPE, points, EPOCH)
-        answers = await index.search(SCOPE, points.vectors, ANYTHING, limit=300, epoch=EPOCH)
+        answers = await index.search(SCOPE, points.vectors, ANYTHING, limit=100, epoch=EPOCH)
 
     scores = np.array([[hit.score for hit in hits] for hits in answers])
     assert scores.min() >= -1.0
