@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from memory_mcp.front.arguments import OPTIONS, parse
+from memory_mcp.front.importing import quick_imports
 
 _TO_A_PERSON = (
     b"memory-mcp: This serves MCP on stdin and stdout, for a client that starts it. `memory-mcp install` sets up your clients, "
@@ -25,16 +26,19 @@ def main() -> None:
 
         run_engine(arguments[2:])
     else:
-        from memory_mcp.cli.app import make_app  # noqa: PLC0415
-        from memory_mcp.cli.printed import take_any_text  # noqa: PLC0415
+        with quick_imports():
+            from memory_mcp.cli.app import make_app  # noqa: PLC0415
+            from memory_mcp.cli.printed import take_any_text  # noqa: PLC0415
 
+            app = make_app(arguments[0])
         take_any_text()
-        make_app(arguments[0])()
+        app()
 
 
 def _serve(arguments: list[str]) -> None:
     if "--http" in arguments:
-        from memory_mcp.cli.http import serve_http  # noqa: PLC0415
+        with quick_imports():
+            from memory_mcp.cli.http import serve_http  # noqa: PLC0415
 
         serve_http(arguments)
     given = parse(arguments)
@@ -45,7 +49,8 @@ def _serve(arguments: list[str]) -> None:
         from memory_mcp.front.process import run as run_front  # noqa: PLC0415
 
         run_front(given)  # which returns only where no engine can be
-    from memory_mcp.cli.serve import serve_isolated  # noqa: PLC0415
+    with quick_imports():
+        from memory_mcp.cli.serve import serve_isolated  # noqa: PLC0415
 
     serve_isolated(given)
 

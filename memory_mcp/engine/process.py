@@ -15,6 +15,7 @@ from contextlib import suppress
 from memory_mcp.engine.claim import Claim, claim
 from memory_mcp.engine.logfile import divert_stderr
 from memory_mcp.front.descriptors import fill_holes
+from memory_mcp.front.importing import quick_imports
 from memory_mcp.front.places import Places, data_folder
 from memory_mcp.front.starting import TAKEN
 
@@ -51,7 +52,8 @@ def run(arguments: Sequence[str]) -> "NoReturn":
 
     ending = Ending(_LAST_RESORT_SECONDS)
     ending.watch_signals()
-    from memory_mcp.engine.host import host  # noqa: PLC0415
+    with quick_imports():
+        from memory_mcp.engine.host import host  # noqa: PLC0415
 
     host(claimed, ending, keeps_log=detached)
 
