@@ -29,16 +29,16 @@ SMALL_REQUEST = 8
 SHUT_DOWN = "The embedding model is shut down."
 
 LAST_RUN_SECONDS = 1.0
-"""How long the end of the process waits for the run in progress; a local one takes 0.05 s."""
+"""How long the end of the process waits for the runs in progress; a local one takes 0.05 s."""
 
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
 class BatchingEmbedder:
-    """An `Embedder` over an encoder: one thread, no timer, the most urgent first.
+    """An `Embedder` over an encoder: as many threads as it may be called from, no timer, the most urgent first.
 
-    The thread takes whatever came while it was busy, shortest first, in runs within the encoder's bounds, and looks
-    anew between runs; so an urgent text waits for one run at most. A text that several want is encoded once. A text
+    A thread takes its share of whatever came while all were busy, shortest first, in runs within the encoder's bounds,
+    and looks anew between runs; so an urgent text waits for one run at most. A text that several want is encoded once. A text
     nobody waits for any longer is not encoded. An encoder that is away is left alone for a while, which grows from
     1 to 30 s. May be used from several event loops.
     """
@@ -52,7 +52,7 @@ class BatchingEmbedder:
         self._cache = _Cache(cache_entries)
         self._rest = _Rest()
         self._counts = _Counts()
-        self._worker: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
         self._closed = False
 
     @property
@@ -95,13 +95,15 @@ class BatchingEmbedder:
             self._cache.clear()
 
     def close(self) -> None:
-        """Refuse what waits and what comes; a run in progress ends unheard."""
+        """Refuse what waits and what comes; runs in progress end unheard."""
         with self._changed:
+            if self._closed:
+                return
             self._closed = True
             waiting = list(self._wanted.values())
             self._wanted.clear()
-            self._changed.notify()
-            unused = self._worker is None
+            self._changed.notify_all()
+            unused = not self._workers
         if unused:
             self._encoder.close()
         _fail(waiting, SHUT_DOWN)
@@ -139,23 +141,31 @@ class BatchingEmbedder:
             text.waiting.append((request, at))
             if not text.taken:
                 lane.arrived.append(text)  # a text may stand in two lanes: whichever comes first takes it
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="embedding", daemon=True)
-            self._worker.start()
+        if not self._workers:
+            self._workers = [threading.Thread(target=self._work, name="embedding", daemon=True) for _ in range(self._encoder.callers)]
+            for worker in self._workers:
+                worker.start()
             atexit.register(self._leave)
-        self._changed.notify()
+        self._changed.notify(len(places))
 
     def _work(self) -> None:
         while run := self._next_run():
             self._encode(run)
+            with self._changed:
+                self._counts.ended()
+        with self._changed:
+            self._workers.remove(threading.current_thread())
+            if self._workers:
+                return
         self._encoder.close()
         atexit.unregister(self._leave)
 
     def _leave(self) -> None:
         """Native code that a daemon thread is in when the interpreter ends would abort the process."""
         self.close()
-        if self._worker is not None:
-            self._worker.join(LAST_RUN_SECONDS)
+        deadline = time.monotonic() + LAST_RUN_SECONDS
+        for worker in list(self._workers):
+            worker.join(max(0.0, deadline - time.monotonic()))
 
     def _next_run(self) -> list["_Text"]:
         """Waits for work; empty when closed."""
@@ -163,13 +173,15 @@ class BatchingEmbedder:
             while not self._closed:
                 for lane in self._lanes:
                     if run := self._take(lane):
+                        self._counts.began()
                         return run
                 self._changed.wait()
         return []
 
     def _take(self, lane: "_Lane") -> list["_Text"]:
+        share = -(-len(lane) // (len(self._workers) - self._counts.running))  # two small runs at once are sooner done than a larger one
         run: list[_Text] = []
-        while len(run) < self._encoder.run_texts and (text := lane.first()) is not None:
+        while len(run) < min(share, self._encoder.run_texts) and (text := lane.first()) is not None:
             if text.taken or self._dropped(text):
                 lane.drop_first()
                 continue
@@ -191,7 +203,6 @@ class BatchingEmbedder:
             return True
 
     def _encode(self, run: Sequence["_Text"]) -> None:
-        started = time.perf_counter()
         try:
             vectors = self._encoder.encode([text.content for text in run])
             if vectors.shape != (len(run), self._dimension):
@@ -206,12 +217,12 @@ class BatchingEmbedder:
                     if not self._dropped(text):
                         self._encode([text])
         else:
-            self._deliver(run, vectors, time.perf_counter() - started)
+            self._deliver(run, vectors)
 
-    def _deliver(self, run: Sequence["_Text"], vectors: Matrix, seconds: float) -> None:
+    def _deliver(self, run: Sequence["_Text"], vectors: Matrix) -> None:
         with self._changed:
             self._rest.over()
-            self._counts.encoded(len(run), seconds)
+            self._counts.done += len(run)
             finished = []
             for text, vector in zip(run, vectors, strict=True):
                 self._wanted.pop(text.key, None)
@@ -285,6 +296,9 @@ class _Lane:
     arrived: list[_Text] = field(default_factory=list)
     batch: deque[_Text] = field(default_factory=deque)
 
+    def __len__(self) -> int:
+        return len(self.batch) + len(self.arrived)
+
     def first(self) -> _Text | None:
         if not self.batch and self.arrived:
             self.batch.extend(sorted(self.arrived, key=lambda text: text.tokens))
@@ -349,20 +363,32 @@ class _Rest:
 
 @dataclass(slots=True)
 class _Counts:
-    """Since the start."""
+    """Since the start; and how many runs there are now."""
 
     texts: int = 0
     misses: int = 0
     done: int = 0
+    running: int = 0
     busy_seconds: float = 0.0
+    busy_until: float = 0.0
 
     def asked(self, texts: int, *, missed: int) -> None:
         self.texts += texts
         self.misses += missed
 
-    def encoded(self, texts: int, seconds: float) -> None:
-        self.done += texts
-        self.busy_seconds += seconds
+    def began(self) -> None:
+        self._note()
+        self.running += 1
+
+    def ended(self) -> None:
+        self._note()
+        self.running -= 1
+
+    def _note(self) -> None:
+        now = time.monotonic()
+        if self.running:
+            self.busy_seconds += now - self.busy_until
+        self.busy_until = now
 
     def figures(self, *, queued: int, cached: int) -> dict[str, float]:
         return {

@@ -11,7 +11,7 @@ from memory_mcp.models import Matrix
 
 
 class Encoder(Protocol):
-    """A loaded model. Blocks; is called from one thread at a time."""
+    """A loaded model. Blocks; is called from `callers` threads at a time."""
 
     @property
     def epoch(self) -> str:
@@ -20,6 +20,10 @@ class Encoder(Protocol):
     @property
     def dimension(self) -> int:
         """Length of a vector."""
+
+    @property
+    def callers(self) -> int:
+        """How many threads may call at once, and had better."""
 
     @property
     def run_texts(self) -> int:

@@ -15,12 +15,13 @@ from memory_mcp.embedding.manifest import GRAPH, TOKENIZER, Manifest, check_dige
 from memory_mcp.errors import TierError
 from memory_mcp.models import Matrix
 
-RUN_TEXTS, RUN_TOKENS = 16, 384
-"""Measured, CPU ms a text of 20 words: 5.0 alone, 3.2 in these runs, 3.5 in runs of 8,192 tokens (mixed lengths: 8.1, 6.6, 17).
-A run takes some 40 ms at most, which is how long an urgent text may have to wait."""
+RUN_TEXTS, RUN_TOKENS = 12, 256
+"""Measured, ms a text of 25 tokens, two runs at once: 6.8 alone, 4.7 in fours, 4.5 in eights, 4.2 in sixteens. A run takes some
+50 ms at most (100 on a slow core), which is how long an urgent text may have to wait."""
 
 MOST_THREADS = 4
-"""Measured up to 2, which take 0.6 of the time of one; a run's matrices are small, and search wants cores as well."""
+"""Of a run, and runs at once, which share them. Measured with 2: a short text alone takes .8 to .95 of the time of one thread, and two
+runs at once .65 (short texts) to .95 (sixteen together) of the time of one after the other. Search wants cores as well."""
 
 
 class OnnxEncoder:
@@ -43,7 +44,8 @@ class OnnxEncoder:
         self.epoch, self.dimension = manifest.epoch, manifest.dimension
         self._manifest = manifest
         self._tokenizer = _open_tokenizer(folder / TOKENIZER, manifest)
-        self._session = _open_session(folder / GRAPH, threads)
+        self.callers = threads or _useful_threads()
+        self._session = _open_session(folder / GRAPH, self.callers)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self.encode(["first"])  # the first run is the slowest, and shows whether the graph is what it should be
 
@@ -97,7 +99,7 @@ def _open_tokenizer(path: Path, manifest: Manifest) -> Tokenizer:
 
 def _open_session(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _useful_threads()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it costs eight times the CPU, and time under load

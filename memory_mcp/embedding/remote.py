@@ -35,7 +35,7 @@ class RemoteEncoder:
         TierError: Its answer holds no vectors.
     """
 
-    run_texts, run_tokens = RUN_TEXTS, RUN_TOKENS
+    callers, run_texts, run_tokens = 1, RUN_TEXTS, RUN_TOKENS
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self._settings = settings

@@ -26,7 +26,7 @@ class SentenceTransformersEncoder:
         TierError: The folder is gone.
     """
 
-    run_texts, run_tokens = RUN_TEXTS, RUN_TOKENS
+    callers, run_texts, run_tokens = 1, RUN_TEXTS, RUN_TOKENS
 
     def __init__(self, manifest: Manifest) -> None:
         if not Path(manifest.home).is_dir():

@@ -22,7 +22,7 @@ class EmbeddingSettings(BaseModel):
         default=DEFAULT_MODEL,
         description="a sentence-transformers model, by name or as a folder; with provider = remote, the endpoint's name for it",
     )
-    threads: int = Field(default=0, ge=0, le=256, description="CPU threads of a local model; 0: as many as help")
+    threads: int = Field(default=0, ge=0, le=256, description="CPU threads of a local model, and its runs at once; 0: as many as help")
     cache_entries: int = Field(
         default=10_000, ge=0, le=10_000_000, description="texts whose vectors are kept in memory (1.6 kB each at 384 dimensions)"
     )

@@ -28,12 +28,13 @@ class Pondering:
 
     epoch, dimension, run_texts, run_tokens = "pondering@1/4", 4, 4, 64
 
-    def __init__(self) -> None:
+    def __init__(self, callers: int = 1) -> None:
+        self.callers = callers
         self.runs: list[list[str]] = []
         self.go_on, self.began = threading.Event(), threading.Event()
         self.go_on.set()
         self.fails: Callable[[Sequence[str]], Exception | None] = lambda texts: None
-        self.closed = False
+        self.closed = 0
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         self.runs.append(list(texts))
@@ -44,7 +45,7 @@ class Pondering:
         return np.stack([vector_of(text) for text in texts])
 
     def close(self) -> None:
-        self.closed = True
+        self.closed += 1
 
     @property
     def encoded(self) -> list[str]:
@@ -62,6 +63,12 @@ async def held_up(encoder: Pondering, embedder: Embedder) -> AsyncIterator[None]
     await asyncio.sleep(0.05)
     encoder.go_on.set()
     await first
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -146,9 +153,62 @@ async def test_an_urgent_text_waits_for_one_run_of_a_bulk(encoder: Pondering, em
     assert len(encoder.runs) == 251
 
 
+async def test_an_encoder_of_several_callers_gets_even_shares_at_once() -> None:
+    encoder = Pondering(callers=2)
+    embedder = BatchingEmbedder(encoder, model="pondering", cache_entries=100)
+    encoder.go_on.clear()
+    first = asyncio.create_task(embedder.embed(["first"]))
+    await until(lambda: len(encoder.runs) == 1)
+    second = asyncio.create_task(embedder.embed(["second"]))
+    await until(lambda: len(encoder.runs) == 2)
+    bulk = asyncio.create_task(embedder.embed([f"{i}" for i in range(11)]))
+    few = [asyncio.create_task(embedder.embed([f"few {i}"])) for i in range(2)]
+    await asyncio.sleep(0.05)
+    encoder.go_on.set()
+    vectors, _ = await bulk
+    await asyncio.gather(first, second, *few)
+    together = encoder.encoded
+
+    assert np.array_equal(vectors, np.stack([vector_of(f"{i}") for i in range(11)]))
+    assert sorted(together) == sorted({"first", "second", "few 0", "few 1", *(f"{i}" for i in range(11))})
+    assert encoder.runs[:2] == [["first"], ["second"]]
+
+    encoder.go_on.clear()
+    many = asyncio.create_task(embedder.embed([f"more {i}" for i in range(6)]))
+    await until(lambda: len(encoder.encoded) == len(together) + 6)
+    shares = [len(run) for run in encoder.runs[-2:]]
+    encoder.go_on.set()
+    await many
+
+    assert shares == [3, 3]
+    assert embedder.state.figures is not None
+    assert embedder.state.figures["queued"] == 0
+
+
+async def test_time_in_which_two_runs_are_at_work_counts_once() -> None:
+    encoder = Pondering(callers=2)
+    embedder = BatchingEmbedder(encoder, model="pondering", cache_entries=100)
+    encoder.go_on.clear()
+    started = time.monotonic()
+    both = asyncio.gather(embedder.embed(["a"]), embedder.embed(["b"]))
+    await until(lambda: len(encoder.runs) == 2)
+    await asyncio.sleep(0.3)
+    encoder.go_on.set()
+    await both
+    elapsed = time.monotonic() - started
+    await until(lambda: embedder.state.figures is not None and embedder.state.figures["texts_per_second"] > 0)
+    await asyncio.sleep(0.05)
+    figures = embedder.state.figures
+
+    assert figures is not None
+    assert figures["texts_per_second"] > 1.5 / elapsed
+
+
+@pytest.mark.parametrize("callers", [1, 3])
 @pytest.mark.parametrize("seed", range(5))
-async def test_whatever_is_cancelled_or_fails_everyone_else_is_answered(encoder: Pondering, seed: int) -> None:
+async def test_whatever_is_cancelled_or_fails_everyone_else_is_answered(seed: int, callers: int) -> None:
     """Many callers of few texts, so that texts are shared, given up and asked for anew at every moment."""
+    encoder = Pondering(callers)
     rng = random.Random(seed)
     encoder.fails = lambda texts: ValueError() if "5" in texts else None
     embedder = BatchingEmbedder(encoder, model="m", cache_entries=3)
@@ -287,11 +347,15 @@ async def test_a_lone_surrogate_is_a_text_like_any_other_to_the_queue(compiled_e
     assert isinstance(bad, EmbedderNotReadyError)
 
 
-async def test_closing_refuses_what_waits_and_what_comes(encoder: Pondering, embedder: BatchingEmbedder) -> None:
+@pytest.mark.parametrize("callers", [1, 3])
+async def test_closing_refuses_what_waits_and_what_comes(callers: int) -> None:
+    encoder = Pondering(callers)
+    embedder = BatchingEmbedder(encoder, model="pondering", cache_entries=100)
     encoder.go_on.clear()
     waiting = asyncio.create_task(embedder.embed(["a", "b"]))
     await asyncio.to_thread(encoder.began.wait, 5)
     embedder.close()
+    assert not encoder.closed
     with pytest.raises(EmbedderNotReadyError, match="shut down"):
         await waiting
     with pytest.raises(EmbedderNotReadyError, match="shut down"):
@@ -301,7 +365,8 @@ async def test_closing_refuses_what_waits_and_what_comes(encoder: Pondering, emb
         if not encoder.closed:
             await asyncio.sleep(0.01)
 
-    assert encoder.closed
+    embedder.close()
+    assert encoder.closed == 1
 
 
 def test_one_embedder_serves_one_loop_after_another(encoder: Pondering, embedder: Embedder) -> None:

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_the_number_of_threads_does_not_change_the_epoch(compiled: Path, encoder
 
     assert single.epoch == encoder.epoch
     assert np.abs(single.encode(TEXTS) - encoder.encode(TEXTS)).max() < 1e-5
+
+
+def test_several_threads_may_call_at_once(encoder: OnnxEncoder) -> None:
+    expected = encoder.encode(TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        for vectors in pool.map(encoder.encode, [TEXTS] * 4):
+            assert np.abs(vectors - expected).max() < 1e-5
 
 
 def test_serving_imports_neither_torch_nor_transformers(compiled: Path) -> None:
