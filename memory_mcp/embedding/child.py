@@ -12,6 +12,9 @@ import threading
 import warnings
 from pathlib import Path
 
+from memory_mcp.embedding.folders import exclusive
+from memory_mcp.embedding.local import is_current
+
 
 def _end_with_parent() -> None:
     while os.read(0, 1024):  # not sys.stdin: its lock, held here, would abort the interpreter's own end
@@ -23,9 +26,12 @@ def _main(name: str, source: str, folder: str) -> None:
     warnings.simplefilter("ignore")  # the exporters' own deprecations are nothing that a user can mend
     logging.disable(logging.WARNING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from memory_mcp.embedding.compile import bring_in  # noqa: PLC0415 - 6 s in which the parent may end
+    with exclusive(Path(folder)):
+        if is_current(Path(folder), Path(source) if source else None):  # another process has just made it
+            return
+        from memory_mcp.embedding.compile import bring_in  # noqa: PLC0415 - 6 s in which the parent may end
 
-    bring_in(name, source, Path(folder))
+        bring_in(name, source, Path(folder))
 
 
 if __name__ == "__main__":

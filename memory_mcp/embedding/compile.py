@@ -18,8 +18,8 @@ from onnxscript.rewriter.ort_fusions import optimize_for_ort
 from sentence_transformers import SentenceTransformer
 
 from memory_mcp.embedding.encoder import unit_rows
-from memory_mcp.embedding.folders import exclusive, published
-from memory_mcp.embedding.local import canonical_name, is_current, made_with
+from memory_mcp.embedding.folders import published
+from memory_mcp.embedding.local import canonical_name, made_with
 from memory_mcp.embedding.manifest import (
     EXPORT_FAILED,
     GRAPH,
@@ -80,23 +80,20 @@ class _Tokens(torch.nn.Module):
 
 
 def bring_in(name: str, source: str, folder: Path) -> None:
-    """Make `folder` serve the model, unless another process has just done it."""
-    with exclusive(folder):
-        if is_current(folder, Path(source) if source else None):
-            return
-        model = open_original(source or name)
-        files = Path(source or _snapshot(name))
-        digests = read_source(files)
-        with published(folder) as partial:
-            try:
-                manifest = compile_model(model, canonical_name(name, digests), files, digests, partial, named=not source)
-            except Exception as error:  # whatever an exporter dies of, the original still serves
-                if _is_of_the_machine(error):
-                    raise
-                for path in partial.iterdir():
-                    path.unlink()
-                manifest = _original(model, canonical_name(name, digests), files, digests, _reason(error), named=not source)
-            manifest.write(partial)
+    """Make `folder` serve the model."""
+    model = open_original(source or name)
+    files = Path(source or _snapshot(name))
+    digests = read_source(files)
+    with published(folder) as partial:
+        try:
+            manifest = compile_model(model, canonical_name(name, digests), files, digests, partial, named=not source)
+        except Exception as error:  # whatever an exporter dies of, the original still serves
+            if _is_of_the_machine(error):
+                raise
+            for path in partial.iterdir():
+                path.unlink()
+            manifest = _original(model, canonical_name(name, digests), files, digests, _reason(error), named=not source)
+        manifest.write(partial)
 
 
 def compile_model(model: SentenceTransformer, name: str, files: Path, source: Source, folder: Path, *, named: bool) -> Manifest:

@@ -75,6 +75,7 @@ def cached(root: Path, name: str, model: Path) -> str:
 
 def serve(model: Path | str, kept: Path) -> dict[str, object]:
     """Bring it in as the child process would, and serve it as the server would."""
+    kept.mkdir(exist_ok=True)
     bring_in(str(model), str(source_of(str(model)) or ""), kept / slug(str(model)))
     encoder = load_local(str(model), kept, Attempt())
     return {
