@@ -12,6 +12,7 @@ import anyio
 import pytest
 from postgres_server import APP, OWNER, Databases, server
 from proxies import Proxy, proxy_to
+from psycopg import AsyncConnection
 from record_stores import ACTOR, ANYTHING, ELSEWHERE, EPOCH, HOME, NOW, add, draft, embedding, new_id, revision, texts, vector, vectors
 
 from memory_mcp.errors import StoreReadOnlyError, TierUnavailableError
@@ -47,6 +48,25 @@ class TestSeveralStores:
                 assert await revision(reader) > before
                 assert [memory.id for memory in await reader.get_many([HOME], [stored])] == [stored]
                 assert stored in (await vectors(reader, HOME))
+
+    async def test_the_right_to_tend_is_free_before_the_server_hears_that_a_connection_ended(
+        self, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def unheard(connection: AsyncConnection[Any]) -> None:
+            unclosed.append(connection)
+
+        unclosed: list[AsyncConnection[Any]] = []
+        async with databases.open() as one, databases.open() as other:
+            with monkeypatch.context() as patch:
+                patch.setattr(AsyncConnection, "close", unheard)
+                async with one.tending() as first:
+                    pass
+            async with other.tending() as second:
+                pass
+            for connection in unclosed:
+                await connection.close()
+
+        assert (first, second, len(unclosed)) == (True, True, 1)
 
     async def test_the_same_text_stored_by_several_at_once_is_one_memory(self, databases: Databases) -> None:
         async with databases.open() as one, databases.open() as other:

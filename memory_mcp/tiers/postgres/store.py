@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -224,6 +224,8 @@ class PostgresStore(GraphPart, LogPart, ShelvesPart):
             with postgres_errors():
                 row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (schema.TENDING_LOCK,))).fetchone()
             yield bool(row and row[0])
+            with suppress(TierError), postgres_errors():  # by its end alone it is free a moment later, when the server hears of it
+                await connection.execute("SELECT pg_advisory_unlock_all()")
 
     # Experience
 
