@@ -150,9 +150,12 @@ class BatchingEmbedder:
 
     def _work(self) -> None:
         while run := self._next_run():
-            self._encode(run)
+            finished = self._encode(run)
             with self._changed:
-                self._counts.ended()
+                self._counts.ended()  # before they are told, since what they ask next is shared among those that rest
+            for request in finished:
+                request.resolve()
+            wake(request.done for request in finished)
         with self._changed:
             self._workers.remove(threading.current_thread())
             if self._workers:
@@ -202,7 +205,8 @@ class BatchingEmbedder:
                 del self._wanted[text.key]
             return True
 
-    def _encode(self, run: Sequence["_Text"]) -> None:
+    def _encode(self, run: Sequence["_Text"]) -> list["_Request"]:
+        """The requests that have everything now."""
         try:
             vectors = self._encoder.encode([text.content for text in run])
             if vectors.shape != (len(run), self._dimension):
@@ -213,17 +217,16 @@ class BatchingEmbedder:
             if len(run) == 1:
                 self._give_up(run[0], error)
             else:
-                for text in run:
-                    if not self._dropped(text):
-                        self._encode([text])
+                return [request for text in run if not self._dropped(text) for request in self._encode([text])]
         else:
-            self._deliver(run, vectors)
+            return self._deliver(run, vectors)
+        return []
 
-    def _deliver(self, run: Sequence["_Text"], vectors: Matrix) -> None:
+    def _deliver(self, run: Sequence["_Text"], vectors: Matrix) -> list["_Request"]:
+        finished: list[_Request] = []
         with self._changed:
             self._rest.over()
             self._counts.done += len(run)
-            finished = []
             for text, vector in zip(run, vectors, strict=True):
                 self._wanted.pop(text.key, None)
                 self._cache.put(text.key, vector.copy())
@@ -232,9 +235,7 @@ class BatchingEmbedder:
                     request.missing -= 1
                     if not request.missing:
                         finished.append(request)
-        for request in finished:
-            request.resolve()
-        wake(request.done for request in finished)
+        return finished
 
     def _give_up(self, text: "_Text", error: Exception) -> None:
         log.error("embedding_failed", model=self._model, **described(error))
