@@ -1,6 +1,5 @@
 """Serves a compiled model: onnxruntime and tokenizers, nothing heavier."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from memory_mcp.embedding.cores import usable_cores
 from memory_mcp.embedding.encoder import unit_rows
 from memory_mcp.embedding.manifest import GRAPH, TOKENIZER, Manifest, check_digests, read_manifest
 from memory_mcp.errors import TierError
@@ -44,7 +44,7 @@ class OnnxEncoder:
         self.epoch, self.dimension = manifest.epoch, manifest.dimension
         self._manifest = manifest
         self._tokenizer = _open_tokenizer(folder / TOKENIZER, manifest)
-        self.callers = threads or _useful_threads()
+        self.callers = threads or min(usable_cores(), MOST_THREADS)
         self._session = _open_session(folder / GRAPH, self.callers)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self.encode(["first"])  # the first run is the slowest, and shows whether the graph is what it should be
@@ -107,8 +107,3 @@ def _open_session(path: Path, threads: int) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common base
         raise TierError("embedder", "onnxruntime cannot open the compiled embedding model.") from error
-
-
-def _useful_threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_THREADS)
