@@ -34,7 +34,10 @@ _english = Stemmer.Stemmer("english", 0)  # the pieces are remembered below, so 
 _STEMMERS = {
     language: Stemmer.Stemmer(name, 0)
     for language, name in {
-        "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese", "nl": "dutch", "ru": "russian"
+        "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese", "nl": "dutch", "sv": "swedish",
+        "da": "danish", "fi": "finnish", "pl": "polish", "cs": "czech", "hr": "serbian", "ro": "romanian", "hu": "hungarian",
+        "tr": "turkish", "el": "greek", "ru": "russian", "uk": "russian", "ar": "arabic", "fa": "persian", "hi": "hindi",
+        "id": "indonesian",
     }.items()
 }  # fmt: skip
 

@@ -67,6 +67,7 @@ FLOORS = [
         "memory_mcp.tracing",
     },
     {"memory_mcp.languages"},
+    {"memory_mcp.function_words"},
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""

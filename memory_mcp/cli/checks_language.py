@@ -7,7 +7,7 @@ from memory_mcp.cli.verdicts import Check
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import Embedder
-from memory_mcp.languages import ENGLISH, language_of
+from memory_mcp.languages import ENGLISH, NAMES, language_of
 from memory_mcp.models import Filter
 from memory_mcp.recall.calibration import model_scale, telling
 from memory_mcp.recall.foreign_probes import FOREIGN_PAIRS
@@ -19,11 +19,6 @@ MANY = 0.2
 """Share of them from which on a language is worth a model that knows it."""
 TELLING = 0.5
 """Share of what the model tells apart in English, below which it hardly knows a language."""
-
-_NAMES = {
-    "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese", "nl": "Dutch", "ru": "Russian",
-    "zh": "Chinese", "ja": "Japanese", "ko": "Korean",
-}  # fmt: skip
 
 
 async def examine(settings: Settings, embedder: Embedder) -> list[Check]:
@@ -42,7 +37,7 @@ async def examine(settings: Settings, embedder: Embedder) -> list[Check]:
         )
         for pairs in (PAIRS, FOREIGN_PAIRS[language])
     ]
-    told = f"{many} of the {found.total()} newest memories are in {_NAMES[language]}"
+    told = f"{many} of the {found.total()} newest memories are in {NAMES[language]}"
     if telling({ENGLISH: english, language: own}, language) >= TELLING:
         return [Check("languages", "ok", f"{told}, which the model knows")]
     return [

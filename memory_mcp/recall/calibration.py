@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.languages import ENGLISH, language_of
+from memory_mcp.languages import ENGLISH, language_told
 from memory_mcp.models import Matrix, Verdict
 from memory_mcp.recall.signals import USUAL_TERMS
 
@@ -82,7 +82,25 @@ MINILM_SCALES: Scales = {
     "it": ModelScale(0.413, 0.555, 0.112),
     "pt": ModelScale(0.404, 0.574, 0.104),
     "nl": ModelScale(0.395, 0.520, 0.086),
+    "sv": ModelScale(0.359, 0.443, 0.109),
+    "da": ModelScale(0.411, 0.528, 0.121),
+    "fi": ModelScale(0.445, 0.475, 0.091),
+    "pl": ModelScale(0.515, 0.554, 0.128),
+    "cs": ModelScale(0.389, 0.519, 0.088),
+    "hr": ModelScale(0.445, 0.513, 0.095),
+    "ro": ModelScale(0.358, 0.499, 0.088),
+    "hu": ModelScale(0.398, 0.430, 0.114),
+    "tr": ModelScale(0.505, 0.560, 0.174),
+    "el": ModelScale(0.712, 0.728, 0.103),
     "ru": ModelScale(0.518, 0.580, 0.092),
+    "uk": ModelScale(0.587, 0.616, 0.106),
+    "ar": ModelScale(0.610, 0.612, 0.097),
+    "fa": ModelScale(0.710, 0.739, 0.100),
+    "he": ModelScale(0.422, 0.510, 0.109),
+    "hi": ModelScale(0.680, 0.736, 0.105),
+    "id": ModelScale(0.408, 0.480, 0.093),
+    "vi": ModelScale(0.475, 0.519, 0.103),
+    "th": ModelScale(0.775, 0.775, 0.246),
     "zh": ModelScale(0.485, 0.587, 0.097),
     "ja": ModelScale(0.548, 0.605, 0.075),
     "ko": ModelScale(0.542, 0.553, 0.165),
@@ -169,17 +187,23 @@ def relevance_between(
 ) -> Scores:
     """(k,) `relevance` of these texts to a question, by the scale of its language where neither is in English.
 
+    What nothing tells the language of, such as names or code, may be in the other's or in English, and is no better than both.
+
     Args:
         null: Of the store, for English. For another language, of which a store may hold little, it is the model's own.
     """
-    english = scales[ENGLISH]
-    scores = relevance(similarity, words, null, english, passages, strange)
-    language = language_of(question)
-    own = scales.get(language)
-    if own is None or language == ENGLISH:
+    scores = relevance(similarity, words, null, scales[ENGLISH], passages, strange)
+    asked = language_told(question)
+    if asked == ENGLISH:
         return scores
-    foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(scales, language))
-    return np.where([language_of(text) == ENGLISH for text in texts], scores, foreign)
+    spoken = [language_told(text) for text in texts]
+    for language in {asked or one for one in spoken} & scales.keys() - {ENGLISH}:
+        own = scales[language]
+        foreign = relevance(similarity, words, Null(own.unrelated, null.n), own, passages, strange, telling(scales, language))
+        told = np.array([asked != "" and one not in ("", ENGLISH) for one in spoken])
+        perhaps = np.array([one == "" if asked else one == language for one in spoken])
+        scores = np.where(told, foreign, np.where(perhaps, np.minimum(scores, foreign), scores))
+    return scores
 
 
 def meaning_the_same(cosine: float, scales: Scales, language: str) -> float:

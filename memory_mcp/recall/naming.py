@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from memory_mcp import words
 from memory_mcp.entities import OPENERS
 from memory_mcp.languages import language_of
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.terms import key_set
 
 _POSSESSIVE = re.compile(r"['’]s?$")
 _TITLES = frozenset(("mr", "mrs", "ms", "dr", "prof"))
@@ -43,4 +43,5 @@ def strange(question: str, texts: Iterable[str]) -> float:
     if not names:
         return 0.0
     known = frozenset[int]().union(*map(key_set, texts))
-    return sum(known.isdisjoint(keys_of(words.content_terms(name)).tolist()) for name in names) / len(names)
+    language = language_of(question)
+    return sum(known.isdisjoint(key_set(" ".join(words.content_terms(name)), language)) for name in names) / len(names)

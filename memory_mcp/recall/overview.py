@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memory_mcp import words
-from memory_mcp.languages import FUNCTION_WORDS, language_of
+from memory_mcp.function_words import FUNCTION_WORDS
+from memory_mcp.languages import language_of
 from memory_mcp.timewords import TimeSpan, foreign_languages
 from memory_mcp.timewords.names import folded
 

@@ -22,7 +22,7 @@ OWN = Path(__file__).parent / "data" / "own.jsonl"
 FIRST_DAYS = OWN.with_name("first-days.jsonl")
 """What three new users might store in their first days, and what their assistants might ask: a third of it never stored."""
 LANGUAGES = OWN.with_name("languages.jsonl")
-"""What a German, a French and a Spanish user might store and ask: a third of it never stored."""
+"""What a German, a French and a Spanish user might store and ask, and users of ten other languages: a third of it never stored."""
 PATHS_VARIABLE = "MEMORY_MCP_BENCH_DATA"
 """One or more paths, separated like those of PATH."""
 

@@ -1,12 +1,14 @@
 """Memories in other languages than the model's, which takes all that is said in one of them for alike."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
 from memory_mcp.answers import RecallRequest
+from memory_mcp.models import Caller
 from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -16,27 +18,34 @@ from tests.memories import CALLER, open_service, settings_for
 (STORES,) = (one.stores for one in read_sets([LANGUAGES]))
 
 
-async def remember(service: MemoryService, contents: Sequence[str]) -> list[int]:
+async def remember(service: MemoryService, contents: Sequence[str], caller: Caller = CALLER) -> list[int]:
     """How many memories each receipt named as similar."""
-    return [len((await service.remember(RememberRequest(content), CALLER)).similar) for content in contents]
+    return [len((await service.remember(RememberRequest(content), caller)).similar) for content in contents]
 
 
-@pytest.mark.parametrize("store", STORES, ids=lambda store: store.id)
-async def test_what_is_stored_is_found_and_what_is_not_often_gets_none(store: Store, tmp_path: Path) -> None:
-    """Floors lie some points below what was measured (see the benchmarks' README): before, none was ever said."""
+async def verdicts(service: MemoryService, store: Store, caller: Caller) -> tuple[list[bool], list[bool]]:
+    """Of each question whose answer is stored, whether it comes first; of each other one, whether none is said."""
+    first, none = [], []
+    for question in store.questions:
+        answer = await service.recall(RecallRequest(question.query), caller)
+        if question.answerable:
+            wanted = {store.items[gold].content for gold in question.gold}
+            first.append(bool(answer.hits) and answer.hits[0].memory.content in wanted)
+        else:
+            none.append(answer.verdict == "none")
+    return first, none
+
+
+async def test_what_is_stored_is_found_and_what_is_not_often_gets_none(tmp_path: Path) -> None:
+    """Floors lie some points below what was measured (see the benchmarks' README): before, none was hardly ever said."""
     async with open_service(settings_for(tmp_path)) as service:
-        await remember(service, [item.content for item in store.items.values()])
-        first, none = [], []
-        for question in store.questions:
-            answer = await service.recall(RecallRequest(question.query), CALLER)
-            if question.answerable:
-                wanted = {store.items[gold].content for gold in question.gold}
-                first.append(bool(answer.hits) and answer.hits[0].memory.content in wanted)
-            else:
-                none.append(answer.verdict == "none")
+        callers = {store.id: replace(CALLER, namespace=f"store-{number}") for number, store in enumerate(STORES)}
+        for store in STORES:
+            await remember(service, [item.content for item in store.items.values()], callers[store.id])
+        found = {store.id: await verdicts(service, store, callers[store.id]) for store in STORES}
 
-    assert sum(first) >= 0.7 * len(first)
-    assert sum(none) >= 0.25 * len(none)
+    assert {name for name, (first, none) in found.items() if sum(first) < 0.7 * len(first) or sum(none) < 0.25 * len(none)} == set()
+    assert sum(sum(none) for _, none in found.values()) >= 0.6 * sum(len(none) for _, none in found.values())
 
 
 CHINESE = {
