@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Scale:
-    """What `calibration` needs to know of the embedder's model: of English always, of other languages once they were asked in."""
+    """What `calibration` needs to know of the embedder's model: of English always, of other languages once they were met."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -30,11 +30,15 @@ class Scale:
         """The model may be another one; call it from the event loop."""
         self._wake.set()
 
-    def scales(self, language: str) -> Scales:
-        """For questions in this language; until its probes are embedded, what holds for the default model."""
+    def want(self, language: str) -> None:
+        """Have its probes embedded, soon; call it from the event loop."""
         if language in FOREIGN_PAIRS and language not in self._wanted:
             self._wanted.add(language)
             self.wake()
+
+    def scales(self, language: str) -> Scales:
+        """For questions in this language; until its probes are embedded, what holds for the default model."""
+        self.want(language)
         return {**MINILM_SCALES, **self._read}
 
     def probe(self) -> Matrix | None:

@@ -18,7 +18,7 @@ from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
-from memory_mcp.languages import ENGLISH, language_of
+from memory_mcp.languages import ENGLISH, language_of, language_told
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -182,6 +182,9 @@ class Recalling(Parts):
         best = shortlist(candidates, asked.weights, asked.query, asked.times, asked.now, number + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.recall_settings):
             looked_at = await self._still_valid(list(best), scopes, where, number)
+        if not language_told(asked.query):  # then that of what is found counts
+            for memory in looked_at[:JUDGED]:
+                self.scale.want(language_of(memory.content))
         with self.stages.measure("rank"):
             rank = partial(ranked_anew, looked_at, best, candidates, asked.query, asked.times, asked.scales)
             return looked_at, await _off_the_loop(looked_at, rank)

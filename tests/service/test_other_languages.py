@@ -92,15 +92,17 @@ async def test_english_and_german_memories_stand_beside_one_another(tmp_path: Pa
     assert unknown.verdict != "strong"
 
 
-async def test_the_scale_of_a_language_is_read_when_somebody_first_asks_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("question", ["Wie heißt der Hund?", "Hund Anton"])
+async def test_the_scale_of_a_language_is_read_when_it_is_first_met(question: str, tmp_path: Path) -> None:
     async with open_service(settings_for(tmp_path)) as service:
         await remember(service, ["Der Hund heißt Anton."])
+    async with open_service(settings_for(tmp_path)) as service:
         before = service.scale.scales("en")["de"]
-        await service.recall(RecallRequest("Wie heißt der Hund?"), CALLER)
+        await service.recall(RecallRequest(question), CALLER)
         with anyio.fail_after(60):
-            while service.scale.scales("de")["de"] == before:  # noqa: ASYNC110 - nothing tells of it
+            while service.scale.scales("en")["de"] == before:  # noqa: ASYNC110 - nothing tells of it
                 await anyio.sleep(0.02)
 
     assert before == MINILM_SCALES["de"]
-    assert service.scale.scales("de")["de"].unrelated == pytest.approx(before.unrelated, abs=0.01)
-    assert service.scale.scales("de")["fr"] == MINILM_SCALES["fr"]
+    assert service.scale.scales("en")["de"].unrelated == pytest.approx(before.unrelated, abs=0.01)
+    assert service.scale.scales("en")["fr"] == MINILM_SCALES["fr"]
