@@ -5,7 +5,7 @@ such words, is taken as English, which is what names and code are like, too.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from memory_mcp.function_words import FUNCTION_WORDS
 
@@ -31,26 +31,22 @@ _ALSO_ENGLISH = frozenset(
     van var vas ved vet vid volt want war wie xin ya yang""".split()
 )
 """Words, abbreviations or names in English, too, so that it takes two of them."""
-_LETTERS: Mapping[str, re.Pattern[str]] = {
-    "de": re.compile("[äöüß]"),
-    "fr": re.compile("[èêœ]"),
-    "es": re.compile("[ñ¿¡]"),
-    "pt": re.compile("[ãõ]"),
-    "sv": re.compile("[åäö]"),
-    "da": re.compile("[åæø]"),
-    "hr": re.compile("[ćčđšž]"),
-}
+_LETTERS: Mapping[str, frozenset[str]] = {
+    language: frozenset(letters)
+    for language, letters in {
+        "de": "äöüß", "fr": "èêœ", "es": "ñ¿¡", "pt": "ãõ", "sv": "åäö", "da": "åæø", "hr": "ćčđšž",
+    }.items()
+}  # fmt: skip
 """That hardly stand in English, but in several of these languages; likewise."""
-_OWN_LETTERS: Mapping[str, re.Pattern[str]] = {
-    "fi": re.compile("ää|öö|yö|äy|öy|yy"),
-    "pl": re.compile("[ąęłńśźż]"),
-    "cs": re.compile("[ěřůťď]"),
-    "ro": re.compile("[ășțâ]"),
-    "hu": re.compile("[őű]"),
-    "tr": re.compile("[ğış]"),
-    "vi": re.compile("[ơưđ\u1ea0-\u1ef9]"),
-}
+_OWN_LETTERS: Mapping[str, frozenset[str]] = {
+    language: frozenset(letters)
+    for language, letters in {
+        "pl": "ąęłńśźż", "cs": "ěřůťď", "ro": "ășțâ", "hu": "őű", "tr": "ğış", "vi": "ơưđ" + "".join(map(chr, range(0x1EA0, 0x1EFA))),
+    }.items()
+}  # fmt: skip
 """That hardly stand in others of these languages: two different ones are enough."""
+_FINNISH = ("ää", "öö", "yö", "äy", "öy", "yy")
+"""Likewise."""
 _BEGINNING = 600
 """Characters of a text that are looked at."""
 _WORD = re.compile(r"\b[^\W\d_]+\b")
@@ -96,19 +92,28 @@ def language_told(text: str) -> str:
     if beginning.isascii():
         if _TOLD_BY.isdisjoint(found := beginning.replace("?", " ").replace(",", " ").split()):
             return "" if _ENGLISH_WORDS.isdisjoint(found) else ENGLISH  # most texts end here, ten times sooner
-    elif 2 * len(_IN_THOSE.findall(beginning)) > len(_LATIN.findall(beginning)):  # else it only quotes them
+    elif _IN_THOSE.search(beginning) and 2 * len(_IN_THOSE.findall(beginning)) > len(_LATIN.findall(beginning)):  # else it quotes them
         return next(language for language, letter in _LETTER_OF.items() if letter.search(beginning))
     votes = dict.fromkeys(FUNCTION_WORDS, 0)
-    if not beginning.isascii():
-        votes |= {language: _PERHAPS for language, letters in _LETTERS.items() if letters.search(beginning)}
-        votes |= {language: _PERHAPS * min(len(set(own.findall(beginning))), 2) for language, own in _OWN_LETTERS.items()}
-    for word in set(_WORD.findall(beginning)):
-        for language in _LANGUAGES_OF.get(word, ()):
+    for word in _LANGUAGES_OF.keys() & _WORD.findall(beginning):
+        for language in _LANGUAGES_OF[word]:
             votes[language] += _vote(word)
+    if not beginning.isascii():
+        for language, many in _by_letters(beginning):
+            votes[language] += _PERHAPS * min(many, 2)
     most = max(votes.values())
     if votes[ENGLISH] == most >= _PERHAPS:
         return ENGLISH
     return max(votes, key=votes.__getitem__) if most >= _ENOUGH else ""
+
+
+def _by_letters(text: str) -> Iterator[tuple[str, int]]:
+    """Languages whose letters stand in a text, and how many of them."""
+    letters = set(text)
+    yield from ((language, 1) for language, some in _LETTERS.items() if not some.isdisjoint(letters))
+    yield from ((language, len(own & letters)) for language, own in _OWN_LETTERS.items() if not own.isdisjoint(letters))
+    if "ä" in letters or "ö" in letters:
+        yield "fi", sum(both in text for both in _FINNISH)
 
 
 def _vote(word: str) -> int:
