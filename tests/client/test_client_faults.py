@@ -142,7 +142,7 @@ async def test_several_clients_of_one_engine_that_is_killed_store_everything_onc
 
 async def test_a_hanging_line_costs_a_call_its_time_and_the_client_nothing(server: Serving) -> None:
     token = await new_token(server.folder, "hanging")
-    short = Patience(tries=2, attempt_seconds=0.3, total_seconds=5)
+    short = Patience(tries=2, attempt_seconds=1, total_seconds=20)
     async with (
         proxy_to(("127.0.0.1", server.port)) as proxy,
         MemoryClient.http(f"http://127.0.0.1:{proxy.port}/mcp", token, patience=short) as client,
@@ -158,7 +158,7 @@ async def test_a_hanging_line_costs_a_call_its_time_and_the_client_nothing(serve
         proxy.resume()
         assert (await client.recall()).hits
 
-    assert 0.6 <= took < 3
+    assert 2 <= took < 10
     assert cancelled.cancelled_caught
 
 

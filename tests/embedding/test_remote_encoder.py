@@ -151,7 +151,7 @@ def test_a_server_that_hangs_is_given_up_in_time() -> None:
         elapsed = time.monotonic() - started
         released.set()
 
-    assert elapsed < 1
+    assert elapsed < 5
 
 
 def test_a_server_that_trickles_is_given_up_in_time() -> None:

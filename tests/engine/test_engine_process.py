@@ -95,7 +95,7 @@ def test_a_second_engine_leaves_at_once_and_says_why(folder: Path) -> None:
 
     assert second.returncode == TAKEN
     assert "already" in second.stderr
-    assert took < 1.0
+    assert took < 5
 
 
 async def test_an_engine_without_clients_ends_by_itself_and_is_started_anew_for_the_next(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_lock_whose_holder_does_not_listen_is_told_within_the_time_given(folde
         engaged(folder, __version__, seconds=1.0)
     os.close(lock)
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5
 
 
 def test_engines_that_cannot_be_started_are_not_tried_for_ever(folder: Path) -> None:

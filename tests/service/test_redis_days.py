@@ -205,7 +205,7 @@ async def test_what_was_stored_just_before_the_end_is_told_and_a_redis_that_hang
             began = time.monotonic()
         took = time.monotonic() - began
 
-    assert took < 2
+    assert took < 10
 
 
 async def test_changes_are_told_in_a_stream_without_any_text(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ async def until_waiting(databases: Databases, count: int) -> None:
 
 class TestSilence:
     async def test_a_server_that_hangs_is_waited_for_no_longer_than_set(self, databases: Databases) -> None:
-        async with behind_a_proxy(databases, answer_seconds=0.5, pool_seconds=1, pool_size=2) as (store, proxy):
+        async with behind_a_proxy(databases, answer_seconds=2, pool_seconds=2, pool_size=2) as (store, proxy):
             await add(store, "before")
             proxy.hang()
             for call in (store.revisions([HOME]), add(store, "meanwhile"), store.search_text([HOME], "before", ANYTHING, limit=5)):
@@ -148,7 +148,7 @@ class TestSilence:
                     await call
 
                 assert caught.value.retryable
-                assert time.monotonic() - began < 4
+                assert time.monotonic() - began < 15
             assert store.figures()["health"] == str(caught.value)
             proxy.resume()
             proxy.cut()
@@ -158,20 +158,20 @@ class TestSilence:
             assert store.figures()["health"] == "ok"
 
     async def test_a_caller_with_less_patience_is_let_go_at_once(self, databases: Databases) -> None:
-        async with behind_a_proxy(databases, answer_seconds=2) as (store, proxy):
+        async with behind_a_proxy(databases, answer_seconds=5) as (store, proxy):
             await add(store, "before")
             connection = store._sessions
             began = time.monotonic()
             with anyio.move_on_after(0.2) as scope:
-                await connection.read("local", lambda tx: tx.value("SELECT pg_sleep(1)"))
+                await connection.read("local", lambda tx: tx.value("SELECT pg_sleep(4)"))
             assert scope.cancelled_caught
-            assert time.monotonic() - began < 0.6
+            assert time.monotonic() - began < 2
             assert proxy.accepted
 
     async def test_a_statement_that_takes_too_long_is_ended_by_the_server(self, databases: Databases) -> None:
-        async with databases.open(answer_seconds=0.5) as store:
+        async with databases.open(answer_seconds=2) as store:
             with pytest.raises(TierUnavailableError, match="took too long"):
-                await store._sessions.read("local", lambda tx: tx.value("SELECT pg_sleep(5)"))
+                await store._sessions.read("local", lambda tx: tx.value("SELECT pg_sleep(60)"))
 
             assert await texts(store) == []
 
@@ -235,15 +235,15 @@ class TestDistance:
 
 class TestCrowds:
     async def test_without_a_free_connection_a_call_is_refused_in_time(self, databases: Databases) -> None:
-        async with databases.open(pool_size=1, pool_seconds=0.5) as store, anyio.create_task_group() as tasks:
-            tasks.start_soon(store._sessions.read, "local", lambda tx: tx.value("SELECT pg_sleep(2)"))
+        async with databases.open(pool_size=1, pool_seconds=1) as store, anyio.create_task_group() as tasks:
+            tasks.start_soon(store._sessions.read, "local", lambda tx: tx.value("SELECT pg_sleep(4)"))
             await anyio.sleep(0.1)
             began = time.monotonic()
             with pytest.raises(TierUnavailableError, match=r"busy.*try again") as caught:
                 await texts(store)
 
             assert caught.value.retryable
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3.5
 
     async def test_a_queue_that_is_too_long_is_refused_at_once(self, databases: Databases) -> None:
         async with databases.open(pool_size=1, max_waiting=5) as store:
@@ -289,7 +289,7 @@ class TestRestart:
                     return
 
         some, down, at_restart = anyio.Event(), anyio.Event(), 0
-        async with databases.open(pool_seconds=1) as store, anyio.create_task_group() as tasks:
+        async with databases.open(pool_seconds=2) as store, anyio.create_task_group() as tasks:
             for name in ("one", "two", "three"):
                 tasks.start_soon(write, store, name)
             await some.wait()
@@ -344,7 +344,7 @@ class TestLostAnswers:
             assert await store.verify_chain() is None
 
     async def test_where_nobody_can_tell_it_is_said_and_repeating_does_not_double(self, databases: Databases) -> None:
-        async with behind_a_proxy(databases, answer_seconds=0.5, pool_seconds=0.5) as (store, proxy):
+        async with behind_a_proxy(databases, answer_seconds=2, pool_seconds=2) as (store, proxy):
             await add(store, "before")
             given = draft("in doubt")
 

@@ -96,10 +96,10 @@ async def test_a_write_that_began_late_is_waited_for(tmp_path: Path, monkeypatch
         assert proceed.wait(5)
         return plain(*arguments, **named)
 
-    async with SqliteStore.open(tmp_path, lock_wait_seconds=0.05) as store:
+    async with SqliteStore.open(tmp_path, lock_wait_seconds=0.5) as store:
         monkeypatch.setattr(writes, "add", slow_add)
         call = asyncio.ensure_future(store.add(draft("slow"), None, within=()))
-        await anyio.sleep(0.15)
+        await anyio.sleep(0.8)
         assert not call.done()
         proceed.set()
 
@@ -107,7 +107,7 @@ async def test_a_write_that_began_late_is_waited_for(tmp_path: Path, monkeypatch
 
 
 async def test_whoever_waits_too_long_hears_that_it_is_busy(tmp_path: Path) -> None:
-    async with SqliteStore.open(tmp_path, lock_wait_seconds=0.05) as store:
+    async with SqliteStore.open(tmp_path, lock_wait_seconds=0.5) as store:
         await add(store, "before")
         with held(tmp_path):
             calls = [store.add(draft(f"text {n}"), None, within=()) for n in range(10)]

@@ -126,7 +126,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, start: Star
 
 
 async def test_a_paused_holder_makes_others_say_busy(tmp_path: Path, start: Start) -> None:
-    async with SqliteStore.open(tmp_path, lock_wait_seconds=0.3) as store:
+    async with SqliteStore.open(tmp_path, lock_wait_seconds=1) as store:
         await store.add(draft("before"), None, within=())
         child = start("hold", tmp_path)
         assert child.answer() == "held"
@@ -136,7 +136,7 @@ async def test_a_paused_holder_makes_others_say_busy(tmp_path: Path, start: Star
         with pytest.raises(StoreBusyError) as caught:
             await store.add(draft("refused"), None, within=())
         with pytest.raises(StoreBusyError):
-            async with SqliteStore.open(tmp_path, lock_wait_seconds=0.3):
+            async with SqliteStore.open(tmp_path, lock_wait_seconds=1):
                 pass
         assert time.monotonic() - began < 5
         assert caught.value.retryable

@@ -162,7 +162,7 @@ def test_dates_may_be_left_out() -> None:
 @given(st.text(alphabet="aA@./_-|`'( :\\1~", min_size=1, max_size=4))
 def test_no_repetition_takes_long(piece: str) -> None:
     """Whatever is repeated to fill the longest text: twenty times what prose of that length takes would be noticed at every write."""
-    started = time.perf_counter()
+    started = time.process_time()
     entities_in(piece * (30_000 // len(piece)))
 
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
