@@ -39,7 +39,7 @@ from tests.memories import settings_for
 
 PREFIX = "memory-mcp-test"
 TENANTS = [Caller(tenant, "project", Provenance(client="pytest")) for tenant in ("local", "neighbour")]
-SECONDS = 15.0
+SECONDS = 30.0
 """In which all tiers are equal again once a server is back, on a busy machine."""
 
 

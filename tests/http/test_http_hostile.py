@@ -253,10 +253,10 @@ def test_who_says_half_a_request_is_hung_up_on(scene: Scene, sent: bytes | str) 
     with raw(scene.server) as connection:
         connection.sendall(sent if isinstance(sent, bytes) else head(scene.tokens["ann"], 1_000) + b'{"jsonrpc"')
         began = time.monotonic()
-        gone = ended(connection, 8)
+        gone = ended(connection, 20)
 
     assert gone
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert scene.server.is_alive()
 
 
@@ -265,7 +265,7 @@ def test_who_drips_is_hung_up_on(scene: Scene) -> None:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1_000).startswith(b"HTTP/1.1 200")
         began, dropped = time.monotonic(), False
-        while time.monotonic() - began < 8 and not dropped:  # a second request on the same connection, byte by byte
+        while time.monotonic() - began < 20 and not dropped:  # a second request on the same connection, byte by byte
             try:
                 connection.sendall(b"G" if time.monotonic() - began < 0.1 else b"x")
                 time.sleep(0.1)
@@ -315,7 +315,7 @@ async def test_a_thousand_connections_from_many_addresses_are_bounded_and_let_go
                 tried += 1
         await anyio.sleep(0.3)
         most = established(scene.server)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while True:
                 with contextlib.suppress(httpx2.TransportError):
                     if scene.server.is_alive():

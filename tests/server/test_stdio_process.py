@@ -332,7 +332,7 @@ async def test_the_end_comes_soon_under_load() -> None:
 
     seconds = await asyncio.gather(*[run(how) for how in ENDINGS])
     print("load", [round(value, 2) for value in seconds])
-    assert max(seconds) < 3
+    assert max(seconds) < 10
 
 
 @posix_only
@@ -347,7 +347,7 @@ async def test_signals_may_come_at_any_point_of_the_start() -> None:
     cases = [("early", "SIGINT"), ("early", "SIGTERM"), ("slow-start", "SIGINT"), ("slow-start", "SIGTERM"), ("stuck-start", "SIGINT")]
     seconds = await asyncio.gather(*[run(*case) for case in cases])
     print("start", [round(value, 2) for value in seconds])
-    assert max(seconds) < 3
+    assert max(seconds) < 10
 
 
 async def test_a_server_that_cannot_start_says_so() -> None:

@@ -150,7 +150,7 @@ async def told() -> bytes:
 
 
 async def test_siblings_hear_each_other_and_miss_those_that_are_gone(tmp_path: Path) -> None:
-    one, other, silent = (Siblings(tmp_path, place, 4, patience_seconds=0.2) for place in range(3))
+    one, other, silent = (Siblings(tmp_path, place, 4, patience_seconds=2) for place in range(3))
 
     async def hang() -> bytes:
         await anyio.sleep_forever()
