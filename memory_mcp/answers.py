@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from memory_mcp.entities import Entity, Statement
 from memory_mcp.knowledge.neighbourhood import Fact
 from memory_mcp.knowledge.solutions import Solution
 from memory_mcp.knowledge.success import Success
 from memory_mcp.models import Added, Memory, Operation, Recalled, StoreCounts, Tally, Verdict
 from memory_mcp.pages import NOTHING, Behind, Page, Told
+from memory_mcp.text.entities import Entity, Statement
 
 
 @dataclass(frozen=True, slots=True)

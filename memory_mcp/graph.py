@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from memory_mcp.entities import Entity, Statement
 from memory_mcp.models import Filter, Scope
+from memory_mcp.text.entities import Entity, Statement
 
 MOST_REACHED = 400
 """Steps of a walk."""

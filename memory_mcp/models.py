@@ -12,8 +12,8 @@ from uuid import UUID
 
 from memory_mcp.access import EVERYTHING, Access, Role
 from memory_mcp.audit.entries import Origin
-from memory_mcp.entities import Statement
-from memory_mcp.passages import BEGINNING, Passage
+from memory_mcp.text.entities import Statement
+from memory_mcp.text.passages import BEGINNING, Passage
 
 if TYPE_CHECKING:  # a handshake does not wait for NumPy
     import numpy as np

@@ -7,11 +7,11 @@ from memory_mcp.cli.verdicts import Check
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
 from memory_mcp.contracts import Embedder
-from memory_mcp.languages import ENGLISH, NAMES, language_of
 from memory_mcp.models import Filter
 from memory_mcp.recall.calibration import model_scale, telling
 from memory_mcp.recall.foreign_probes import FOREIGN_PAIRS
 from memory_mcp.recall.probes import PAIRS
+from memory_mcp.text.languages import ENGLISH, NAMES, language_of
 
 LOOKED_AT = 500
 """Of each tenant's memories, the newest."""

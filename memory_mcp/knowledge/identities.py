@@ -6,9 +6,9 @@ Who stores such a memory names it so, and whoever reads one from a file, or rewr
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memory_mcp.entities import ENTITY, RELATIONS, Statement, relations_of
 from memory_mcp.knowledge.nodes import ENTITY_TAG, OBSERVATION_TAG, sentences
 from memory_mcp.knowledge.solutions import mark_among
+from memory_mcp.text.entities import ENTITY, RELATIONS, Statement, relations_of
 
 
 def of_relation(statement: Statement) -> str:

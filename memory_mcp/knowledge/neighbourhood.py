@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from memory_mcp.entities import ALSO_CALLED, IS_A, Statement, entity_key
 from memory_mcp.graph import Relation
+from memory_mcp.text.entities import ALSO_CALLED, IS_A, Statement, entity_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from memory_mcp.entities import ENTITY, IS_A, Statement, relations_of
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import sentence
 from memory_mcp.models import Memory
+from memory_mcp.text.entities import ENTITY, IS_A, Statement, relations_of
 
 ENTITY_TAG, OBSERVATION_TAG = "graph:entity", "graph:observation"
 """Of a memory that says there is an entity, and of one that is an observation of it."""

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.languages import ENGLISH, language_told
 from memory_mcp.models import Matrix, Verdict
 from memory_mcp.recall.signals import USUAL_TERMS
+from memory_mcp.text.languages import ENGLISH, language_told
 
 Scores = NDArray[np.float64]
 

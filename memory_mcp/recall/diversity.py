@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from memory_mcp import words
-from memory_mcp.terms import key_set, keys_of
+from memory_mcp.text import words
+from memory_mcp.text.terms import key_set, keys_of
 
 SAME = 0.9
 """Share of their words, stop words out, that two texts have in common in the same order, from which on they say the same."""

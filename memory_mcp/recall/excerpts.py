@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from memory_mcp.graphemes import whole_until
-from memory_mcp.languages import language_of
-from memory_mcp.passages import BEGINNING, Passage
+from memory_mcp.text.graphemes import whole_until
+from memory_mcp.text.languages import language_of
+from memory_mcp.text.passages import BEGINNING, Passage
 
 CUT = "…"
 _SENTENCE = re.compile(
@@ -97,7 +97,7 @@ def _held(text: str, parts: Sequence[Span], telling: Mapping[int, float]) -> lis
     """Which of the question's words each part holds."""
     if not telling:
         return [set() for _ in parts]
-    from memory_mcp.terms import key_set  # noqa: PLC0415 - with it comes NumPy, for which a handshake does not wait
+    from memory_mcp.text.terms import key_set  # noqa: PLC0415 - with it comes NumPy, for which a handshake does not wait
 
     language = language_of(text)
     return [telling.keys() & key_set(text[start:end], language) for start, end in parts]

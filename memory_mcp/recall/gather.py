@@ -15,15 +15,15 @@ import structlog
 from anyio.lowlevel import checkpoint
 from numpy.typing import NDArray
 
-from memory_mcp import words
 from memory_mcp.config import RecallSettings
 from memory_mcp.contracts import Candidates, Circumstances, Comparison, Embedder, Look, TextIndex, TextReader
-from memory_mcp.entities import asked_keys
 from memory_mcp.errors import EmbedderNotReadyError, TierError, TierUnavailableError
 from memory_mcp.graph import Graph, Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.recall.signals import moments, rarity
 from memory_mcp.recall.topics import topic_query, topic_terms
+from memory_mcp.text import words
+from memory_mcp.text.entities import asked_keys
 from memory_mcp.timing import Stages
 
 log = structlog.get_logger(__name__)

@@ -8,10 +8,10 @@ words all begin with a capital, and by one in German, where every noun does.
 import re
 from collections.abc import Iterable
 
-from memory_mcp import words
-from memory_mcp.entities import OPENERS
-from memory_mcp.languages import language_of
-from memory_mcp.terms import key_set
+from memory_mcp.text import words
+from memory_mcp.text.entities import OPENERS
+from memory_mcp.text.languages import language_of
+from memory_mcp.text.terms import key_set
 
 _POSSESSIVE = re.compile(r"['’]s?$")
 _TITLES = frozenset(("mr", "mrs", "ms", "dr", "prof"))

@@ -8,11 +8,11 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from memory_mcp import words
-from memory_mcp.function_words import FUNCTION_WORDS
-from memory_mcp.languages import language_of
-from memory_mcp.timewords import TimeSpan, foreign_languages
-from memory_mcp.timewords.names import folded
+from memory_mcp.text import words
+from memory_mcp.text.function_words import FUNCTION_WORDS
+from memory_mcp.text.languages import language_of
+from memory_mcp.text.timewords import TimeSpan, foreign_languages
+from memory_mcp.text.timewords.names import folded
 
 _OF_LATE = re.compile(
     r"\b(?:(?:the )?(?:last|latest|most recent|recent|previous)(?: (?:time|things?|sessions?|conversations?|chats?|work))?"

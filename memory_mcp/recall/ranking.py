@@ -11,20 +11,20 @@ from uuid import UUID
 
 import numpy as np
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
-from memory_mcp.languages import ENGLISH, language_of
 from memory_mcp.models import Filter, Memory, Recalled
-from memory_mcp.passages import Passage, passages
 from memory_mcp.recall.calibration import Scales, matched, relevance_between, store_null
 from memory_mcp.recall.diversity import collapse
 from memory_mcp.recall.naming import strange
 from memory_mcp.recall.signals import Columns, Moments, covered, neighbours, rarity, score_parts, total
 from memory_mcp.recall.wanted import asks_of_an_occasion, asks_of_the_present, asks_when
-from memory_mcp.terms import asked, key_set
-from memory_mcp.timewords import TimeSpan, of_that_time, time_preference
+from memory_mcp.text import words
+from memory_mcp.text.languages import ENGLISH, language_of
+from memory_mcp.text.passages import Passage, passages
+from memory_mcp.text.terms import asked, key_set
+from memory_mcp.text.timewords import TimeSpan, of_that_time, time_preference
 
 SPARE = 10
 """Candidates read beyond those wanted: some may be gone since they were indexed."""

@@ -6,11 +6,11 @@ import structlog
 
 from memory_mcp.contracts import Embedder
 from memory_mcp.errors import EmbedderNotReadyError
-from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Matrix
 from memory_mcp.recall.calibration import MINILM_SCALES, ModelScale, Scales, model_scale
 from memory_mcp.recall.foreign_probes import FOREIGN_PAIRS
 from memory_mcp.recall.probes import PAIRS
+from memory_mcp.text.languages import ENGLISH
 
 log = structlog.get_logger(__name__)
 

@@ -7,13 +7,13 @@ from uuid import UUID
 import numpy as np
 
 from memory_mcp.errors import TierError
-from memory_mcp.languages import ENGLISH
 from memory_mcp.models import Embedding, Filter, Hit, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import Null, Scales, matched, relevance_between, store_null
 from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.ranking import best_passage, looked_for
-from memory_mcp.terms import key_set
-from memory_mcp.words import labels_of
+from memory_mcp.text.languages import ENGLISH
+from memory_mcp.text.terms import key_set
+from memory_mcp.text.words import labels_of
 
 UNCOUNTED_ROWS = 100_000
 """Of a scope too large to be held in memory, about how many memories it has; chance hardly grows from there."""

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import RequestError
 from memory_mcp.models import DOMAINS, EPISODIC_KINDS, KINDS, RETENTIONS, Caller, Draft, Scope
 from memory_mcp.remember import door
+from memory_mcp.text import words
 
 SHORT_TERM = timedelta(days=7)
 

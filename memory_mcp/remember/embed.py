@@ -8,7 +8,7 @@ import numpy as np
 
 from memory_mcp.contracts import Embedder
 from memory_mcp.models import Embedding
-from memory_mcp.passages import passages
+from memory_mcp.text.passages import passages
 
 INLINE_CHARACTERS = 20_000
 """Texts of up to so many together are cut into passages on the event loop, in some milliseconds; more of them in a worker thread."""

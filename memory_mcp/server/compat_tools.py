@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from memory_mcp.access import Role
-from memory_mcp.entities import Statement
 from memory_mcp.hygiene.hidden import hides
 from memory_mcp.knowledge.nodes import Node
 from memory_mcp.remember.door import MAX_NAME_CHARACTERS
@@ -21,6 +20,7 @@ from memory_mcp.server.desk import desk_of
 from memory_mcp.server.faults import StrictTool
 from memory_mcp.server.render import result
 from memory_mcp.server.tools import Call, annotated
+from memory_mcp.text.entities import Statement
 
 
 class Given(BaseModel):

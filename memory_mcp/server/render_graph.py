@@ -9,11 +9,11 @@ from mcp.types import CallToolResult
 
 from memory_mcp.answers import Explored, Related
 from memory_mcp.counted import counted
-from memory_mcp.entities import Statement
 from memory_mcp.hygiene.hidden import shown_openly
 from memory_mcp.knowledge.neighbourhood import Fact, ended
 from memory_mcp.models import Recalled
 from memory_mcp.server.render import DATA_NOTE, cautions, cost, fitting, line, quoted, result, shown, size, tokens, warnings
+from memory_mcp.text.entities import Statement
 
 _LEFT_OUT_TOKENS = 15
 """What saying how many relations are left out costs at most."""

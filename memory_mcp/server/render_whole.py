@@ -8,13 +8,13 @@ from typing import Any
 
 from mcp.types import CallToolResult
 
-from memory_mcp.graphemes import whole_until
 from memory_mcp.hygiene.hidden import shown_openly
 from memory_mcp.models import Memory, Operation, Version
-from memory_mcp.passages import beginning, weight
 from memory_mcp.recall.excerpts import excerpt
 from memory_mcp.server.render import CAUTIONS, DATA_NOTE, age, cautions, common_length, one_line, quoted, result, said, warnings
 from memory_mcp.states import state_in_words
+from memory_mcp.text.graphemes import whole_until
+from memory_mcp.text.passages import beginning, weight
 
 PAGE_TOKENS = 15_000
 """Of the texts in one reply: hosts refuse replies of more than 25,000 real tokens."""

@@ -12,8 +12,8 @@ from memory_mcp.errors import RequestError
 from memory_mcp.models import Added, Caller, Draft, Provenance, Scope
 from memory_mcp.remember.drafts import uuid7
 from memory_mcp.service.parts import Parts
+from memory_mcp.text.words import same_label
 from memory_mcp.upkeep.lines import Line, drafted, is_past
-from memory_mcp.words import same_label
 
 BATCH = 200
 """Memories that are stored at once, in a tenth of a second in which nobody else writes."""

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from memory_mcp.access import Role
-from memory_mcp.entities import ENTITY, IS_A, RELATIONS, Statement, read_relation, with_relations
 from memory_mcp.errors import RequestError, require
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.identities import of_entity, of_observation
@@ -25,6 +24,7 @@ from memory_mcp.remember.hygiene import cleaned, weight_of
 from memory_mcp.service.linking import relation_request
 from memory_mcp.service.recalling import Recalling
 from memory_mcp.service.remembering import Remembering
+from memory_mcp.text.entities import ENTITY, IS_A, RELATIONS, Statement, read_relation, with_relations
 
 _MOST = 20_000
 """Memories and relations of a namespace that are looked at."""

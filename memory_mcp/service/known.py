@@ -16,7 +16,7 @@ from memory_mcp.config import WeightSettings
 from memory_mcp.models import Filter, Scope
 from memory_mcp.pages import Page
 from memory_mcp.recall.calibration import Scales
-from memory_mcp.timewords import TimeSpan, time_spans
+from memory_mcp.text.timewords import TimeSpan, time_spans
 
 LIFETIME = timedelta(minutes=5)
 """Nobody's place changes by growing so much older."""

@@ -6,7 +6,18 @@ from uuid import UUID
 
 from memory_mcp.access import Role
 from memory_mcp.answers import Explored, Related
-from memory_mcp.entities import (
+from memory_mcp.errors import MemoryNotFoundError, RequestError, require
+from memory_mcp.graph import Relation
+from memory_mcp.hygiene.trust import may_rewrite
+from memory_mcp.knowledge.identities import of_relation
+from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
+from memory_mcp.knowledge.nodes import says_nothing_else
+from memory_mcp.models import Caller, Changes, Filter, Memory, Scope
+from memory_mcp.remember import door
+from memory_mcp.remember.drafts import RememberRequest
+from memory_mcp.remember.hygiene import Inspection
+from memory_mcp.service.remembering import Remembering
+from memory_mcp.text.entities import (
     ALSO_CALLED,
     IS_A,
     MAX_NAME_CHARACTERS,
@@ -19,17 +30,6 @@ from memory_mcp.entities import (
     speaks_of,
     with_relations,
 )
-from memory_mcp.errors import MemoryNotFoundError, RequestError, require
-from memory_mcp.graph import Relation
-from memory_mcp.hygiene.trust import may_rewrite
-from memory_mcp.knowledge.identities import of_relation
-from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of, sentence
-from memory_mcp.knowledge.nodes import says_nothing_else
-from memory_mcp.models import Caller, Changes, Filter, Memory, Scope
-from memory_mcp.remember import door
-from memory_mcp.remember.drafts import RememberRequest
-from memory_mcp.remember.hygiene import Inspection
-from memory_mcp.service.remembering import Remembering
 
 MAX_DEPTH = 3
 _MOST_TOGETHER = 50

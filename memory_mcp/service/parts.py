@@ -27,7 +27,6 @@ from memory_mcp.models import (
     Visibility,
 )
 from memory_mcp.namespaces import similar_names
-from memory_mcp.passages import PASSAGE_TOKENS, weight
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Sources
 from memory_mcp.recall.ranking import still_valid
@@ -38,6 +37,7 @@ from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.service.known import KnownAnswers
+from memory_mcp.text.passages import PASSAGE_TOKENS, weight
 from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
 from memory_mcp.upkeep.denials import Denials

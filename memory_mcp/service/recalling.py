@@ -18,7 +18,6 @@ from memory_mcp.answers import Answer, RecallRequest
 from memory_mcp.config import WeightSettings
 from memory_mcp.contracts import Candidates
 from memory_mcp.errors import EmbedderNotReadyError, MemoryNotFoundError, RequestError, TierError
-from memory_mcp.languages import ENGLISH, language_of, language_told
 from memory_mcp.models import (
     Caller,
     Filter,
@@ -28,7 +27,6 @@ from memory_mcp.models import (
     Verdict,
 )
 from memory_mcp.pages import NOTHING, Behind, Page, Told
-from memory_mcp.passages import beginning
 from memory_mcp.recall.calibration import WEAK, Scales, nearly, telling, verdict
 from memory_mcp.recall.gather import asking_records, gather
 from memory_mcp.recall.overview import Overview, overview
@@ -37,8 +35,10 @@ from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
 from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import EVERY_NAMESPACE, PROMPT_TOKENS, Parts
-from memory_mcp.timewords import TimeSpan, time_spans
-from memory_mcp.words import same_label
+from memory_mcp.text.languages import ENGLISH, language_of, language_told
+from memory_mcp.text.passages import beginning
+from memory_mcp.text.timewords import TimeSpan, time_spans
+from memory_mcp.text.words import same_label
 
 INLINE_CHARACTERS = 100_000
 """Texts of up to so many together are ranked on the event loop, in a few milliseconds; more of them in a worker thread."""

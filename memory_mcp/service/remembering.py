@@ -10,7 +10,6 @@ import anyio.to_thread
 
 from memory_mcp.answers import Receipt
 from memory_mcp.errors import TierError
-from memory_mcp.languages import language_of
 from memory_mcp.models import (
     EPISODIC_KINDS,
     Added,
@@ -29,6 +28,7 @@ from memory_mcp.remember.echo import deliberate, says_back
 from memory_mcp.remember.hygiene import cleaned, weight_of
 from memory_mcp.remember.otherwise import not_taken_over
 from memory_mcp.service.parts import Parts
+from memory_mcp.text.languages import language_of
 
 _NOT_STATEMENTS = EPISODIC_KINDS | {"code"}
 ALIKE_ANYWAY = 0.6

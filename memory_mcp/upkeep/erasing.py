@@ -11,9 +11,9 @@ from uuid import UUID
 import anyio.to_thread
 import structlog
 
-from memory_mcp import words
 from memory_mcp.errors import TierError
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
+from memory_mcp.text import words
 from memory_mcp.upkeep.register import Register
 from memory_mcp.upkeep.searching import search_files
 

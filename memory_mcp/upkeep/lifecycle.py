@@ -15,8 +15,8 @@ from memory_mcp.config import MaintenanceSettings
 from memory_mcp.knowledge.success import success
 from memory_mcp.models import EPISODIC_KINDS, Memory, Provenance, Tally
 from memory_mcp.recall.diversity import collapse
-from memory_mcp.terms import keys_of
-from memory_mcp.words import content_terms
+from memory_mcp.text.terms import keys_of
+from memory_mcp.text.words import content_terms
 
 LASTING_KINDS = frozenset({"rule", "decision", "procedure", "error", "insight"})
 """They do not fade: what was decided or learned is not less true for being seldom asked."""

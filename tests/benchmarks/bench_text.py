@@ -27,8 +27,8 @@ import apsw
 import numpy as np
 import Stemmer
 
-from memory_mcp import terms, words
 from memory_mcp.models import Filter, Scope
+from memory_mcp.text import terms, words
 from memory_mcp.tiers.resident.postings import Documents, Postings
 from memory_mcp.tiers.sqlite import reads
 from memory_mcp.tiers.sqlite.database import define_functions, migrations

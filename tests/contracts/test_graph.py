@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from record_stores import ACTOR, DAY, ELSEWHERE, GLOBAL, HOME, NOW, OpenStore, Store, add, rewritten
 
-from memory_mcp.entities import Entity, Statement
 from memory_mcp.graph import COMMON, FAN_OUT, MOST_REACHED, Named
 from memory_mcp.models import Changes, Filter, Scope
+from memory_mcp.text.entities import Entity, Statement
 
 LATER = NOW + DAY
 

@@ -11,12 +11,12 @@ from postgres_server import Databases, server
 from memory_mcp.access import Access, Role
 from memory_mcp.answers import RecallRequest
 from memory_mcp.config import Settings
-from memory_mcp.entities import Statement
 from memory_mcp.errors import AccessDeniedError, MemoryNotFoundError, RequestError
 from memory_mcp.knowledge.nodes import Node
 from memory_mcp.models import Caller, Changes
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
+from memory_mcp.text.entities import Statement
 from tests.memories import CALLER, open_service, settings_for
 
 OTHER_TENANT = Caller("other", "project")

@@ -9,7 +9,6 @@ import pytest
 
 from memory_mcp.answers import RecallRequest
 from memory_mcp.models import Caller
-from memory_mcp.passages import PASSAGE_TOKENS
 from memory_mcp.recall.calibration import WEAK
 from memory_mcp.remember import embed
 from memory_mcp.remember.drafts import RememberRequest
@@ -19,6 +18,7 @@ from memory_mcp.server.render import recalled
 from memory_mcp.service import MemoryService, keeping, recalling, remembering
 from memory_mcp.service.parts import PROMPT_TOKENS
 from memory_mcp.service.recalling import INLINE_CHARACTERS
+from memory_mcp.text.passages import PASSAGE_TOKENS
 from memory_mcp.tiers.resident import texts
 from tests.memories import CALLER, open_client, open_service, settings_for
 

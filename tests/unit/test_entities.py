@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory_mcp.entities import (
+from memory_mcp.text.entities import (
     MAX_ENTITIES,
     MAX_NAME_CHARACTERS,
     Entity,

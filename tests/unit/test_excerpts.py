@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.passages import BEGINNING, Passage
 from memory_mcp.recall.excerpts import excerpt
 from memory_mcp.recall.ranking import best_passage, looked_for
+from memory_mcp.text.passages import BEGINNING, Passage
 
 MINUTES = (
     "Jonas reports that the release candidate is on staging. Two blockers remain, and Li takes the first one. "

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.graphemes import whole_until
+from memory_mcp.text.graphemes import whole_until
 
 FAMILY = "👩\u200d👩\u200d👧"
 

@@ -1,7 +1,7 @@
 import pytest
 
-from memory_mcp.irregular import BASE_FORMS
-from memory_mcp.terms import key_set, keys_of, stems
+from memory_mcp.text.irregular import BASE_FORMS
+from memory_mcp.text.terms import key_set, keys_of, stems
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from memory_mcp.kinds import KINDS
-from memory_mcp.terms import keys_of, keys_of_kinds, stems
+from memory_mcp.text.kinds import KINDS
+from memory_mcp.text.terms import keys_of, keys_of_kinds, stems
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from memory_mcp.function_words import FUNCTION_WORDS
-from memory_mcp.languages import NAMES, language_of, language_told
 from memory_mcp.recall.foreign_probes import FOREIGN_PAIRS
 from memory_mcp.recall.probes import PAIRS
-from memory_mcp.terms import asked, key_set
-from memory_mcp.words import query_terms
+from memory_mcp.text.function_words import FUNCTION_WORDS
+from memory_mcp.text.languages import NAMES, language_of, language_told
+from memory_mcp.text.terms import asked, key_set
+from memory_mcp.text.words import query_terms
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from memory_mcp.entities import Statement, with_relations
 from memory_mcp.graph import Relation
 from memory_mcp.knowledge.neighbourhood import facts_around, other_names, said_of
+from memory_mcp.text.entities import Statement, with_relations
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PAST = NOW - timedelta(days=30)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from memory_mcp.recall.overview import Overview, overview
-from memory_mcp.timewords import time_spans
+from memory_mcp.text.timewords import time_spans
 
 NOW = datetime(2026, 11, 18, 9, 30, tzinfo=UTC)
 TODAY = datetime(2026, 11, 18, tzinfo=UTC)

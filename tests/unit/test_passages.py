@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.passages import PASSAGE_TOKENS, beginning, passages, weight
+from memory_mcp.text.passages import PASSAGE_TOKENS, beginning, passages, weight
 
 
 def cut(text: str, most: float = PASSAGE_TOKENS) -> list[str]:

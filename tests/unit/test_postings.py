@@ -14,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from memory_mcp import words
 from memory_mcp.errors import TierError
-from memory_mcp.languages import ENGLISH, language_of
-from memory_mcp.terms import MOST, TERM, bag, keys_of
+from memory_mcp.text import words
+from memory_mcp.text.languages import ENGLISH, language_of
+from memory_mcp.text.terms import MOST, TERM, bag, keys_of
 from memory_mcp.tiers.resident import postings, runs
 from memory_mcp.tiers.resident.postings import Documents, Postings
 from tests.asides import no_asides
@@ -293,7 +293,7 @@ def test_labels_count_half() -> None:
 
 def test_keys_are_the_same_in_every_process() -> None:
     """The same in every process and on every platform; with another stemmer these numbers change."""
-    program = "from memory_mcp.terms import keys_of; print(keys_of(['memories', 'decided', 'js', 'größe', '東京']).tolist())"
+    program = "from memory_mcp.text.terms import keys_of; print(keys_of(['memories', 'decided', 'js', 'größe', '東京']).tolist())"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "[4158268497, 303636855, 398963028, 1540598153, 2451981039]"

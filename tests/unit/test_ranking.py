@@ -16,7 +16,7 @@ from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Filter, Memory, Recalled, Scope
 from memory_mcp.recall.calibration import MINILM_SCALES
 from memory_mcp.recall.ranking import as_ranked, best_passage, judged, looked_for, shortlist, still_valid
-from memory_mcp.timewords import time_spans
+from memory_mcp.text.timewords import time_spans
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WEIGHTS = WeightSettings()

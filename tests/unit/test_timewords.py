@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from memory_mcp.clock import to_micros
-from memory_mcp.timewords import (
+from memory_mcp.text.timewords import (
     MOST_TIMES,
     OPEN_WEIGHT,
     YEAR_WEIGHT,
@@ -15,7 +15,7 @@ from memory_mcp.timewords import (
     time_preference,
     time_spans,
 )
-from memory_mcp.timewords.readers import RECENT_WEIGHT
+from memory_mcp.text.timewords.readers import RECENT_WEIGHT
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 

@@ -5,9 +5,9 @@ from time import process_time
 
 import pytest
 
-from memory_mcp.timewords import OPEN_WEIGHT, foreign_languages, states_time, time_spans
-from memory_mcp.timewords.names import ALL, folded
-from memory_mcp.timewords.readers import RECENT_WEIGHT
+from memory_mcp.text.timewords import OPEN_WEIGHT, foreign_languages, states_time, time_spans
+from memory_mcp.text.timewords.names import ALL, folded
+from memory_mcp.text.timewords.readers import RECENT_WEIGHT
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday
 

@@ -1,7 +1,7 @@
 import pytest
 
-from memory_mcp import words
 from memory_mcp.recall.topics import topic_query, topic_terms
+from memory_mcp.text import words
 
 
 @pytest.mark.parametrize(

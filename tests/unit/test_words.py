@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_mcp.words import MAX_QUERY_TERMS, index_text, names_something, query_terms, same_text, split_words
+from memory_mcp.text.words import MAX_QUERY_TERMS, index_text, names_something, query_terms, same_text, split_words
 
 ANY_TEXT = st.text(st.characters()) | st.text(st.characters(categories=["Cs", "Cc", "Cf", "Mn", "Mc", "Lo", "Lm", "So", "Zs"]))
 """`st.characters()` gives every code point, lone surrogates included."""

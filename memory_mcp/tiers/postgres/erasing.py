@@ -9,8 +9,8 @@ from datetime import datetime
 from uuid import UUID
 
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import texts_in
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
+from memory_mcp.text.entities import texts_in
 from memory_mcp.tiers.postgres import journal, log
 from memory_mcp.tiers.postgres.journal import Derived
 from memory_mcp.tiers.postgres.rows import ERASED, actor_row

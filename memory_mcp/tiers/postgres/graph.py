@@ -9,9 +9,9 @@ from uuid import UUID
 import anyio
 
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import ALSO_CALLED, IS_A, Entity, Statement, entities_of, entity_key, read_relation, relations_of
 from memory_mcp.graph import COMMON, FAN_OUT, MOST_BESIDE, MOST_REACHED, Mentions, Named, Relation
 from memory_mcp.models import Filter
+from memory_mcp.text.entities import ALSO_CALLED, IS_A, Entity, Statement, entities_of, entity_key, read_relation, relations_of
 from memory_mcp.tiers.postgres import log
 from memory_mcp.tiers.postgres.rows import IN_SCOPES, LIVE, conditions
 from memory_mcp.tiers.postgres.session import Row, Transaction

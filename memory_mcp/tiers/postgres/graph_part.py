@@ -6,9 +6,9 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from memory_mcp.entities import Entity
 from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import Filter, Scope
+from memory_mcp.text.entities import Entity
 from memory_mcp.tiers.postgres import graph
 from memory_mcp.tiers.postgres.session import NOBODY, Transaction
 

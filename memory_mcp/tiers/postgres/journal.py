@@ -11,13 +11,13 @@ import anyio
 from memory_mcp.clock import to_micros
 from memory_mcp.errors import TierError
 from memory_mcp.models import Embedding, Scope
+from memory_mcp.text.words import labels_of
 from memory_mcp.tiers.postgres import graph
 from memory_mcp.tiers.postgres.faults import TIER
 from memory_mcp.tiers.postgres.graph import Spoken
 from memory_mcp.tiers.postgres.rows import LIVE, WHEN, halves
 from memory_mcp.tiers.postgres.session import Row, Transaction
 from memory_mcp.tiers.postgres.text import text_vector
-from memory_mcp.words import labels_of
 
 FORM = (
     "kind domain tags metadata key session_id importance confidence short_term updated occurred valid_from valid_to expires "

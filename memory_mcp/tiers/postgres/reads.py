@@ -9,10 +9,10 @@ from uuid import UUID
 
 from psycopg import AsyncCursor
 
-from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import Changed, Filter, Matrix, Memory, Scope, StoreCounts, Version
+from memory_mcp.text import words
 from memory_mcp.tiers.postgres.rows import (
     IN_SCOPES,
     LIVE,

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from memory_mcp import terms, words
+from memory_mcp.text import terms, words
 
 _MOST_BYTES = 900_000
 """Of a tsvector, which ends at 1 MB; what a text of more different words has beyond that, it is not found by."""

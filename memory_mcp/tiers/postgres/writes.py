@@ -13,15 +13,15 @@ import anyio
 from psycopg.errors import UniqueViolation
 
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
+from memory_mcp.text.entities import with_relations
+from memory_mcp.text.words import same_label
 from memory_mcp.tiers.postgres import journal, log, timeline
 from memory_mcp.tiers.postgres.journal import Derived, Words
 from memory_mcp.tiers.postgres.receipts import earlier_receipt, keep_receipt
 from memory_mcp.tiers.postgres.rows import ERASED, IN_SCOPES, LIVE, actor_row, micros, to_json
 from memory_mcp.tiers.postgres.session import Transaction
-from memory_mcp.words import same_label
 
 SAME_TEXT = "A live memory has exactly this text already: forget one of the two instead."
 SAME_ID = "A memory of this id was stored before: use a new id."

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from memory_mcp.contracts import Candidates, Circumstances
 from memory_mcp.models import Matrix
-from memory_mcp.words import MAX_QUERY_TERMS
+from memory_mcp.text.words import MAX_QUERY_TERMS
 
 _CANDIDATES, _VECTOR = b"mmc5", b"mmv1"
 _CHECKSUM_BYTES = 16

@@ -8,10 +8,10 @@ from itertools import dropwhile
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
 from memory_mcp.models import NEVER, Filter, Memory
-from memory_mcp.timewords import states_time
+from memory_mcp.text import words
+from memory_mcp.text.timewords import states_time
 
 SPEAKER_KEYS = frozenset({"speaker", "author", "sender"})
 """Metadata whose value says who `I` is."""

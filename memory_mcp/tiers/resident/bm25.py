@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.terms import OCCURRENCE
+from memory_mcp.text.terms import OCCURRENCE
 from memory_mcp.tiers.resident.asides import Asides
 from memory_mcp.tiers.resident.runs import Packed, counts_of, find, rows_of
 from memory_mcp.tiers.resident.topk import largest

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_mcp.terms import Asked, keys_of_kinds
+from memory_mcp.text.terms import Asked, keys_of_kinds
 from memory_mcp.tiers.resident.bm25 import Matches, View, rarity
 
 

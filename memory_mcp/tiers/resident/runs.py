@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_mcp.errors import TierError
-from memory_mcp.terms import TERM
+from memory_mcp.text.terms import TERM
 
 Packed = NDArray[np.uint64]
 """(p,) postings, ascending."""

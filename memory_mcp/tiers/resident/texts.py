@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from memory_mcp.clock import to_micros
 from memory_mcp.contracts import Circumstances
 from memory_mcp.models import Filter, Hit, Memory
-from memory_mcp.terms import Asked, asked, bag
+from memory_mcp.text.terms import Asked, asked, bag
+from memory_mcp.text.words import labels_of
 from memory_mcp.tiers.resident.asides import UTTERANCE, Asides, Labels, later_names
 from memory_mcp.tiers.resident.bm25 import NO_SESSION, Matches, Scores, View
 from memory_mcp.tiers.resident.kinds import kinds_told
 from memory_mcp.tiers.resident.postings import Documents, Postings
-from memory_mcp.words import labels_of
 
 Rows = NDArray[np.intp]
 

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import apsw
 
-from memory_mcp import words
 from memory_mcp.errors import (
     SchemaTooNewError,
     StoreBusyError,
@@ -21,6 +20,7 @@ from memory_mcp.errors import (
     StoreReadOnlyError,
     TierError,
 )
+from memory_mcp.text import words
 from memory_mcp.tiers.sqlite import spelling, subjects
 from memory_mcp.tiers.sqlite.cipher import TIER, Key, unlock
 from memory_mcp.tiers.sqlite.lock import StoreLock

@@ -15,9 +15,9 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import names_in, texts_in
 from memory_mcp.errors import TierError
 from memory_mcp.models import EraseAction, Meant, Operation, Provenance, Scope
+from memory_mcp.text.entities import names_in, texts_in
 from memory_mcp.tiers.sqlite import database, journal
 from memory_mcp.tiers.sqlite.cipher import Key, state_of
 from memory_mcp.tiers.sqlite.database import FILE_NAME, sqlite_errors

@@ -9,9 +9,9 @@ from uuid import UUID
 import apsw
 
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import ALSO_CALLED, IS_A, Entity, entities_of, entity_key, read_relation, relations_of
 from memory_mcp.graph import COMMON, FAN_OUT, MOST_BESIDE, MOST_REACHED, Mentions, Named, Relation
 from memory_mcp.models import Filter, Scope
+from memory_mcp.text.entities import ALSO_CALLED, IS_A, Entity, entities_of, entity_key, read_relation, relations_of
 from memory_mcp.tiers.sqlite.query import all_rows, first
 from memory_mcp.tiers.sqlite.rows import LIVE, conditions, scope_numbers, to_json
 

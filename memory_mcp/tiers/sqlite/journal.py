@@ -10,11 +10,11 @@ from typing import Any
 
 import apsw
 
-from memory_mcp import words
 from memory_mcp.audit.chain import entry_hash
 from memory_mcp.audit.entries import Origin
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.models import Operation, Provenance, Scope
+from memory_mcp.text import words
 from memory_mcp.tiers.sqlite import graph, spelling, subjects
 from memory_mcp.tiers.sqlite.query import first, only, value
 from memory_mcp.tiers.sqlite.rows import LIVE, tags_from, to_json

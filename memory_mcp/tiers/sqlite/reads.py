@@ -12,11 +12,11 @@ from uuid import UUID
 import apsw
 import numpy as np
 
-from memory_mcp import words
 from memory_mcp.clock import from_micros, to_micros
 from memory_mcp.contracts import Comparison
 from memory_mcp.errors import MemoryNotFoundError
 from memory_mcp.models import NEVER, Changed, Delta, Filter, Hit, Matrix, Memory, Points, Scope, StoreCounts, Version
+from memory_mcp.text import words
 from memory_mcp.tiers.sqlite.query import all_rows, first, value
 from memory_mcp.tiers.sqlite.rows import (
     ERASED,

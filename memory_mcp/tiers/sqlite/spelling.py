@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memory_mcp import words
+from memory_mcp.text import words
 from memory_mcp.tiers.sqlite.rows import tags_from
 
 

@@ -13,7 +13,6 @@ import anyio
 import apsw
 
 from memory_mcp.contracts import Comparison
-from memory_mcp.entities import Entity
 from memory_mcp.errors import UNEXPECTED, MemoryMcpError, StoreReadOnlyError, TierError
 from memory_mcp.graph import Mentions, Named, Relation
 from memory_mcp.models import (
@@ -39,6 +38,7 @@ from memory_mcp.models import (
     Version,
 )
 from memory_mcp.states import State
+from memory_mcp.text.entities import Entity
 from memory_mcp.tiers.sqlite import database, erasing, experience, graph, outbox, reads, shelves, timeline, undoing, writes
 from memory_mcp.tiers.sqlite.cipher import TIER, Key
 from memory_mcp.tiers.sqlite.database import sqlite_errors

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import apsw
 
-from memory_mcp import words
 from memory_mcp.clock import to_micros
-from memory_mcp.entities import with_relations
 from memory_mcp.errors import ConflictError, MemoryNotFoundError, TierError
 from memory_mcp.models import Added, AddStatus, Changes, Draft, Embedding, Operation, Provenance, Scope
+from memory_mcp.text import words
+from memory_mcp.text.entities import with_relations
 from memory_mcp.tiers.sqlite import journal, timeline
 from memory_mcp.tiers.sqlite.cipher import TIER
 from memory_mcp.tiers.sqlite.journal import Derived

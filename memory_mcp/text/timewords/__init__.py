@@ -3,9 +3,9 @@
 English and German together, French, Spanish, Italian, Portuguese and Dutch.
 """
 
-from memory_mcp.timewords.reading import states_time, time_spans
-from memory_mcp.timewords.spans import MOST_TIMES, OPEN_WEIGHT, YEAR_WEIGHT, TimeSpan, of_that_time, time_preference
-from memory_mcp.timewords.telling import foreign_languages
+from memory_mcp.text.timewords.reading import states_time, time_spans
+from memory_mcp.text.timewords.spans import MOST_TIMES, OPEN_WEIGHT, YEAR_WEIGHT, TimeSpan, of_that_time, time_preference
+from memory_mcp.text.timewords.telling import foreign_languages
 
 __all__ = [
     "MOST_TIMES",

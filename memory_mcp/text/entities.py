@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from memory_mcp import words
+from memory_mcp.text import words
 
 MAX_ENTITIES = 48
 """Of one memory; those that its writer names come first."""

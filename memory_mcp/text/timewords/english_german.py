@@ -2,9 +2,9 @@
 
 import re
 
-from memory_mcp.timewords import readers
-from memory_mcp.timewords.grammar import ISO, YEAR, Grammar, any_of
-from memory_mcp.timewords.names import ENGLISH_GERMAN
+from memory_mcp.text.timewords import readers
+from memory_mcp.text.timewords.grammar import ISO, YEAR, Grammar, any_of
+from memory_mcp.text.timewords.names import ENGLISH_GERMAN
 
 _N = rf"(\d{{1,3}}|{any_of(ENGLISH_GERMAN.numbers)})"
 _MONTH = rf"\b({any_of(ENGLISH_GERMAN.months)})\b\.?"

@@ -7,7 +7,7 @@ such words, is taken as English, which is what names and code are like, too.
 import re
 from collections.abc import Iterator, Mapping
 
-from memory_mcp.function_words import FUNCTION_WORDS
+from memory_mcp.text.function_words import FUNCTION_WORDS
 
 ENGLISH = "en"
 

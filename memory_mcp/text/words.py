@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from memory_mcp.function_words import FUNCTION_WORDS
-from memory_mcp.languages import ENGLISH, language_of
+from memory_mcp.text.function_words import FUNCTION_WORDS
+from memory_mcp.text.languages import ENGLISH, language_of
 
 MAX_QUERY_TERMS = 64
 

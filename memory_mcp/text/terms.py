@@ -14,10 +14,10 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from memory_mcp import words
-from memory_mcp.irregular import BASE_FORMS
-from memory_mcp.kinds import KINDS
-from memory_mcp.languages import ENGLISH, language_of
+from memory_mcp.text import words
+from memory_mcp.text.irregular import BASE_FORMS
+from memory_mcp.text.kinds import KINDS
+from memory_mcp.text.languages import ENGLISH, language_of
 
 TERM = np.dtype([("key", "<u4"), ("count", "u1")])
 """One distinct term of a bag, 5 bytes. Counts are in halves: 2 for a word of the text, 1 for one of its labels."""

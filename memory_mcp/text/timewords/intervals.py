@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, tzinfo
 
-from memory_mcp.timewords.spans import exactness
+from memory_mcp.text.timewords.spans import exactness
 
 YEARS_BACK, YEAR_FADE = 6, 0.75
 """A month without its year is most often the last one of its name; each year before counts so much less."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from memory_mcp.timewords.intervals import DAY, Interval, calendar, day_back, each_year, from_day, from_month, one_day
-from memory_mcp.timewords.names import MONTHS, NUMBERS, SEASONS, UNIT_OF, WEEKDAYS
+from memory_mcp.text.timewords.intervals import DAY, Interval, calendar, day_back, each_year, from_day, from_month, one_day
+from memory_mcp.text.timewords.names import MONTHS, NUMBERS, SEASONS, UNIT_OF, WEEKDAYS
 
 RECENT_WEIGHT, RECENT_DAYS = 0.4, 30
 """Of `recently`."""

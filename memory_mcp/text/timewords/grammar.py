@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from memory_mcp.timewords import readers
-from memory_mcp.timewords.names import Names, folded
-from memory_mcp.timewords.phrases import Phrases
-from memory_mcp.timewords.readers import Read
+from memory_mcp.text.timewords import readers
+from memory_mcp.text.timewords.names import Names, folded
+from memory_mcp.text.timewords.phrases import Phrases
+from memory_mcp.text.timewords.readers import Read
 
 YEAR = r"\b((?:19|20)\d\d)\b"
 ISO = r"\b((?:19|20)\d\d)-([01]\d)(?:-([0-3]\d))?(?![\d-])"

@@ -7,9 +7,9 @@ speaks of times in Spanish or Portuguese, whatever its other words look like.
 import re
 from collections.abc import Iterable, Set
 
-from memory_mcp.languages import language_of
-from memory_mcp.timewords.names import ENGLISH_GERMAN, NAMES, folded
-from memory_mcp.timewords.phrases import PHRASES
+from memory_mcp.text.languages import language_of
+from memory_mcp.text.timewords.names import ENGLISH_GERMAN, NAMES, folded
+from memory_mcp.text.timewords.phrases import PHRASES
 
 _ALSO_ENGLISH_OR_GERMAN = frozenset("an ans dag estate hier jour lente marco mars mayo morgen primavera week weekend".split()).union(
     ENGLISH_GERMAN.months, ENGLISH_GERMAN.seasons, ENGLISH_GERMAN.units

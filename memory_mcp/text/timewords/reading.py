@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
-from memory_mcp.languages import language_of
-from memory_mcp.timewords import english_german
-from memory_mcp.timewords.grammar import Grammar, grammar_of
-from memory_mcp.timewords.intervals import DAY, Interval
-from memory_mcp.timewords.names import ENGLISH_GERMAN, NAMES, UNIT_OF, folded
-from memory_mcp.timewords.phrases import PHRASES
-from memory_mcp.timewords.readers import Read, number
-from memory_mcp.timewords.spans import MOST_TIMES, OPEN_WEIGHT, TimeSpan, exactness
-from memory_mcp.timewords.telling import DOUBTFUL_WORDS, SURE_WORDS, foreign_languages
+from memory_mcp.text.languages import language_of
+from memory_mcp.text.timewords import english_german
+from memory_mcp.text.timewords.grammar import Grammar, grammar_of
+from memory_mcp.text.timewords.intervals import DAY, Interval
+from memory_mcp.text.timewords.names import ENGLISH_GERMAN, NAMES, UNIT_OF, folded
+from memory_mcp.text.timewords.phrases import PHRASES
+from memory_mcp.text.timewords.readers import Read, number
+from memory_mcp.text.timewords.spans import MOST_TIMES, OPEN_WEIGHT, TimeSpan, exactness
+from memory_mcp.text.timewords.telling import DOUBTFUL_WORDS, SURE_WORDS, foreign_languages
 
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _WORD, _DIGIT = re.compile(r"\w+"), re.compile(r"\d")
