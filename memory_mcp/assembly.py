@@ -21,7 +21,6 @@ from memory_mcp.config import Settings
 from memory_mcp.contracts import EmbedderState, RecordStore, VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
-from memory_mcp.instruments import Instruments, Lookups
 from memory_mcp.models import Scope
 from memory_mcp.recall.asked import Questions
 from memory_mcp.recall.gather import Sources
@@ -30,6 +29,7 @@ from memory_mcp.recall.scale import Scale
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service import MemoryService
 from memory_mcp.service.known import KnownAnswers
+from memory_mcp.telemetry.instruments import Instruments, Lookups
 from memory_mcp.tiers.postgres.settings import PostgresSettings
 from memory_mcp.tiers.redis.settings import RedisSettings
 from memory_mcp.tiers.resident.device import Device

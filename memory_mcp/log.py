@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import structlog
 
-from memory_mcp import tracing
 from memory_mcp.errors import MemoryMcpError
+from memory_mcp.telemetry import tracing
 
 Form = Literal["json", "logfmt"]
 

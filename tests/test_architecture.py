@@ -38,7 +38,6 @@ FLOORS = [
         "memory_mcp.log",
         "memory_mcp.hygiene",
         "memory_mcp.tokens",
-        "memory_mcp.instruments",
     },
     {"memory_mcp.models", "memory_mcp.faults"},
     {
@@ -46,9 +45,8 @@ FLOORS = [
         "memory_mcp.portable",
         "memory_mcp.replies",
         "memory_mcp.audit",
-        "memory_mcp.timing",
     },
-    {"memory_mcp.text"},
+    {"memory_mcp.text", "memory_mcp.telemetry"},
     {
         "memory_mcp.access",
         "memory_mcp.slips",
@@ -57,38 +55,35 @@ FLOORS = [
         "memory_mcp.loopback",
         "memory_mcp.handover",
         "memory_mcp.front",
-        "memory_mcp.tracing",
     },
     {"memory_mcp"},
 ]
 """From the top; a room imports itself and what lies below, never a neighbour."""
 
 BACKENDS_SEE = {
-    "contracts",
-    "models",
     "access",
-    "tokens",
-    "portable",
-    "errors",
-    "clock",
-    "loopback",
-    "text.words",
-    "text.terms",
-    "handover",
-}
-BACKENDS_SEE |= {
-    "text.entities",
-    "graph",
-    "text.timewords",
-    "timing",
-    "tracing",
-    "instruments",
     "audit.chain",
     "audit.entries",
+    "clock",
+    "contracts",
     "contracts.undoing",
-    "states",
+    "errors",
     "folders",
+    "graph",
+    "handover",
+    "loopback",
+    "models",
     "partials",
+    "portable",
+    "states",
+    "telemetry.instruments",
+    "telemetry.timing",
+    "telemetry.tracing",
+    "text.entities",
+    "text.terms",
+    "text.timewords",
+    "text.words",
+    "tokens",
 }
 """What `tiers` and `embedding` may import besides their own package."""
 
@@ -150,7 +145,7 @@ DRIVERS = {
     "h11": "memory_mcp.server.http",
     "jwt": "memory_mcp.server.http",
     "prometheus_client": "memory_mcp.server.http",
-    "opentelemetry": "memory_mcp.tracing",
+    "opentelemetry": "memory_mcp.telemetry.tracing",
 }
 """Each import at home in one room, but for the SDK, of which there are two halves."""
 EXCEPTIONS = {("memory_mcp.assembly", "apsw"), ("memory_mcp.cli.checks", "apsw"), ("memory_mcp.cli.hook", "mcp")}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from memory_mcp import tracing
 from memory_mcp.config import Settings
+from memory_mcp.telemetry import tracing
 
 if TYPE_CHECKING:
     from memory_mcp.service import MemoryService

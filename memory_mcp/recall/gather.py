@@ -22,9 +22,9 @@ from memory_mcp.graph import Graph, Named
 from memory_mcp.models import Filter, Hit, Matrix, Scope
 from memory_mcp.recall.signals import moments, rarity
 from memory_mcp.recall.topics import topic_query, topic_terms
+from memory_mcp.telemetry.timing import Stages
 from memory_mcp.text import words
 from memory_mcp.text.entities import asked_keys
-from memory_mcp.timing import Stages
 
 log = structlog.get_logger(__name__)
 

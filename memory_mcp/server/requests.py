@@ -16,10 +16,10 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult
 from mcp_types.methods import SPEC_CLIENT_METHODS
 from pydantic import ValidationError
 
-from memory_mcp import tracing
 from memory_mcp.errors import AccessDeniedError, LimitError, MemoryMcpError, TierError, UnexpectedError
 from memory_mcp.server.misfits import in_words, misfits
-from memory_mcp.timing import Times
+from memory_mcp.telemetry import tracing
+from memory_mcp.telemetry.timing import Times
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from memory_mcp.remember.drafts import fingerprint
 from memory_mcp.remember.hygiene import Inspection, weight_of
 from memory_mcp.remember.otherwise import SAME_END
 from memory_mcp.service.parts import Parts
-from memory_mcp.timing import memory_used
+from memory_mcp.telemetry.timing import memory_used
 
 REPLACED_SHOWN = 100
 

@@ -15,7 +15,6 @@ from memory_mcp.contracts import Clock, Experience, OperationLog, RecallCache, R
 from memory_mcp.errors import AccessDeniedError, EmbedderNotReadyError, require
 from memory_mcp.graph import Graph
 from memory_mcp.hygiene.echoes import Echoes
-from memory_mcp.instruments import Instruments
 from memory_mcp.models import (
     GLOBAL_NAMESPACE,
     Caller,
@@ -37,8 +36,9 @@ from memory_mcp.remember.embed import embed_texts
 from memory_mcp.remember.indexer import Indexer
 from memory_mcp.service.census import Census
 from memory_mcp.service.known import KnownAnswers
+from memory_mcp.telemetry.instruments import Instruments
+from memory_mcp.telemetry.timing import Stages
 from memory_mcp.text.passages import PASSAGE_TOKENS, weight
-from memory_mcp.timing import Stages
 from memory_mcp.tokens import Gate
 from memory_mcp.upkeep.denials import Denials
 from memory_mcp.upkeep.erasing import Eraser

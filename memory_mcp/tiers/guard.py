@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from memory_mcp import tracing
 from memory_mcp.errors import ScopeNotCoveredError, TierUnavailableError
-from memory_mcp.instruments import BreakerState
-from memory_mcp.timing import Histogram, Times
+from memory_mcp.telemetry import tracing
+from memory_mcp.telemetry.instruments import BreakerState
+from memory_mcp.telemetry.timing import Histogram, Times
 
 log = structlog.get_logger(__name__)
 

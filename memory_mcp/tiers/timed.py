@@ -5,10 +5,10 @@ import inspect
 import time
 from typing import Any, TypeVar, cast
 
-from memory_mcp import tracing
 from memory_mcp.errors import MemoryMcpError, ScopeNotCoveredError, TierError, TierUnavailableError
-from memory_mcp.instruments import BreakerState
-from memory_mcp.timing import Times
+from memory_mcp.telemetry import tracing
+from memory_mcp.telemetry.instruments import BreakerState
+from memory_mcp.telemetry.timing import Times
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import anyio
 from memory_mcp.answers import RecallRequest
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
-from memory_mcp.timing import Stages
+from memory_mcp.telemetry.timing import Stages
 from tests.benchmarks.figures import TARGET, Table, Tables, progress, say, transposed
 from tests.benchmarks.filling import empty_store, fill, questions_like, texts_like
 from tests.benchmarks.sets import EvalSet

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from memory_mcp.errors import RequestError, ScopeNotCoveredError, StoreFullError, TierError, TierUnavailableError
+from memory_mcp.telemetry.timing import Histogram
 from memory_mcp.tiers.guard import Breaker, Guard
-from memory_mcp.timing import Histogram
 
 
 class Clock:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from memory_mcp.errors import MemoryNotFoundError, RequestError, ScopeNotCoveredError, StoreFullError, TierUnavailableError
 from memory_mcp.server.http.siblings import Siblings
+from memory_mcp.telemetry.timing import BOUNDS, Buckets, Stages, Times
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.timed import Timed
-from memory_mcp.timing import BOUNDS, Buckets, Stages, Times
 
 
 @given(st.lists(st.floats(min_value=0, max_value=100)))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from memory_mcp import tracing
 from memory_mcp.errors import RequestError, TierUnavailableError
 from memory_mcp.log import configure_log, described
+from memory_mcp.telemetry import tracing
 
 SECRET = "Greensleeves"
 

@@ -11,7 +11,6 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import INVALID_PARAMS
 
-from memory_mcp import tracing
 from memory_mcp.errors import (
     UNEXPECTED,
     AccessDeniedError,
@@ -25,6 +24,7 @@ from memory_mcp.errors import (
 from memory_mcp.server.app import make_server
 from memory_mcp.server.desk import Desk, Opening
 from memory_mcp.server.requests import OUTCOMES, Traffic, new_request_id, outcome_of
+from memory_mcp.telemetry import tracing
 from tests.memories import text_of
 
 

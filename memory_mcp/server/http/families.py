@@ -13,9 +13,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.utils import floatToGoString
 
 from memory_mcp import __version__
-from memory_mcp.instruments import Watched
 from memory_mcp.server.http.passage import HttpTraffic
-from memory_mcp.timing import BOUNDS, Buckets, Times
+from memory_mcp.telemetry.instruments import Watched
+from memory_mcp.telemetry.timing import BOUNDS, Buckets, Times
 
 if TYPE_CHECKING:
     from memory_mcp.service import MemoryService

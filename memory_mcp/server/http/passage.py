@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from memory_mcp import tracing
 from memory_mcp.server.http.turns import Turns
 from memory_mcp.server.requests import REQUEST_ID, Traffic, new_request_id
+from memory_mcp.telemetry import tracing
 
 HEADER = "x-request-id"
 _OTHER = "other"

@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 
 from memory_mcp.contracts import RecordStore
-from memory_mcp.instruments import Lookups
 from memory_mcp.models import Operation
+from memory_mcp.telemetry.instruments import Lookups
 from memory_mcp.tiers.guard import Guard
 from memory_mcp.tiers.redis.behind import WriteBehind
 from memory_mcp.tiers.redis.candidates import SharedCandidates

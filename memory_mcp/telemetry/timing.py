@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from memory_mcp import tracing
+from memory_mcp.telemetry import tracing
 
 try:
     import resource

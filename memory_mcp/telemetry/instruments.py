@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from memory_mcp.timing import Times
+from memory_mcp.telemetry.timing import Times
 
 BreakerState = Literal["closed", "open", "half-open"]
 """Calls pass; none does; one at a time may, to see whether the tier is back."""

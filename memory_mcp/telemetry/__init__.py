@@ -1,0 +1,1 @@
+"""What can be read off a running memory: how long its calls take, their spans, and what its parts count."""
