@@ -11,6 +11,7 @@ import pytest
 from memory_mcp.cli.install import entry, jsonc
 from memory_mcp.cli.install.entry import Launch
 from memory_mcp.cli.install.hosts import HOSTS, Host
+from memory_mcp.cli.install.json_edit import remove
 from memory_mcp.cli.install.plans import Change, to_install, to_uninstall
 from memory_mcp.cli.install.slots import Slot, server_slot
 
@@ -155,6 +156,13 @@ def test_a_copy_that_cannot_be_read_is_no_obstacle() -> None:
     after = uninstalled(path, text_of(installed(path, '{"a": 1}')).replace("1", "2"), "broken {")
 
     assert after.text == '{"a": 2}'
+
+
+def test_a_comment_that_ends_in_white_space_swallows_nothing() -> None:
+    text = '{// note\n"a": 1,  \n"b": 1,"c": 1}'
+    text = remove(text, ("a",))
+    assert text == '{// note  \n"b": 1,"c": 1}'
+    assert remove(text, ("b",)) == '{// note  \n"c": 1}'
 
 
 def test_an_edit_behind_ours_stays_as_it_is() -> None:

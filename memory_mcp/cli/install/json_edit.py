@@ -228,7 +228,8 @@ def _solid_start(document: Document, offset: int) -> int:
 
 
 def _ends_in_line_comment(document: Document, offset: int) -> bool:
-    return any(end == offset and document.text.startswith("//", start) for start, end in document.comments)
+    """Whether what is written at this place falls into a comment; white space at the end of its line belongs to it."""
+    return any(start < offset <= end and document.text.startswith("//", start) for start, end in document.comments)
 
 
 def _checked(document: Document, edits: Sequence[_Edit], expected: Any) -> str:
