@@ -52,7 +52,11 @@ def password(value: str, quoted: bool) -> bool:
 
 
 def token(value: str, quoted: bool) -> bool:
-    """Likewise, of a value that a machine drew: 16 characters or more, letters and digits; a UUID names rather than opens."""
+    """Likewise, of a value that a machine drew: 16 characters or more, letters and digits; a UUID names rather than opens.
+
+    In the alphabet of URLs one of 64 begins with a hyphen, as options do.
+    """
+    value = value.removeprefix("-")
     mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
     return len(value) >= 16 and len(set(value)) >= 8 and mixed and not _UUID.fullmatch(value) and password(value, quoted)
 
@@ -72,7 +76,8 @@ def in_url(value: str, quoted: bool) -> bool:
 
 
 _STAND_IN = re.compile(
-    r"\*{3}|\.{3}|…|x{4}|[<>]|\$[{(]|\{\{|^%\(|^\$\w|^%\w+%$|^\{[\w.]*\}$|^@\w+@$|example|sample|dummy|placeholder|change.?me|replace|redact|your",
+    r"\*{3}|\.{3}|…|x{4}|[<>]|\$[{(]|\{\{|^%\(|^\$\w|^%\w+%$|^\{[\w.]*\}$|^@\w+@$|example|sample|dummy|placeholder|change.?me|replace|redact"
+    r"|(?-i:your|Your|YOUR)",
     re.IGNORECASE,
 )
 _STAND_IN_WORD = re.compile(

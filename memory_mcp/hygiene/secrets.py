@@ -56,7 +56,8 @@ def _matches(pattern: str, flags: int, text: str) -> Iterator[re.Match[str]]:
 
 
 _EXAMPLE = re.compile(
-    r"example|x{5}|\*{3}|\.{3}|…|0{8}|1234567890|abcdefgh|your|placeholder|redacted|dummy|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV", re.I
+    r"example|x{5}|\*{3}|\.{3}|…|0{8}|1234567890|abcdefgh|(?-i:your|Your|YOUR)|placeholder|redacted|dummy|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV",
+    re.I,
 )
 """Stands in keys of documentations."""
 

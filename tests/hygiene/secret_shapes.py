@@ -110,6 +110,8 @@ ASSIGNMENTS: dict[str, Callable[[Draw], str]] = {
     "said": lambda d: f"The password of the staging database is {d(WORD, 12)}.",
     "said of somebody": lambda d: f"Ann's password for the router: {d(LOWER, 5)}{d(DIGITS, 4)}$",
     "header": lambda d: f"curl -H 'Authorization: Bearer {d(URLSAFE, 40)}' https://api.internal/v1",
+    "header, hyphen": lambda d: f"Authorization: Bearer -{d(WORD, 40)}",
+    "header, chance word": lambda d: f"Authorization: Bearer {d(WORD, 20)}yOUR{d(WORD, 20)}",
     "basic": lambda d: "Authorization: Basic " + base64.b64encode(f"svc:{d(WORD, 14)}".encode()).decode(),
     "curl": lambda d: f"curl -u svc:{d(WORD, 14)} https://api.internal/v1",
     "netrc": lambda d: f"machine git.internal login svc password {d(WORD, 16)}",
