@@ -32,6 +32,7 @@ from tests.engines import (
     wait_until,
 )
 from tests.memories import text_of
+from tests.promises import kept_within
 
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 PASSED_ON_SECONDS = 1.0
@@ -201,21 +202,21 @@ async def test_a_client_that_does_not_read_does_not_make_the_front_grow(folder: 
 
 
 @pytest.mark.parametrize("how", ["eof", "SIGTERM", "SIGINT"])
-async def test_a_front_ends_at_once_and_the_engine_goes_on(folder: Path, how: str) -> None:
-    async with by_hand(front(folder)) as hand:
-        assert hand.process.stdin
-        began = time.monotonic()
-        if how == "eof":
-            hand.process.stdin.close()
-        else:
-            hand.process.send_signal(signal.Signals[how])
-        ended = await hand.ended()
-        took = time.monotonic() - began
+async def test_a_front_ends_within_a_second_and_the_engine_goes_on(folder: Path, how: str) -> None:
+    for seconds in kept_within(1.0):
+        async with by_hand(front(folder)) as hand:
+            assert hand.process.stdin
+            began = time.monotonic()
+            if how == "eof":
+                hand.process.stdin.close()
+            else:
+                hand.process.send_signal(signal.Signals[how])
+            ended = await hand.ended()
+            seconds.append(time.monotonic() - began)
 
-    assert ended == 0
-    assert took < 5
-    assert is_running(folder)
-    wait_until(lambda: status(folder)["connections"] == 0)
+        assert ended == 0
+        assert is_running(folder)
+        wait_until(lambda: status(folder)["connections"] == 0)
 
 
 @posix_only
@@ -261,19 +262,19 @@ async def test_answers_still_to_come_are_passed_on_after_the_end_of_the_input(fo
 @pytest.mark.parametrize("asked", [False, True])
 async def test_a_front_whose_engine_stands_still_ends_all_the_same(folder: Path, asked: bool) -> None:
     """With its input, and with a call open, by a signal: until then somebody may be waiting for the answer."""
-    async with by_hand(front(folder)) as hand:
-        assert hand.process.stdin
-        pid = await paused(folder, hand, *([(1, "stats", {})] if asked else []))
-        began = time.monotonic()
-        hand.process.stdin.close()
-        if asked:
-            hand.process.send_signal(signal.SIGTERM)
-        ended = await hand.ended()
-        took = time.monotonic() - began
-        os.kill(pid, signal.SIGCONT)
+    for seconds in kept_within(2.0):
+        async with by_hand(front(folder)) as hand:
+            assert hand.process.stdin
+            pid = await paused(folder, hand, *([(1, "stats", {})] if asked else []))
+            began = time.monotonic()
+            hand.process.stdin.close()
+            if asked:
+                hand.process.send_signal(signal.SIGTERM)
+            ended = await hand.ended()
+            seconds.append(time.monotonic() - began)
+            os.kill(pid, signal.SIGCONT)
 
-    assert ended == 0
-    assert took < 5
+        assert ended == 0
 
 
 async def test_who_has_said_all_and_still_reads_gets_the_answer_of_a_slow_engine(folder: Path) -> None:

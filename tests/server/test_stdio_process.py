@@ -17,6 +17,8 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
+from tests.promises import kept_within
+
 TOY = [sys.executable, str(Path(__file__).with_name("toy_server.py"))]
 PATIENCE = 30
 """Seconds in which a server starts even on a busy machine."""
@@ -330,9 +332,8 @@ async def test_the_end_comes_soon_under_load() -> None:
             assert sorted(answer["id"] for answer in answers) == list(range(1, 301))
             return seconds
 
-    seconds = await asyncio.gather(*[run(how) for how in ENDINGS])
-    print("load", [round(value, 2) for value in seconds])
-    assert max(seconds) < 10
+    for seconds in kept_within(3):
+        seconds.append(max(await asyncio.gather(*[run(how) for how in ENDINGS])))
 
 
 @posix_only
@@ -345,9 +346,8 @@ async def test_signals_may_come_at_any_point_of_the_start() -> None:
             return seconds
 
     cases = [("early", "SIGINT"), ("early", "SIGTERM"), ("slow-start", "SIGINT"), ("slow-start", "SIGTERM"), ("stuck-start", "SIGINT")]
-    seconds = await asyncio.gather(*[run(*case) for case in cases])
-    print("start", [round(value, 2) for value in seconds])
-    assert max(seconds) < 10
+    for seconds in kept_within(3):
+        seconds.append(max(await asyncio.gather(*[run(*case) for case in cases])))
 
 
 async def test_a_server_that_cannot_start_says_so() -> None:
