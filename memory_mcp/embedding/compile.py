@@ -183,15 +183,16 @@ def pooling_of(model: SentenceTransformer) -> Pooling:
     pooling = part.get_config_dict()
     if not pooling.get("include_prompt", True) and model.default_prompt_name:
         raise NotCompilableError("its prompt is left out of the pooling")
-    modes = pooling.get("pooling_mode") or [  # sentence-transformers 5 has a flag for each
-        key.removeprefix("pooling_mode_") for key, on in pooling.items() if key.startswith("pooling_mode_") and on is True
+    modes = pooling.get("pooling_mode") or [  # sentence-transformers 5 has a flag for each: pooling_mode_mean_tokens
+        key.removeprefix("pooling_mode_").removesuffix("s").removesuffix("_token")
+        for key, on in pooling.items()
+        if key.startswith("pooling_mode_") and on is True
     ]
-    match modes:
-        case "mean" | ["mean_tokens"] | ["mean"]:
-            return "mean"
-        case "cls" | ["cls_token"] | ["cls"]:
-            return "cls"
-    raise NotCompilableError(f"it pools by {modes}")
+    match [modes] if isinstance(modes, str) else modes:
+        case ["mean" | "cls" as mode]:
+            return mode
+        case several:
+            raise NotCompilableError(f"it pools by {' and '.join(several)}")
 
 
 def export(transformer: Any, path: Path) -> None:
