@@ -12,7 +12,7 @@ PIP = .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check instal
 PINS = --constraint tests/constraints.txt
 SUITE = npx --yes --package node@22.23.3 --package @modelcontextprotocol/conformance@0.2.0-alpha.12 conformance
 
-.PHONY: help setup run check test conformance bench bundle clean anew
+.PHONY: help setup run check test lowest conformance bench bundle clean anew
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ check: $(READY) ## lint, formatting, types
 
 test: $(READY) ## all tests, a process for each core; ARGS="-k recall" for some
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+lowest: ## all tests with the oldest packages that pyproject.toml allows, but for torch
+	@$(PYTHON) -m venv --clear .make/lowest
+	@.make/lowest/bin/python -m pip --quiet --quiet --disable-pip-version-check install $(PINS) torch uv
+	@.make/lowest/bin/uv pip install --quiet --python .make/lowest --resolution lowest-direct --editable ".[local,dev]"
+	@$(MAKE) test VENV=.make/lowest
 
 conformance: $(READY) ## the official MCP conformance suite against a real server; needs npx and the network
 	@HF_HUB_OFFLINE=1 MEMORY_MCP_TEST_CONFORMANCE="$(SUITE)" $(BIN)/python -m pytest tests/http/test_http_conformance.py $(ARGS)
