@@ -12,6 +12,7 @@ from mcp import Client
 from redis_servers import needs_redis
 
 from memory_mcp.answers import RecallRequest
+from memory_mcp.config import Settings
 from memory_mcp.models import Added
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -23,11 +24,12 @@ pytestmark = needs_redis
 @asynccontextmanager
 async def two(town: Servers, folder: Path) -> AsyncIterator[tuple[MemoryService, MemoryService]]:
     """Patient ones: what is late is not what these tests are about."""
-    patience = {"embed_seconds": 30, "vector_seconds": 30, "text_seconds": 30, "records_seconds": 30}
-    async with (
-        open_service(town.settings(folder / "here", **patience)) as one,
-        open_service(town.settings(folder / "there", **patience)) as other,
-    ):
+
+    def patient(data_dir: Path) -> Settings:
+        settings = town.settings(data_dir, embed_seconds=30, vector_seconds=30, text_seconds=30, records_seconds=30)
+        return settings.model_copy(update={"records": settings.records.model_copy(update={"pool_seconds": 30})})
+
+    async with open_service(patient(folder / "here")) as one, open_service(patient(folder / "there")) as other:
         yield one, other
 
 
