@@ -31,8 +31,8 @@ def settings_for(data_dir: Path) -> Settings:
 
 
 def settings_without_model(data_dir: Path) -> Settings:
-    """Settings whose model cannot be loaded."""
-    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model="no-such-model-anywhere"), recall=PATIENT)
+    """Settings whose model cannot be loaded: this folder, which holds none, so that no child process is started to find out."""
+    return Settings(data_dir=data_dir, embedding=EmbeddingSettings(model=str(Path(__file__).parent)), recall=PATIENT)
 
 
 @asynccontextmanager
