@@ -149,10 +149,15 @@ class ToErase:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How the memory is doing, for people and dashboards."""
+    """How the memory is doing, for people and dashboards.
+
+    Attributes:
+        archived: How many of those that are counted by namespace and kind have expired or faded, and are no answer any more.
+    """
 
     namespace: str
     counts: StoreCounts
+    archived: int
     tiers: Mapping[str, Mapping[str, Any]]
     latency: Mapping[str, Mapping[str, float]]
     model: Mapping[str, Any]

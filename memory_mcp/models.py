@@ -383,7 +383,7 @@ class StoreCounts:
     """What a record store holds for a tenant.
 
     Attributes:
-        by_namespace, by_kind: Live memories.
+        by_namespace, by_kind: Memories that are neither forgotten nor superseded, those that have expired among them.
         unembedded: Those whose vectors are still to be made.
     """
 

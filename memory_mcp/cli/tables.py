@@ -35,8 +35,8 @@ def print_statistics(console: Console, facts: Mapping[str, Any]) -> None:
 
 
 def _counts(namespace: str, counts: Mapping[str, Any]) -> dict[str, str]:
-    shown = {"this namespace": namespace, "live": f"{counts['memories']:,}"}
-    for name in ("forgotten", "superseded", "unembedded", "operations"):
+    shown = {"this namespace": namespace, "live": f"{counts['memories'] - counts['archived']:,}"}
+    for name in ("archived", "forgotten", "superseded", "unembedded", "operations"):
         shown[_words(name)] = f"{counts[name]:,}"
     return {**shown, "on disk": size(counts["bytes_on_disk"])}
 

@@ -24,6 +24,7 @@ def statistics_facts(found: Statistics) -> dict[str, Any]:
         "namespace": found.namespace,
         "counts": {
             "memories": sum(counts.by_namespace.values()),
+            "archived": found.archived,
             "by_namespace": dict(counts.by_namespace),
             "by_kind": dict(counts.by_kind),
             "forgotten": counts.forgotten,

@@ -176,10 +176,13 @@ class Keeping(Parts):
         """How much there is of what the caller may read, and for administrators how each part is doing."""
         state = self.sources.embedder.state
         whole, admin = caller.access.is_whole, caller.access.role >= Role.ADMIN
-        counts = await self.records.counts(caller.tenant, None if whole else [scope.namespace for scope in await self._open_to(caller)])
+        scopes = await self._open_to(caller)
+        counts = await self.records.counts(caller.tenant, None if whole else [scope.namespace for scope in scopes])
+        held = await self.shelves.holdings(scopes, now=self.clock())
         return Statistics(
             namespace=caller.namespace,
             counts=counts if admin else replace(counts, bytes_on_disk=0),
+            archived=sum(states.get("archived", 0) for states in held.values()),
             tiers={name: tell() for name, tell in self.figures.items()} if admin else {},
             latency=self.stages.summary() if admin else {},
             model={

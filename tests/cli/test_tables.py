@@ -10,6 +10,7 @@ FACTS = {
     "namespace": "project",
     "counts": {
         "memories": 1200,
+        "archived": 20,
         "by_namespace": {"project": 1200},
         "by_kind": {"fact": 1200},
         "forgotten": 0,
@@ -37,7 +38,7 @@ def test_figures_are_told_in_words() -> None:
     print_statistics(Console(file=out, width=200), FACTS)
     rows = [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
-    assert {"live 1,200", "found by words only 2", "on disk 2.0 KiB"} <= set(rows)
+    assert {"live 1,180", "archived 20", "found by words only 2", "on disk 2.0 KiB"} <= set(rows)
     assert "texts per second 149.8" in rows
     assert "sqlite ok (records), encrypted no, in /data" in rows
     assert "resident ok (vectors), answered by resident 25 / records 0, holds 310 bytes, may hold 512.0 MiB" in rows

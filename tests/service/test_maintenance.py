@@ -51,9 +51,12 @@ async def test_what_faded_leaves_the_answers_and_comes_back_by_undoing(tmp_path:
         assert faded not in await found(service, "What soup does the canteen serve?")
         assert rule in await found(service, "What to do at the door of the canteen?")
         ((kept, _),) = await service.get([faded], CALLER)
+        counted = await service.stats(CALLER)
         await service.undo(str(done.operations[0].number), CALLER)
         assert faded in await found(service, "What soup does the canteen serve?")
+        counted_again = await service.stats(CALLER)
 
+    assert (sum(counted.counts.by_namespace.values()), counted.archived, counted_again.archived) == (2, 1, 0)
     assert kept.content == "The canteen serves barley soup"
 
 
