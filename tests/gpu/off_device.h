@@ -62,12 +62,13 @@ struct Barrier {
     uint32_t members = 0, here = 0, passed = 0;
 };
 
-// A context starts a fiber; from then on jumps take turns, since changing contexts asks the kernel each time.
+// A context starts a fiber, once a process; from then on jumps take turns, since changing contexts asks the kernel each time.
 struct Fiber {
     ucontext_t context;
     jmp_buf place;
     bool started = false;
     std::unique_ptr<char[]> stack;
+    uint32_t exchanges = 0;
     bool done = false;
 };
 
@@ -80,7 +81,7 @@ inline jmp_buf scheduler;
 inline uint32_t running;
 inline Barrier block_barrier;
 inline std::vector<Barrier> warp_barriers;
-inline std::vector<float> exchanged;
+inline std::vector<float> exchanged[2];
 
 inline void yield() {
     if (!_setjmp(fibers[running].place)) _longjmp(scheduler, 1);
@@ -106,36 +107,40 @@ inline void wait_at(Barrier& barrier) {
 inline void __syncthreads() { wait_at(block_barrier); }
 
 inline float __shfl_xor_sync(uint32_t, float value, uint32_t apart) {
+    // in turns: who is at the next exchange leaves what others have still to read of this one
     uint32_t thread = threadIdx.x;
-    exchanged[thread] = value;
+    std::vector<float>& values = exchanged[fibers[thread].exchanges++ % 2];
+    values[thread] = value;
     wait_at(warp_barriers[thread / WARP]);
-    float theirs = exchanged[thread ^ apart];
-    wait_at(warp_barriers[thread / WARP]);
-    return theirs;
+    return values[thread ^ apart];
 }
 
 inline void (*body)(void*);
 inline void* body_arguments;
 
-inline void begin() {
-    body(body_arguments);
-    fibers[running].done = true;
-    yield();
+inline void work() {
+    for (;;) {
+        body(body_arguments);
+        fibers[running].done = true;
+        yield();
+    }
 }
 
 inline void run_block(uint32_t threads) {
-    fibers.resize(threads);
-    exchanged.resize(threads);
+    if (fibers.size() < threads) fibers.resize(threads);
+    for (std::vector<float>& values : exchanged) values.resize(threads);
     block_barrier = {threads};
     warp_barriers.assign(threads / WARP, Barrier{WARP});
     for (Fiber& fiber : fibers) {
-        if (!fiber.stack) fiber.stack.reset(new char[STACK_BYTES]);
-        fiber.done = fiber.started = false;
+        fiber.exchanges = 0;
+        fiber.done = false;
+        if (fiber.stack) continue;
+        fiber.stack.reset(new char[STACK_BYTES]);
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.get();
         fiber.context.uc_stack.ss_size = STACK_BYTES;
         fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, begin, 0);
+        makecontext(&fiber.context, work, 0);
     }
     for (uint32_t left = threads, rounds = 0; left;) {
         if (++rounds > 10'000'000) {
