@@ -8,7 +8,7 @@ ARGS ?=
 # another environment is not ours to change; a missing one is made whatever the stamp says
 READY = $(if $(filter .venv,$(VENV)),.make/setup)
 AGAIN = $(if $(wildcard .venv/bin/python),,anew)
-PIP = .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install
+PIP = .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install --no-compile
 PINS = --constraint tests/constraints.txt
 SUITE = npx --yes --package node@22.23.3 --package @modelcontextprotocol/conformance@0.2.0-alpha.12 conformance
 
@@ -59,5 +59,7 @@ anew:
 	@# torch by itself first: a build for the CPU that is at hand is taken then, and not gigabytes for GPUs
 	@$(PIP) $(PINS) torch
 	@$(PIP) $(PINS) --editable ".[local,dev]"
+	@# compiled here, by all cores at once; some packages bring files that are no Python of this version, which only says so
+	@.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@.venv/bin/python -m compileall -q memory_mcp
 	@mkdir -p .make && touch $@
