@@ -1,15 +1,20 @@
 """Where the time of a recall and of a remember goes, inside the engine, at several sizes; and what a memory costs on disk."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from uuid import UUID
 
 import anyio
+import numpy as np
 
 from memory_mcp.answers import RecallRequest
+from memory_mcp.models import Filter, Matrix, Scope
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
 from memory_mcp.telemetry.timing import Stages
@@ -41,7 +46,7 @@ async def run(sets: Sequence[EvalSet], sizes: Sequence[int] = SIZES) -> Tables:
     for size in sizes:
         say(f"  {size:,} memories")
         texts = texts_like(sets, size + STORED + 2 * TURNS * AT_ONCE)
-        questions = questions_like(sets, 2 * ASKED)
+        questions = questions_like(sets, 3 * ASKED)
         async with empty_store() as service:
             await fill(service, {str(i): RememberRequest(text) for i, text in enumerate(texts[:size])})
             one = _Run(service, f"{size:,}")
@@ -74,13 +79,17 @@ class _Run:
         self.sums["bytes a memory beyond its text"] = (counts.bytes_on_disk - text_bytes) / len(texts)
 
     async def recalls(self, questions: Sequence[str], others: Sequence[str]) -> None:
-        """Questions never asked before, each in turn with the embedding of another one; then all of them again."""
+        """Questions never asked before, each in turn with others that are embedded alone, and searched in the barest way; then again."""
+        bare = await _BareSearch.of(self._service)
         self._service.stages = Stages()
-        embedder, alone = self._service.sources.embedder, []
-        for question, other in zip(progress(questions, "asked"), others, strict=True):
+        embedder, alone, barest = self._service.sources.embedder, [], []
+        for question, other, third in zip(progress(questions, "asked"), others[::2], others[1::2], strict=True):
             started = perf_counter()
             await embedder.embed([other], urgent=True)
             alone.append(1000 * (perf_counter() - started))
+            started = perf_counter()
+            await bare.ask(third)
+            barest.append(1000 * (perf_counter() - started))
             await self._service.recall(RecallRequest(query=question), CALLER)
         stages = self._service.stages.summary()
         self.recall |= self._columns(stages, RECALL_STAGES)
@@ -90,8 +99,10 @@ class _Run:
         again = self._service.stages.summary()["recall"]
         self.sums |= {
             "embedding of a question alone, p50 ms": median(alone),
+            "embedding, one product, ten read, p50 ms": median(barest),
             "recall, p50 ms": stages["recall"]["p50_ms"],
             "recall / embedding of the question": stages["recall"]["p50_ms"] / median(alone),
+            "embedding, one product, ten read / embedding of the question": median(barest) / median(alone),
             "recall repeated, p50 ms": again["p50_ms"],
             "recall repeated, p99 ms": again["p99_ms"],
         }
@@ -138,6 +149,31 @@ class _Run:
 
     def _columns(self, stages: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> Table:
         return {f"{self.name}: {p}": {name: stages[name][f"{p}_ms"] for name in names} for p in PERCENTILES}
+
+
+@dataclass(frozen=True, slots=True)
+class _BareSearch:
+    """The floor of any recall by meaning: embedding, one product with as many rows as there are memories, the ten best read.
+
+    Without words, ranking or verdict. The rows are evenly spread ones, since what they say costs nothing here.
+    """
+
+    service: MemoryService
+    scope: Scope
+    ids: Sequence[UUID]
+    rows: Matrix
+
+    @classmethod
+    async def of(cls, service: MemoryService) -> "_BareSearch":
+        scope = Scope(CALLER.tenant, CALLER.namespace)
+        memories = await service.records.newest([scope], Filter(), limit=sys.maxsize)
+        rows = np.random.default_rng(1).standard_normal((len(memories), service.sources.embedder.state.dimension), np.float32)
+        return cls(service, scope, [memory.id for memory in memories], rows)
+
+    async def ask(self, question: str) -> None:
+        vectors, _ = await self.service.sources.embedder.embed([question], urgent=True)
+        best = np.argpartition(-(self.rows @ vectors[0]), 10)[:10]
+        await self.service.records.get_many([self.scope], [self.ids[row] for row in best])
 
 
 def _sync_a_page(descriptor: int) -> float:
