@@ -326,15 +326,23 @@ class TestRestart:
                     pytest.fail("it was opened")
 
 
-def is_commit(data: bytes) -> bool:
-    return b"COMMIT\0" in data
+def commit_of(content: str) -> Callable[[bytes], bool]:
+    """Of what is sent, tells the commit of the write that sends this: reads end by one, too, and so do connections that are opened."""
+    sent = False
+
+    def is_it(data: bytes) -> bool:
+        nonlocal sent
+        sent = sent or content.encode() in data
+        return sent and b"COMMIT\0" in data
+
+    return is_it
 
 
 class TestLostAnswers:
     async def test_a_commit_whose_answer_is_lost_is_found_out_to_have_been_one(self, databases: Databases) -> None:
         async with behind_a_proxy(databases) as (store, proxy):
             await add(store, "before")
-            proxy.swallow = is_commit
+            proxy.swallow = commit_of("in doubt")
             given = draft("in doubt")
             added = await store.add(given, embedding("in doubt"), within=[HOME])
 
@@ -346,12 +354,12 @@ class TestLostAnswers:
     async def test_where_nobody_can_tell_it_is_said_and_repeating_does_not_double(self, databases: Databases) -> None:
         async with behind_a_proxy(databases, answer_seconds=2, pool_seconds=2) as (store, proxy):
             await add(store, "before")
-            given = draft("in doubt")
+            given, is_commit = draft("in doubt"), commit_of("in doubt")
 
             def then_hang(data: bytes) -> bool:
-                if is_commit(data):
+                if committing := is_commit(data):
                     proxy.hang()  # for whoever comes next
-                return is_commit(data)
+                return committing
 
             proxy.swallow = then_hang
             with pytest.raises(TierUnavailableError, match="Repeat the call"):
