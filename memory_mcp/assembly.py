@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from memory_mcp.clock import utc_now
 from memory_mcp.config import Settings
-from memory_mcp.contracts import EmbedderState, RecordStore, VectorIndex
+from memory_mcp.contracts import Clock, EmbedderState, RecordStore, VectorIndex
 from memory_mcp.embedding.opening import open_embedder
 from memory_mcp.errors import EmbedderNotReadyError, StoreReadOnlyError, TierError
 from memory_mcp.models import Scope
@@ -72,13 +72,14 @@ def open_records(settings: Settings) -> "AbstractAsyncContextManager[SqliteStore
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS) -> AsyncIterator[MemoryService]:
+async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECONDS, clock: Clock = utc_now) -> AsyncIterator[MemoryService]:
     """Open every tier, run the background work, and on leaving undo it all in reverse.
 
     Waits for the record store.
 
     Args:
         model_seconds: Longest wait for the model, which goes on loading behind it if it takes longer; 0: none is loaded.
+        clock: What all that depends on time goes by, background work included.
 
     Raises:
         TierError: The record store cannot be opened; nothing was changed.
@@ -104,8 +105,8 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
 
         indexer = Indexer(store, embedder)
         scale = Scale(embedder)
-        reinforcer = Reinforcer(store, utc_now)
-        questions = Questions(store, utc_now) if settings.recall.keep_questions else None
+        reinforcer = Reinforcer(store, clock)
+        questions = Questions(store, clock) if settings.recall.keep_questions else None
 
         def drop(scopes: Collection[Scope]) -> None:
             resident.drop(scopes)
@@ -117,10 +118,10 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
 
         around = _surroundings(settings, vectors.tiers, drop, redis)
         eraser = Eraser(store, Register(settings.data_dir), around)
-        await _erase_again(eraser)
+        await _erase_again(eraser, clock())
         trash, keep_log = Trash(eraser, settings.trash.keep_days), settings.audit.keep_days
-        maintenance = Maintenance(store, utc_now, settings.maintenance, trash, around.tell, keep_log_days=keep_log)
-        denials = Denials(store, utc_now)
+        maintenance = Maintenance(store, clock, settings.maintenance, trash, around.tell, keep_log_days=keep_log)
+        denials = Denials(store, clock)
         counting: list[Reinforcer | Questions] = [reinforcer] if questions is None else [reinforcer, questions]
 
         faults: list[str] = []
@@ -141,7 +142,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             tasks.start_soon(work)
         tasks.start_soon(mention_older, store)
         tasks.start_soon(_flush_now_and_then, counting)
-        tasks.start_soon(_let_go_now_and_then, known, store)
+        tasks.start_soon(_let_go_now_and_then, known, store, clock)
         if settings.maintenance.every_hours:
             tasks.start_soon(maintenance.run, 3600 * settings.maintenance.every_hours)
         if isinstance(records, SqliteStore) and records.unclean:
@@ -180,7 +181,7 @@ async def open_memory(settings: Settings, *, model_seconds: float = _MODEL_SECON
             maintenance=maintenance,
             files=_files(settings),
             questions=questions,
-            clock=utc_now,
+            clock=clock,
             remember_settings=settings.remember,
             recall_settings=settings.recall,
             figures=tiers,
@@ -266,10 +267,10 @@ def _files(settings: Settings) -> Files:
     return Files(settings.data_dir, back_up if settings.records.backend == "sqlite" else None)
 
 
-async def _erase_again(eraser: Eraser) -> None:
+async def _erase_again(eraser: Eraser, now: datetime) -> None:
     """Before anything is served: what an older copy of the store may have brought back."""
     try:
-        await eraser.replay(utc_now())
+        await eraser.replay(now)
     except StoreReadOnlyError:
         log.error("not_erased_again", reason="the store is read-only")
 
@@ -295,11 +296,11 @@ async def _flush_now_and_then(counting: Sequence[Reinforcer | Questions]) -> Non
             await one.flush()
 
 
-async def _let_go_now_and_then(known: KnownAnswers, records: RecordStore) -> None:
+async def _let_go_now_and_then(known: KnownAnswers, records: RecordStore, clock: Clock) -> None:
     """Answers that nobody will get are not kept: other processes erase as well."""
     while True:
         await anyio.sleep(_FLUSH_SECONDS)
-        known.drop_old(utc_now())
+        known.drop_old(clock())
         if scopes := list(known.scopes):
             with suppress(TierError):
                 known.drop_changed(dict(zip(scopes, await records.revisions(scopes), strict=True)))

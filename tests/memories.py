@@ -10,7 +10,9 @@ import mcp
 from mcp import Client, StdioServerParameters
 
 from memory_mcp.assembly import open_memory
+from memory_mcp.clock import utc_now
 from memory_mcp.config import RecallSettings, Settings
+from memory_mcp.contracts import Clock
 from memory_mcp.embedding.loading import LoadingEmbedder
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.models import Caller, Provenance
@@ -36,9 +38,9 @@ def settings_without_model(data_dir: Path) -> Settings:
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, *, ready: bool = True) -> AsyncIterator[MemoryService]:
+async def open_service(settings: Settings, *, ready: bool = True, clock: Clock = utc_now) -> AsyncIterator[MemoryService]:
     """The service itself, its model loaded."""
-    async with open_memory(settings) as service:
+    async with open_memory(settings, clock=clock) as service:
         if ready:
             await until_ready(service)
         yield service

@@ -13,7 +13,8 @@ import pytest
 from memory_mcp import assembly
 from memory_mcp.answers import Answer, EraseRequest, RecallRequest
 from memory_mcp.clock import utc_now
-from memory_mcp.config import CacheSettings
+from memory_mcp.config import CacheSettings, Settings
+from memory_mcp.contracts import Clock
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
@@ -26,17 +27,33 @@ SHARED = Caller("local", "global", CALLER.provenance)
 STRANGER = Caller("stranger", "project")
 
 
+class Watch:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 5, 23, 30, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 @asynccontextmanager
-async def engines(folder: Path) -> AsyncIterator[tuple[MemoryService, list[MemoryService]]]:
+async def engines(folder: Path, clock: Clock) -> AsyncIterator[tuple[MemoryService, list[MemoryService]]]:
     """One that remembers no answer, and others that do, on one store."""
     settings = settings_for(folder)
     without = settings.model_copy(update={"cache": CacheSettings(max_entries=0)})
-    async with open_service(without) as plain, open_service(settings) as one, open_service(settings) as other:
-        for service in (plain, one, other):
-            with anyio.fail_after(20):
-                while service.scale.probe() is None:  # noqa: ASYNC110 - what it does not know yet moves scores by a little
-                    await anyio.sleep(0.01)
+    async with open_settled(without, clock) as plain, open_settled(settings, clock) as one, open_settled(settings, clock) as other:
         yield plain, [one, other]
+
+
+@asynccontextmanager
+async def open_settled(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[MemoryService]:
+    """The service, its model's scale read as well: what it does not know yet moves scores by a little, and ends what is known."""
+    async with open_service(settings, clock=clock) as service:
+        with anyio.fail_after(20):
+            while service.scale.probe() is None:  # noqa: ASYNC110 - nothing tells
+                await anyio.sleep(0.01)
+        yield service
 
 
 def told(answer: Answer) -> dict[str, Any]:
@@ -50,13 +67,10 @@ def told(answer: Answer) -> dict[str, Any]:
 class Life:
     """Changes of every kind, by chance, at one engine or the other."""
 
-    def __init__(self, services: Sequence[MemoryService], plain: MemoryService, seed: int) -> None:
+    def __init__(self, services: Sequence[MemoryService], plain: MemoryService, watch: Watch, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.services, self.plain = services, plain
-        self.now = utc_now()
+        self.services, self.plain, self.watch = services, plain, watch
         self.ids: list[str] = []
-        for service in (*services, plain):
-            service.clock = lambda: self.now
 
     async def change(self, turn: int) -> str:
         """One change; which it was."""
@@ -89,12 +103,21 @@ class Life:
                 present = writer.sources.embedder.state.epoch
                 await writer.eraser._store.adopt_epoch(f"another-model@{turn}/384")  # type: ignore[attr-defined]
                 await writer.eraser._store.adopt_epoch(present)  # type: ignore[attr-defined]
+                await self.settle()
             case "time":
-                self.now += timedelta(seconds=self.chance.choice([1, 45, 100, 400, 3_000, 90_000]))
+                self.watch.now += timedelta(seconds=self.chance.choice([1, 45, 100, 400, 3_000, 90_000]))
         return what
 
+    async def settle(self) -> None:
+        """Whoever saw the other model meanwhile finds by words until it looks again, which it does every few seconds."""
+        with anyio.fail_after(20):
+            for service in (*self.services, self.plain):
+                await service.indexer.work_once()
+                while service.indexer.overtaken:
+                    await service.indexer.work_once()
+
     def some_day(self) -> str:
-        return (self.now - timedelta(hours=self.chance.choice([0, 1, 20, 30, 100]))).isoformat()
+        return (self.watch.now - timedelta(hours=self.chance.choice([0, 1, 20, 30, 100]))).isoformat()
 
     async def wrong(self, turn: int, what: str) -> list[str]:
         """Ask something of an engine, and of the one that remembers nothing."""
@@ -106,8 +129,9 @@ class Life:
 
 async def test_whatever_changes_anywhere_no_answer_is_of_before(tmp_path: Path) -> None:
     wrong: list[str] = []
-    async with engines(tmp_path) as (plain, services):
-        life = Life(services, plain, seed=7)
+    watch = Watch()
+    async with engines(tmp_path, watch) as (plain, services):
+        life = Life(services, plain, watch, seed=7)
         for turn in range(120):
             what = await life.change(turn)
             for _ in range(3):
@@ -121,8 +145,7 @@ async def test_whatever_changes_anywhere_no_answer_is_of_before(tmp_path: Path) 
 
 async def test_what_expires_leaves_known_answers_by_the_clock_alone_and_comes_back_with_it(tmp_path: Path) -> None:
     now = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
-    async with open_service(settings_for(tmp_path)) as service:
-        service.clock = lambda: now
+    async with open_settled(settings_for(tmp_path), clock=lambda: now) as service:
         await service.remember(RememberRequest("The guest wifi code is 4711", expires_in="2 minutes"), CALLER)
         seen = []
         for moment in (0, 119, 120, 121, 60):  # a clock that is set back, too
@@ -135,8 +158,7 @@ async def test_what_expires_leaves_known_answers_by_the_clock_alone_and_comes_ba
 
 async def test_yesterday_is_another_day_after_midnight(tmp_path: Path) -> None:
     now = datetime(2026, 5, 5, 23, 59, tzinfo=UTC)
-    async with open_service(settings_for(tmp_path)) as service:
-        service.clock = lambda: now
+    async with open_settled(settings_for(tmp_path), clock=lambda: now) as service:
         for day in (3, 4, 5):
             said = RememberRequest(f"Ann went to market {day} and bought bread", occurred_at=f"2026-05-0{day}T12:00")
             await service.remember(said, CALLER)
@@ -152,7 +174,7 @@ async def test_yesterday_is_another_day_after_midnight(tmp_path: Path) -> None:
 async def test_nobody_gets_the_answer_of_another_tenant_or_namespace(tmp_path: Path) -> None:
     request = RecallRequest("How does the safe open?")
     elsewhere = Caller("local", "elsewhere", CALLER.provenance)
-    async with open_service(settings_for(tmp_path)) as service:
+    async with open_settled(settings_for(tmp_path)) as service:
         for caller in (CALLER, elsewhere, STRANGER):
             await service.remember(RememberRequest(f"The safe of {caller.tenant} in {caller.namespace} opens with a key"), caller)
         seen = [[hit.memory.scope for hit in (await service.recall(request, caller)).hits] for caller in (CALLER, elsewhere, STRANGER) * 2]
@@ -166,7 +188,7 @@ async def test_nobody_gets_the_answer_of_another_tenant_or_namespace(tmp_path: P
 
 
 async def test_being_an_answer_again_counts_as_being_used(tmp_path: Path) -> None:
-    async with open_service(settings_for(tmp_path)) as service:
+    async with open_settled(settings_for(tmp_path)) as service:
         stored = (await service.remember(RememberRequest("The ladder stands in the attic"), CALLER)).added.id
         for _ in range(5):
             await service.recall(RecallRequest("Where is the ladder?"), CALLER)
@@ -179,7 +201,7 @@ async def test_being_an_answer_again_counts_as_being_used(tmp_path: Path) -> Non
 
 async def test_what_another_process_erases_is_let_go_of_here_though_nobody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly, "_FLUSH_SECONDS", 0.05)
-    async with open_service(settings_for(tmp_path)) as one, open_service(settings_for(tmp_path)) as other:
+    async with open_settled(settings_for(tmp_path)) as one, open_service(settings_for(tmp_path)) as other:
         receipt = await other.remember(RememberRequest("Locker 3 holds the rope"), CALLER)
         assert (await one.recall(RecallRequest("What does locker 3 hold?"), CALLER)).hits
         assert one.known.scopes
