@@ -372,6 +372,27 @@ class TestLostAnswers:
             assert (again.id, again.status) == (given.id, "already_known")
             assert sorted(await texts(store)) == ["before", "in doubt"]
 
+    async def test_a_server_that_falls_silent_as_it_saves_may_have_saved(self, databases: Databases) -> None:
+        async with behind_a_proxy(databases, answer_seconds=1, pool_seconds=1) as (store, proxy):
+            async with anyio.create_task_group() as tasks:  # over two connections: one is at hand to ask for the outcome, and silent, too
+                tasks.start_soon(add, store, "one")
+                tasks.start_soon(add, store, "two")
+            given, is_commit = draft("in doubt"), commit_of("in doubt")
+
+            def hang(data: bytes) -> bool:
+                if is_commit(data):
+                    proxy.swallow = lambda _: False
+                    proxy.hang()
+                return False
+
+            proxy.swallow = hang
+            with pytest.raises(TierUnavailableError, match="Repeat the call"):
+                await store.add(given, embedding("in doubt"), within=[HOME])
+            proxy.resume()
+            await until_well(store)
+
+            assert (await store.add(given, embedding("in doubt"), within=[HOME])).status == "already_known"
+
 
 async def test_a_read_only_database_is_read_and_says_that_it_cannot_be_written(databases: Databases) -> None:
     database = databases.make()

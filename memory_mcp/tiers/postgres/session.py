@@ -343,7 +343,7 @@ class Sessions:
         """
         with anyio.move_on_after(_OUTCOME_SECONDS):
             while unknown.number is not None:
-                with suppress(psycopg.Error):
+                with suppress(psycopg.Error, TierUnavailableError):
                     async with self._pool.connection() as connection:
                         transaction = Transaction(connection, tenant, self._seconds)
                         status = await transaction.value("SELECT pg_xact_status(%(number)s::xid8)", {"number": unknown.number})
