@@ -421,6 +421,7 @@ async def test_a_memory_of_any_year_is_told_in_a_form_that_programs_read(tmp_pat
         stored = await ask(client, "remember", content="Wodan hid a horn in the oak", occurred_at=when, session_id="s", kind="rule")
         await ask(client, "relate", relations=[f"Wodan | lives in | Upsala | {when}"])
         asked: dict[str, dict[str, Any]] = {
+            "insights": {},  # before it is recalled
             "recall": {"query": "Where is the horn?"},
             "find_similar": {"text": "A horn was hidden in the oak"},
             "context": {},
@@ -428,7 +429,6 @@ async def test_a_memory_of_any_year_is_told_in_a_form_that_programs_read(tmp_pat
             "get": {"ids": [stored["id"]]},
             "stats": {"section": "sessions"},
             "explore": {"entity": "Wodan"},
-            "insights": {},
         }
         told = {tool: await ask(client, tool, **arguments) for tool, arguments in asked.items()}
 
