@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import mcp
 from mcp import Client, StdioServerParameters
 
@@ -43,6 +44,16 @@ async def open_service(settings: Settings, *, ready: bool = True, clock: Clock =
     async with open_memory(settings, clock=clock) as service:
         if ready:
             await until_ready(service)
+        yield service
+
+
+@asynccontextmanager
+async def open_settled(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[MemoryService]:
+    """The service, its model's scale read as well: what it does not know yet moves scores by a little, and ends what is known."""
+    async with open_service(settings, clock=clock) as service:
+        with anyio.fail_after(20):
+            while service.scale.probe() is None:  # noqa: ASYNC110 - nothing tells
+                await anyio.sleep(0.01)
         yield service
 
 

@@ -1,5 +1,6 @@
 """Several servers on one PostgreSQL, and the example that speaks to one."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -108,6 +109,14 @@ async def test_replicas_that_share_caches_and_indexes_never_tell_what_was_and_re
                 await tell(here, "forget", undo="last", namespace="shared")
                 await look({updated})
                 await tell(there, "forget", ids=[receipt["id"]])
+            with anyio.fail_after(20):  # what one has found is in Redis a moment later
+                for number in itertools.count():
+                    asked = {"query": f"Is there a key number {number}?", "namespace": "shared"}
+                    await tell(clients[0], "recall", **asked)
+                    await anyio.sleep(0.1)
+                    await tell(clients[1], "recall", **asked)
+                    if (await tell(clients[1], "stats"))["tiers"]["redis"]["hit_rate"]:
+                        break
             tiers = [(await tell(client, "stats"))["tiers"] for client in clients]
             before = [post(each, text).status_code for each in replicas]
             await store.revoke_token(kept.id, utc_now())
@@ -120,7 +129,6 @@ async def test_replicas_that_share_caches_and_indexes_never_tell_what_was_and_re
     assert [told for told, _ in seen] == [true for _, true in seen]
     assert before == [200, 200]
     assert all(told["cache"]["hit_rate"] > 0 for told in tiers)
-    assert tiers[1]["redis"]["hit_rate"] > 0
     assert qdrant == "none" or all(told["qdrant"]["calls"] > 0 for told in tiers)
 
 

@@ -12,13 +12,12 @@ import pytest
 
 from memory_mcp import assembly
 from memory_mcp.answers import Answer, EraseRequest, RecallRequest
-from memory_mcp.clock import utc_now
-from memory_mcp.config import CacheSettings, Settings
+from memory_mcp.config import CacheSettings
 from memory_mcp.contracts import Clock
 from memory_mcp.models import Caller
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.service import MemoryService
-from tests.memories import CALLER, open_service, settings_for
+from tests.memories import CALLER, open_service, open_settled, settings_for
 
 QUESTIONS = [f"What does locker {locker} hold?" for locker in range(5)]
 QUESTIONS += ["What was brought yesterday?", "What came recently?", "What happened on Monday?"]
@@ -42,18 +41,12 @@ async def engines(folder: Path, clock: Clock) -> AsyncIterator[tuple[MemoryServi
     """One that remembers no answer, and others that do, on one store."""
     settings = settings_for(folder)
     without = settings.model_copy(update={"cache": CacheSettings(max_entries=0)})
-    async with open_settled(without, clock) as plain, open_settled(settings, clock) as one, open_settled(settings, clock) as other:
+    async with (
+        open_settled(without, clock=clock) as plain,
+        open_settled(settings, clock=clock) as one,
+        open_settled(settings, clock=clock) as other,
+    ):
         yield plain, [one, other]
-
-
-@asynccontextmanager
-async def open_settled(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[MemoryService]:
-    """The service, its model's scale read as well: what it does not know yet moves scores by a little, and ends what is known."""
-    async with open_service(settings, clock=clock) as service:
-        with anyio.fail_after(20):
-            while service.scale.probe() is None:  # noqa: ASYNC110 - nothing tells
-                await anyio.sleep(0.01)
-        yield service
 
 
 def told(answer: Answer) -> dict[str, Any]:

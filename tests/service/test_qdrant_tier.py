@@ -22,7 +22,7 @@ from memory_mcp.tiers.qdrant import connection, index
 from memory_mcp.tiers.qdrant.index import QdrantIndex
 from memory_mcp.tiers.qdrant.settings import QdrantSettings
 from memory_mcp.upkeep.carrier import Source
-from tests.memories import CALLER, open_service, settings_for
+from tests.memories import CALLER, open_service, open_settled, settings_for
 
 HANDBOOK = "\n\n".join(
     f"{name.title()}. {text * 6}"
@@ -136,9 +136,9 @@ def indexes(monkeypatch: pytest.MonkeyPatch) -> list[QdrantIndex]:
 
 @pytest.mark.parametrize("settings", [pytest.param(IN_MEMORY, id="folder"), pytest.param(on_server(), id="server", marks=on_a_server)])
 async def test_answers_are_the_same_with_and_without(tmp_path: Path, settings: QdrantSettings) -> None:
-    async with open_service(settings_for(tmp_path / "without")) as service:
+    async with open_settled(settings_for(tmp_path / "without")) as service:
         expected = await a_life(service)
-    async with open_service(with_qdrant(tmp_path / "with", settings)) as service:
+    async with open_settled(with_qdrant(tmp_path / "with", settings)) as service:
         found = await a_life(service)
         asked = tier(service)
 

@@ -1,6 +1,7 @@
 """The use cases over the real store and the real model."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from memory_mcp.answers import ErrorReport, RecallRequest, Selection
 from memory_mcp.config import Settings
 from memory_mcp.embedding.settings import EmbeddingSettings
 from memory_mcp.errors import ConflictError, EmbedderNotReadyError
-from memory_mcp.models import Caller
+from memory_mcp.models import Caller, Recalled
 from memory_mcp.recall.gather import BY_ANOTHER_MODEL
 from memory_mcp.remember.drafts import RememberRequest
 from memory_mcp.server import render
@@ -285,17 +286,16 @@ async def test_after_a_change_of_model_all_is_embedded_anew_while_every_call_is_
         embedding = EmbeddingSettings(provider="remote", model="letters", base_url=endpoint.url)
         async with open_service(Settings(data_dir=tmp_path, embedding=embedding, recall=PATIENT)) as service:
             with anyio.fail_after(30):
-                found: list[str] = []
-                while (await service.records.counts("local")).unembedded or not found:
-                    found = await recall(service, "Note 7: the plan is ready", limit=5)
-                    assert ids[7] in found
-            similar = await service.find_similar("Note 7: the plan is ready", "", CALLER, limit=1)
+                similar: Sequence[Recalled] = ()
+                while (await service.records.counts("local")).unembedded or not similar:
+                    assert ids[7] in await recall(service, "Note 7: the plan is ready", limit=5)
+                    similar = (await service.find_similar("Note 7: the plan is ready", "", CALLER, limit=1)).hits
             epochs = service.sources.embedder.state.epoch
 
     assert epochs is not None
     assert epochs.endswith("/36")
-    assert [str(hit.memory.id) for hit in similar.hits] == [ids[7]]
-    assert similar.hits[0].score > 0.999
+    assert [str(hit.memory.id) for hit in similar] == [ids[7]]
+    assert similar[0].score > 0.999
 
 
 async def test_a_server_whose_model_another_server_has_replaced_finds_by_words_and_says_so(tmp_path: Path) -> None:
