@@ -51,6 +51,9 @@ def dates(query: str, now: datetime = NOW) -> tuple[str, str] | None:
         ("what broke on 2024-05-06", "2024-05-06", "2024-05-06"),
         ("what broke in 2024-05", "2024-05-01", "2024-05-31"),
         ("the summer of 2022", "2022-06-01", "2022-08-31"),
+        ("trips of the fall of 2022", "2022-09-01", "2022-11-30"),
+        ("what broke in the fall?", "2026-09-01", "2026-11-30"),
+        ("the spring release", "2026-03-01", "2026-05-31"),
         ("results for Q3 2025", "2025-07-01", "2025-09-30"),
         ("what did we decide in 2022", "2022-01-01", "2022-12-31"),
         ("between August 11 and August 15 2023", "2023-08-11", "2023-08-15"),
@@ -79,7 +82,19 @@ def test_times_are_read_as_people_mean_them(query: str, first: str, last: str):
 
 @pytest.mark.parametrize(
     "query",
-    ["", "what may happen", "march on", "HTTP 2019 error", "the 1.2.3 release", "9999 years ago", "port 2048", "who is April's second"[:6]],
+    [
+        *[
+            "",
+            "what may happen",
+            "march on",
+            "HTTP 2019 error",
+            "the 1.2.3 release",
+            "9999 years ago",
+            "port 2048",
+            "who is April's second"[:6],
+        ],
+        *["the fall", "what caused the fall?", "The spring, was it oiled?", "in the fall of the wall", "the Fall of Rome"],
+    ],
 )
 def test_other_words_are_no_times(query: str):
     assert time_spans(query, NOW) == ()
@@ -93,6 +108,7 @@ def test_before_and_since_open_a_span():
     assert before.start.year == 1
     assert (since.start, since.weight) == (datetime(2026, 11, 16, tzinfo=UTC), OPEN_WEIGHT)
     assert since.end.year == 9999
+    assert {span.end.month for span in time_spans("what did we do before the fall", NOW)} == {12}
     assert [span.end.year for query in ("before 2023", "since 2023") for span in time_spans(query, NOW)] == [2024, 9999]
 
 

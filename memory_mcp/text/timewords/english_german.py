@@ -12,6 +12,9 @@ CLEAR_MONTHS = [name for name in ENGLISH_GERMAN.months if len(name) > 3 and name
 _CLEAR_MONTH = rf"\b({any_of(CLEAR_MONTHS)})\b"
 _WEEKDAY = rf"({any_of(ENGLISH_GERMAN.weekdays)})"
 _SEASON = rf"({any_of(ENGLISH_GERMAN.seasons)})\b"
+_ELSE = r"(?:fall|spring)\b"
+"""What names other things than a season, too: `the fall of the wall`, `what caused the fall?`"""
+_IN_THE = "|".join(rf"(?<=\b{word} )the" for word in "in during since until before after by over for from through".split())
 _DAY_NUMBER = r"\b([0-3]?\d)(?:st|nd|rd|th|\.)?"
 _UNIT = rf"({any_of(ENGLISH_GERMAN.units)})\b"
 _IN = r"(?:in|of|from|between|zwischen|during|since|until|till|before|after|by|on|early|late|mid|im|in|seit|bis|vor|nach|anfang|mitte|ende)"
@@ -26,7 +29,8 @@ _RULES = [
         (rf"{_DAY_NUMBER}\s+(?:of\s+)?{_MONTH}(?:,?\s+{YEAR})?", readers.day_month),
         (rf"{_MONTH},?\s+(?:of\s+|in\s+)?{YEAR}", readers.month_year),
         (
-            rf"\b(?:in|last|this|of|im|letzte[nrs]?|during|the)\s+{_SEASON}(?:\s+(?:of\s+)?{YEAR})?",
+            rf"\b(?:in|last|this|of|im|letzte[nrs]?|during|{_IN_THE}|the(?!\s+{_ELSE}\s*(?:[^\w\s]|$)))"
+            rf"\s+(?!{_ELSE}\s+of\s+(?!\d)){_SEASON}(?:\s+(?:of\s+)?{YEAR})?",
             readers.season,
         ),
         (rf"\bq([1-4])\b(?:\s+(?:of\s+)?{YEAR})?", readers.quarter),
