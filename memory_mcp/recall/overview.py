@@ -1,6 +1,7 @@
 """Questions without a topic: `what did we do yesterday?`, `which decisions were made?`, `where did we leave off?` Pure.
 
 Nothing that answers one shares a word with it, nor its meaning: what is asked for is all of a time, of a kind, or the latest.
+Where nothing is of the time, what says its name may be meant: `where do we go in August?`, asked in April.
 """
 
 import re
@@ -12,7 +13,7 @@ from memory_mcp.text import words
 from memory_mcp.text.function_words import FUNCTION_WORDS
 from memory_mcp.text.languages import language_of
 from memory_mcp.text.timewords import TimeSpan, foreign_languages
-from memory_mcp.text.timewords.names import folded
+from memory_mcp.text.timewords.names import MONTHS, SEASONS, UNIT_OF, WEEKDAYS, folded
 
 _OF_LATE = re.compile(
     r"\b(?:(?:the )?(?:last|latest|most recent|recent|previous)(?: (?:time|things?|sessions?|conversations?|chats?|work))?"
@@ -24,6 +25,7 @@ _OF_LATE = re.compile(
     r"|(?:por )?d[óo]nde (?:[íi]bamos|est[áa]bamos|lo dejamos|nos quedamos))\b",
     re.IGNORECASE,
 )
+_NAMED = MONTHS.keys() | WEEKDAYS.keys() | SEASONS.keys()
 _ALL = frozenset({"all"})
 """Or no word at all: what is typed where a list of everything is expected, like `*`."""
 
@@ -134,6 +136,17 @@ def overview(query: str, times: Sequence[TimeSpan], now: datetime) -> Overview |
         return None
     meant = _likeliest(times)
     return Overview(kinds, min((time.start for time in meant), default=None), max((time.end for time in meant), default=now))
+
+
+def names_of(times: Sequence[TimeSpan], query: str) -> str:
+    """What the times that a question names are called (`August`, `Q3`), which memories of other times may say, too; not `last week`."""
+    called = dict.fromkeys(query[slice(*time.words)] for time in times)
+    return " ".join(one for one in called if _has_name(one))
+
+
+def _has_name(called: str) -> bool:
+    found = words.split_words(folded(called), for_index=False)
+    return UNIT_OF.keys().isdisjoint(found) and any(word in _NAMED or any(map(str.isdigit, word)) for word in found)
 
 
 def _is_foreign(query: str) -> bool:

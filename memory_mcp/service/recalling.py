@@ -29,7 +29,7 @@ from memory_mcp.models import (
 from memory_mcp.pages import NOTHING, Behind, Page, Told
 from memory_mcp.recall.calibration import WEAK, Scales, nearly, telling, verdict
 from memory_mcp.recall.gather import asking_records, gather
-from memory_mcp.recall.overview import Overview, overview
+from memory_mcp.recall.overview import Overview, names_of, overview
 from memory_mcp.recall.ranking import JUDGED, SPARE, best_passage, looked_for, ranked_anew, shortlist, still_valid
 from memory_mcp.recall.similar import likely, nearest, null_of
 from memory_mcp.remember import door
@@ -37,6 +37,7 @@ from memory_mcp.service.known import Question, Stamp
 from memory_mcp.service.parts import EVERY_NAMESPACE, PROMPT_TOKENS, Parts
 from memory_mcp.text.languages import ENGLISH, language_of, language_told
 from memory_mcp.text.passages import beginning
+from memory_mcp.text.terms import says_all
 from memory_mcp.text.timewords import TimeSpan, time_spans
 from memory_mcp.text.words import same_label
 
@@ -55,13 +56,18 @@ T = TypeVar("T")
 
 
 class _Asked(NamedTuple):
-    """A question as it is judged by: with the times that it names, what the model gives its language, and what signals count in that."""
+    """A question as it is judged by: with the times that it names, what the model gives its language, and what signals count in that.
+
+    Attributes:
+        said: Words without which nothing answers it.
+    """
 
     query: str
     times: Sequence[TimeSpan]
     now: datetime
     scales: Scales
     weights: WeightSettings
+    said: str
 
 
 class Recalling(Parts):
@@ -150,15 +156,20 @@ class Recalling(Parts):
             return known
         times = time_spans(query, now)
         told = page if isinstance(page, Told) else NOTHING
-        wanted = None if told.count else overview(query, times, now)  # a ranking is gone on with as one
-        if wanted is not None and (narrowed := _narrowed(where, wanted)) is not None:
+        wanted = overview(query, times, now)
+        if wanted is not None and not told.count and (narrowed := _narrowed(where, wanted)) is not None:
             answer = await self._newest(scopes, narrowed, limit, page)
-            if answer.hits or page is not None or not wanted.kinds:  # else the word may have been meant as a topic
+            if answer.hits or page is not None:
                 return answer
+        said = ""
+        if wanted is not None and not wanted.kinds:  # a kind's name may have been meant as a topic
+            said = names_of(times, query)
+            if not said:
+                return Answer([], "none", scopes[0].namespace)
         width, look_at = self.recall_settings.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
-            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales, weights), scopes, where)
+            looked_at, ranked = await self._look_at(look_at, candidates, _Asked(query, times, now, scales, weights, said), scopes, where)
             answer = _page_of(ranked, scopes[0].namespace, told, limit, min_score, candidates.degraded)
             if len(ranked) >= JUDGED and (answer.more or answer.verdict == "none"):
                 break  # as a rule at once
@@ -182,6 +193,8 @@ class Recalling(Parts):
         best = shortlist(candidates, asked.weights, asked.query, asked.times, asked.now, number + SPARE)
         with self.stages.measure("hydrate"), asking_records(self.recall_settings):
             looked_at = await self._still_valid(list(best), scopes, where, number)
+        if asked.said:
+            looked_at = [memory for memory in looked_at if says_all(memory.content, asked.said)]
         if not language_told(asked.query):  # then that of what is found counts
             for memory in looked_at[:JUDGED]:
                 self.scale.want(language_of(memory.content))

@@ -89,6 +89,12 @@ def key_set(text: str, language: str = "") -> frozenset[int]:
     return frozenset(_keys_in(text, language or language_of(text)))
 
 
+def says_all(text: str, wanted: str) -> bool:
+    """Whether a text has all these words, by the stems of its own language; small words need not be there."""
+    language = language_of(text)
+    return {_key(word, language) for word in words.query_terms(wanted)} <= key_set(text, language)
+
+
 def _keys_in(text: str, language: str) -> list[int]:
     """White space ends a word in any script, so pieces between it can be split each by itself, and remembered."""
     language = language if language in _STEMMERS else ENGLISH

@@ -59,6 +59,16 @@ async def test_a_question_of_a_time_alone_gets_what_is_of_that_time_newest_first
         assert (await recall(service, "What happened yesterday with the billing tests?"))[0] == tests
 
 
+async def test_what_is_asked_of_a_time_may_have_been_said_before_it(tmp_path: Path) -> None:
+    async with open_service(settings_for(tmp_path), clock=lambda: datetime(2026, 4, 28, tzinfo=UTC)) as service:
+        journey = await remember(service, "We leave for Corsica in August")
+        kettle = await remember(service, "The winter kettle is broken")
+        assert await recall(service, "Where do we go in August?") == [journey]
+        assert await recall(service, "in winter") == [kettle]
+        assert await recall(service, "Where do we go in June?") == []
+        assert await recall(service, "What did we do last week?", limit=1) == []
+
+
 async def test_a_question_of_a_kind_alone_gets_all_of_that_kind(tmp_path: Path) -> None:
     """Unless there is none of it: then the word may have been meant as a topic."""
     async with open_service(settings_for(tmp_path)) as service:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from memory_mcp.recall.overview import Overview, overview
+from memory_mcp.recall.overview import Overview, names_of, overview
 from memory_mcp.text.timewords import time_spans
 
 NOW = datetime(2026, 11, 18, 9, 30, tzinfo=UTC)
@@ -108,3 +108,15 @@ def test_a_question_without_a_topic_asks_for_all_of_a_time_or_kind(query: str, k
 )
 def test_a_question_with_a_topic_is_no_overview(query: str) -> None:
     assert asked(query) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        *[("Where do we go in August?", "in august"), ("winter or in summer", "in summer"), ("What is on Monday?", "on monday")],
+        *[("What was done in 2025?", "in 2025"), ("Q3", "q3"), ("¿Qué pasó en marzo?", "en marzo"), ("what is new?", "")],
+        *[("what happened yesterday?", ""), ("What happened 3 days ago?", ""), ("what did we do this month?", "")],
+    ],
+)
+def test_the_names_of_times_may_be_said_at_another_time(query: str, names: str) -> None:
+    assert names_of(time_spans(query, NOW), query).lower() == names
