@@ -157,15 +157,11 @@ class Recalling(Parts):
         times = time_spans(query, now)
         told = page if isinstance(page, Told) else NOTHING
         wanted = overview(query, times, now)
-        if wanted is not None and not told.count and (narrowed := _narrowed(where, wanted)) is not None:
+        said = names_of(times, query) if wanted is not None and not wanted.kinds else ""
+        if wanted is not None and not told.count and (narrowed := _narrowed(where, wanted)) is not None:  # a ranking is gone on with as one
             answer = await self._newest(scopes, narrowed, limit, page)
-            if answer.hits or page is not None:
+            if answer.hits or page is not None or not (wanted.kinds or said):  # else a kind or time may have been meant as a topic
                 return answer
-        said = ""
-        if wanted is not None and not wanted.kinds:  # a kind's name may have been meant as a topic
-            said = names_of(times, query)
-            if not said:
-                return Answer([], "none", scopes[0].namespace)
         width, look_at = self.recall_settings.candidates, max(told.count + limit + 1, JUDGED)
         candidates = await self._candidates(query, written, where, width)
         while True:
